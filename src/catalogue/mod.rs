@@ -1,0 +1,1 @@
+//! The rules: which methods are deprecated, and what becomes of their calls (pure).

@@ -1,0 +1,23 @@
+//! `b24-migration-proxy`: a reverse proxy in front of a Bitrix24 portal that keeps calls of deprecated REST methods
+//! working, forwards everything else untouched, and records who still calls what.
+//!
+//! The map of the house; imports go down this list and never up. "Pure" is bytes in, values out: no I/O, no async,
+//! no clock.
+//!
+//! - [`cli`] words in, each layer's own configuration out
+//! - [`sandbox`] a stand-in portal: a second, independent reading of the protocol
+//! - [`admin`] health, readiness, metrics and the status page
+//! - [`proxy`] the data path
+//! - [`telemetry`] what happened, said in one place
+//! - [`translate`] the engine (pure)
+//! - [`catalogue`] the rules, as data (pure)
+//! - [`protocol`] how a portal reads a call (pure)
+
+pub mod admin;
+pub mod catalogue;
+pub mod cli;
+pub mod protocol;
+pub mod proxy;
+pub mod sandbox;
+pub mod telemetry;
+pub mod translate;

@@ -1,0 +1,1 @@
+//! What happened, said in one place: the deprecation log, metrics, callers, health.
