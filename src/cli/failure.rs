@@ -1,0 +1,67 @@
+//! What is wrong and what to do about it: one line on standard error, and an exit status.
+
+use std::fmt;
+
+/// A reason to stop before or instead of working. Its text is one line and never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    message: String,
+    status: u8,
+}
+
+impl Failure {
+    /// The user can put it right: a wrong option or file, a port in use. Exit status 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            message: one_line(message.into()),
+            status: 2,
+        }
+    }
+
+    /// The command ran, and what it found is not as it should be. Exit status 1.
+    pub fn found(message: impl Into<String>) -> Self {
+        Self {
+            message: one_line(message.into()),
+            status: 1,
+        }
+    }
+
+    /// The exit status that goes with it: 1 or 2.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Line ends and other control characters become spaces: a terminal and a log see one harmless line.
+fn one_line(message: String) -> String {
+    if message.chars().any(char::is_control) {
+        let spaced: String = message
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        spaced.trim_end().to_owned()
+    } else {
+        message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_whatever_it_quotes() {
+        assert_eq!(
+            Failure::usage("no file \"a\nb\u{1b}\"\n").to_string(),
+            "no file \"a b \""
+        );
+    }
+}

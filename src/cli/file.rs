@@ -1,0 +1,324 @@
+//! The configuration file: TOML whose keys are the options' names, and what only a file can say.
+//!
+//! It is walked as a tree with spans instead of being deserialised into a struct, so that the list of options stays
+//! the one declaration, and every complaint has its line, its column and the nearest name that would have been right.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::failure::Failure;
+use super::layers::{Layered, Origin};
+use super::options::{self, OPTIONS, Shape, Spec};
+
+/// A certificate for clients, with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// PEM, with its chain.
+    pub cert: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// A configuration file that could be read.
+#[derive(Clone, Debug, Default)]
+pub struct File {
+    options: BTreeMap<&'static str, Layered>,
+    /// The `[[certificate]]` tables, in their order.
+    pub certificates: Vec<Certificate>,
+}
+
+impl File {
+    /// Reads and checks the file's form; its values are understood later.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!(
+                "cannot read the configuration file {name}: {}; check --config",
+                reason(&error)
+            ))
+        })?;
+        Self::parse(&name, &text)
+    }
+
+    /// As [`File::read`], for a text that has been read already; `name` stands in complaints.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+        let source = Source { name, text };
+        let table = DeTable::parse(text).map_err(|error| {
+            source.wrong(
+                error.span().unwrap_or(0..0),
+                &format!("this is not TOML: {}", error.message()),
+            )
+        })?;
+        let mut file = Self::default();
+        for (key, value) in table.into_inner() {
+            let at = key.span();
+            match (key.get_ref().as_ref(), options::find(key.get_ref())) {
+                ("certificate", _) => file.certificates = source.certificates(&value)?,
+                (_, Some(spec)) => {
+                    let layered = source.option(spec, &value)?;
+                    file.options.insert(spec.name, layered);
+                }
+                (unknown, None) => {
+                    let known = OPTIONS.iter().map(|spec| spec.name).chain(["certificate"]);
+                    return Err(source.unknown(at, unknown, known));
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// What the file sets this option to.
+    pub fn get(&self, name: &str) -> Option<Layered> {
+        self.options.get(name).cloned()
+    }
+}
+
+/// The file's name and text, to say where something stands.
+struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn wrong(&self, at: Range<usize>, why: &str) -> Failure {
+        let (line, column) = position(self.text, at.start);
+        Failure::usage(format!("{}:{line}:{column}: {why}", self.name))
+    }
+
+    fn unknown<'k>(
+        &self,
+        at: Range<usize>,
+        key: &str,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Failure {
+        let hint = match nearest(key, known) {
+            Some(name) => format!("did you mean {name}?"),
+            None => "docs/CONFIGURATION.md lists all".to_owned(),
+        };
+        self.wrong(at, &format!("there is no key {}; {hint}", shown(key)))
+    }
+
+    fn option(&self, spec: &Spec, value: &Spanned<DeValue<'_>>) -> Result<Layered, Failure> {
+        let (line, column) = position(self.text, value.span().start);
+        let origin = Origin::File {
+            file: self.name.to_owned(),
+            line,
+            column,
+        };
+        let values = match (spec.shape, value.get_ref()) {
+            (Shape::Switch, DeValue::Boolean(on)) => vec![on.to_string()],
+            (Shape::Switch, _) => {
+                return Err(self.wrong(value.span(), &format!("{} is true or false", spec.name)));
+            }
+            (Shape::Many, DeValue::Array(items)) => items
+                .iter()
+                .map(|item| self.scalar(spec, item))
+                .collect::<Result<_, _>>()?,
+            (Shape::One | Shape::Many, _) => vec![self.scalar(spec, value)?],
+        };
+        Ok(Layered { values, origin })
+    }
+
+    fn scalar(&self, spec: &Spec, value: &Spanned<DeValue<'_>>) -> Result<String, Failure> {
+        match value.get_ref() {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Integer(number) => Ok(number.to_string()),
+            other => {
+                let or_list = if spec.shape == Shape::Many {
+                    " or an array of them"
+                } else {
+                    ""
+                };
+                let why = format!(
+                    "{} takes a string in quotes{or_list}, not {}",
+                    spec.name,
+                    article(other.type_str())
+                );
+                Err(self.wrong(value.span(), &why))
+            }
+        }
+    }
+
+    fn certificates(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<Certificate>, Failure> {
+        let hint = "write [[certificate]] with cert = \"FILE\" and key = \"FILE\"";
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(self.wrong(value.span(), hint));
+        };
+        items
+            .iter()
+            .map(|item| self.certificate(item, hint))
+            .collect()
+    }
+
+    fn certificate(&self, item: &Spanned<DeValue<'_>>, hint: &str) -> Result<Certificate, Failure> {
+        let DeValue::Table(table) = item.get_ref() else {
+            return Err(self.wrong(item.span(), hint));
+        };
+        let (mut cert, mut private_key) = (None, None);
+        for (key, value) in table {
+            let into = match key.get_ref().as_ref() {
+                "cert" => &mut cert,
+                "key" => &mut private_key,
+                unknown => {
+                    return Err(self.unknown(key.span(), unknown, ["cert", "key"].into_iter()));
+                }
+            };
+            match value.get_ref() {
+                DeValue::String(path) if !path.is_empty() => {
+                    *into = Some(PathBuf::from(path.as_ref()))
+                }
+                _ => return Err(self.wrong(value.span(), hint)),
+            }
+        }
+        match (cert, private_key) {
+            (Some(cert), Some(key)) => Ok(Certificate { cert, key }),
+            _ => Err(self.wrong(item.span(), hint)),
+        }
+    }
+}
+
+/// The known name that is nearest to what was written, if one is near enough to be meant.
+pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let written = written.to_ascii_lowercase().replace('_', "-");
+    known
+        .map(|name| (strsim::jaro_winkler(&written, name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// Why the system refused, in words and without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}
+
+/// A word that somebody wrote where a name was due: cut, and hidden where it may be an address with a secret.
+fn shown(key: &str) -> String {
+    if key.contains(['/', ':']) {
+        "of that name".to_owned()
+    } else {
+        key.chars().take(60).collect()
+    }
+}
+
+fn article(kind: &str) -> String {
+    let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {kind}", if vowel { "an" } else { "a" })
+}
+
+/// Line and column (in characters), both from 1.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        File::parse("proxy.toml", text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn keys_are_the_options_names() {
+        let file = File::parse(
+            "f",
+            "listen = [\"127.0.0.1:1\", 'unix:/x']\nhttp2 = true\nmax-connections = 5\n",
+        )
+        .unwrap();
+        assert_eq!(
+            file.get("listen").unwrap().values,
+            ["127.0.0.1:1", "unix:/x"]
+        );
+        assert_eq!(file.get("http2").unwrap().values, ["true"]);
+        let layered = file.get("max-connections").unwrap();
+        assert_eq!(layered.values, ["5"]);
+        assert_eq!(
+            layered.origin,
+            Origin::File {
+                file: "f".to_owned(),
+                line: 3,
+                column: 19
+            }
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place_and_the_nearest_name() {
+        assert_eq!(
+            complaint("\n  lisen = 'x'"),
+            "proxy.toml:2:3: there is no key lisen; did you mean listen?"
+        );
+        assert_eq!(
+            complaint("max_connections = 1"),
+            "proxy.toml:1:1: there is no key max_connections; did you mean max-connections?"
+        );
+        assert_eq!(
+            complaint("zebra = 1"),
+            "proxy.toml:1:1: there is no key zebra; docs/CONFIGURATION.md lists all"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_in_a_table_is_an_error_too() {
+        let text = "[[certificate]]\ncert = 'a'\nkey = 'b'\nkeys = 'c'";
+        assert_eq!(
+            complaint(text),
+            "proxy.toml:4:1: there is no key keys; did you mean key?"
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_an_error_with_its_place() {
+        assert_eq!(
+            complaint("http2 = 'yes'"),
+            "proxy.toml:1:9: http2 is true or false"
+        );
+        assert_eq!(
+            complaint("body-timeout = 1.5"),
+            "proxy.toml:1:16: body-timeout takes a string in quotes, not a float"
+        );
+        assert!(
+            complaint("listen = [true]")
+                .starts_with("proxy.toml:1:11: listen takes a string in quotes or an array")
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_an_error_of_one_line_with_its_place() {
+        let said = complaint("listen = [\n'a'\nhttp2 = true");
+        assert!(said.starts_with("proxy.toml:"), "{said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+
+    #[test]
+    fn certificates_are_pairs() {
+        let file = File::parse(
+            "f",
+            "[[certificate]]\ncert='a.pem'\nkey='a.key'\n[[certificate]]\ncert='b'\nkey='c'",
+        )
+        .unwrap();
+        assert_eq!(
+            file.certificates[0],
+            Certificate {
+                cert: "a.pem".into(),
+                key: "a.key".into()
+            }
+        );
+        assert_eq!(file.certificates.len(), 2);
+        assert!(complaint("[[certificate]]\ncert='a'").contains("write [[certificate]]"));
+    }
+}

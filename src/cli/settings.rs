@@ -1,0 +1,637 @@
+//! Everything that `serve` is told, understood and checked: words in, one plain struct out.
+//!
+//! [`Source`] keeps the command line, so that the file can be read again at a reload.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use ipnet::IpNet;
+use tracing::level_filters::LevelFilter;
+
+use super::failure::Failure;
+use super::file::{Certificate, File, nearest, reason};
+use super::layers::Layers;
+use super::options::Change;
+use super::values::{self, HostPort, Listen, Output, Upstream};
+use crate::protocol::target::RestPath;
+
+/// Where settings come from: the command line and its environment, and the file that they name.
+#[derive(Clone, Debug)]
+pub struct Source {
+    matches: ArgMatches,
+    config: Option<PathBuf>,
+}
+
+impl Source {
+    /// Of a command that was given the options of [`super::options::add_to`].
+    pub fn new(matches: ArgMatches) -> Self {
+        let config = matches
+            .get_one::<String>("config")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        Self { matches, config }
+    }
+
+    /// Reads the file, now, and resolves everything. Called again, it sees what the file says by then.
+    pub fn load(&self) -> Result<Settings, Failure> {
+        let file = self.config.as_deref().map(File::read).transpose()?;
+        let layers = Layers::stack(&self.matches, file.as_ref());
+        Settings::resolve(layers, file.unwrap_or_default())
+    }
+
+    /// The configuration file, if one is used.
+    pub fn config(&self) -> Option<&PathBuf> {
+        self.config.as_ref()
+    }
+}
+
+/// What happens to a deprecated call when the log cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLogFailure {
+    /// It is served; its event waits in memory.
+    Continue,
+    /// It is refused with 503.
+    Refuse,
+}
+
+/// How the operational log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `--mode MODE` (no method: all translated ones) or `--mode METHOD=MODE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeSetting {
+    /// Lower-cased.
+    pub method: Option<String>,
+    /// One of `observe`, `compare`, `rewrite`, `brownout`, `block`.
+    pub mode: String,
+}
+
+/// The limits of time, each phase its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeLimits {
+    pub connect: Duration,
+    /// On either side.
+    pub tls_handshake: Duration,
+    /// A client's whole head, from its first byte.
+    pub header: Duration,
+    /// A client's body that stalls.
+    pub body: Duration,
+    /// From the last byte sent to the first byte of the portal's answer.
+    pub response: Duration,
+    /// A portal's answer that stalls.
+    pub upstream_body: Duration,
+    /// A client's idle connection.
+    pub keep_alive: Duration,
+    /// An idle connection to the portal.
+    pub pool_idle: Duration,
+    /// A tunnel without a byte in either direction.
+    pub tunnel_idle: Duration,
+    /// The wait for room to rewrite a body in.
+    pub rewrite_wait: Duration,
+    /// From SIGTERM to the closing of the listeners.
+    pub drain_delay: Duration,
+    /// From there to the cutting of what is still in flight.
+    pub drain: Duration,
+}
+
+/// The limits of size and number. None is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's head.
+    pub head_size: usize,
+    /// Header fields of a request.
+    pub head_fields: usize,
+    /// Bytes of a request target.
+    pub target_size: usize,
+    pub connections: Option<usize>,
+    pub connections_per_client: Option<usize>,
+    /// Bytes of a body that is to be rewritten.
+    pub rewrite_body: usize,
+    /// Bytes that all bodies being rewritten may hold at once.
+    pub rewrite_memory: usize,
+}
+
+/// Everything that `serve` is told, resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub upstream: Upstream,
+    /// The `Host` for the portal; None is the upstream's own.
+    pub upstream_host: Option<String>,
+    pub preserve_host: bool,
+    /// What is dialled instead of the upstream's host and port.
+    pub upstream_connect: Option<HostPort>,
+    pub upstream_ca: Option<PathBuf>,
+    pub upstream_insecure: bool,
+    pub upstream_http2: bool,
+    pub rest_path: RestPath,
+    /// Turn the portal's origin in answers to the proxy's.
+    pub rewrite_origin: bool,
+
+    /// At least one.
+    pub listen: Vec<Listen>,
+    /// For clients; not empty means that listeners speak TLS. The first serves names that no other has.
+    pub certificates: Vec<Certificate>,
+    pub http2: bool,
+    pub trusted_proxies: Vec<IpNet>,
+    pub accept_proxy_protocol: bool,
+
+    /// Later ones win over earlier ones.
+    pub modes: Vec<ModeSetting>,
+    pub rules: Vec<PathBuf>,
+    /// Add Deprecation, Sunset and Link to answers.
+    pub deprecation_headers: bool,
+
+    pub deprecation_log: Output,
+    pub deprecation_log_sync: bool,
+    pub on_log_failure: OnLogFailure,
+    pub callers: Option<PathBuf>,
+    pub fingerprint_key_file: Option<PathBuf>,
+    /// The field in which our request id is sent on and returned.
+    pub request_id_header: Option<String>,
+
+    /// None: no admin address.
+    pub admin_listen: Option<SocketAddr>,
+    pub admin_token_file: Option<PathBuf>,
+    pub protect_metrics: bool,
+    pub access_log: Option<Output>,
+    pub log_level: LevelFilter,
+    pub log_format: LogFormat,
+    /// At least one.
+    pub threads: usize,
+
+    pub time: TimeLimits,
+    pub limits: Limits,
+
+    layers: Layers,
+}
+
+impl Settings {
+    /// Understands and checks all values; the first that is wrong is the failure.
+    fn resolve(layers: Layers, file: File) -> Result<Self, Failure> {
+        let set = |name: &str| layers.one(name, values::switch);
+        let on = |name: &str| {
+            if layers.get(name).is_some() {
+                set(name)
+            } else {
+                Ok(false)
+            }
+        };
+        let time = |name: &str| layers.one(name, values::time_limit);
+        let upstream = layers.maybe("upstream", values::upstream)?.ok_or_else(|| {
+            Failure::usage("--upstream is missing; give the portal's address, as --upstream https://example.bitrix24.com")
+        })?;
+        let settings = Self {
+            upstream,
+            upstream_host: layers.maybe("upstream-host", values::host_field)?,
+            preserve_host: on("preserve-host")?,
+            upstream_connect: layers.maybe("upstream-connect", values::host_port)?,
+            upstream_ca: layers.maybe("upstream-ca", values::path)?,
+            upstream_insecure: on("upstream-insecure")?,
+            upstream_http2: on("upstream-http2")?,
+            rest_path: layers.one("rest-path", RestPath::new)?,
+            rewrite_origin: !on("no-rewrite-origin")?,
+            listen: layers.many("listen", values::listen)?,
+            certificates: certificates(&layers, file.certificates)?,
+            http2: on("http2")?,
+            trusted_proxies: layers.many("trusted-proxy", values::network)?,
+            accept_proxy_protocol: on("accept-proxy-protocol")?,
+            modes: layers.many("mode", mode)?,
+            rules: layers.many("rules", values::path)?,
+            deprecation_headers: !on("no-deprecation-headers")?,
+            deprecation_log: layers.one("deprecation-log", values::output)?,
+            deprecation_log_sync: on("deprecation-log-sync")?,
+            on_log_failure: layers.one("on-log-failure", |text| {
+                choice(
+                    text,
+                    &[
+                        ("continue", OnLogFailure::Continue),
+                        ("refuse", OnLogFailure::Refuse),
+                    ],
+                )
+            })?,
+            callers: layers.maybe("callers", values::path)?,
+            fingerprint_key_file: layers.maybe("fingerprint-key-file", values::path)?,
+            request_id_header: layers.maybe("request-id-header", values::field_name)?,
+            admin_listen: layers.one("admin-listen", values::address_or_off)?,
+            admin_token_file: layers.maybe("admin-token-file", values::path)?,
+            protect_metrics: on("protect-metrics")?,
+            access_log: layers.maybe("access-log", values::output)?,
+            log_level: layers.one("log-level", |text| choice(text, LEVELS))?,
+            log_format: layers.one("log-format", |text| {
+                choice(
+                    text,
+                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                )
+            })?,
+            threads: layers
+                .maybe("threads", values::count)?
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
+            time: TimeLimits {
+                connect: time("connect-timeout")?,
+                tls_handshake: time("tls-handshake-timeout")?,
+                header: time("header-timeout")?,
+                body: time("body-timeout")?,
+                response: time("response-timeout")?,
+                upstream_body: time("upstream-body-timeout")?,
+                keep_alive: time("keep-alive-timeout")?,
+                pool_idle: time("pool-idle-timeout")?,
+                tunnel_idle: time("tunnel-idle-timeout")?,
+                rewrite_wait: layers.one("rewrite-wait", values::duration)?,
+                drain_delay: layers.one("drain-delay", values::duration)?,
+                drain: layers.one("drain-timeout", values::duration)?,
+            },
+            limits: Limits {
+                head_size: layers.one("max-head-size", at_least(1024))?,
+                head_fields: layers.one("max-head-fields", values::count)?,
+                target_size: layers.one("max-target-size", at_least(256))?,
+                connections: layers.one("max-connections", values::limit)?,
+                connections_per_client: layers.one("max-connections-per-client", values::limit)?,
+                rewrite_body: layers.one("max-rewrite-body", at_least(1))?,
+                rewrite_memory: layers.one("rewrite-memory", at_least(1))?,
+            },
+            layers,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// What each option was set to, and where.
+    pub fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    /// Options whose value differs in `new` and that take effect only at the next start.
+    pub fn needs_restart<'a>(&'a self, new: &'a Self) -> impl Iterator<Item = &'static str> + 'a {
+        let waits = |change| change == Change::NeedsRestart;
+        self.layers
+            .changed(&new.layers)
+            .filter(move |spec| waits(spec.change))
+            .map(|spec| spec.name)
+    }
+
+    /// What no value shows by itself: values that do not go together.
+    fn check(&self) -> Result<(), Failure> {
+        let wrong = |name: &str, why: &str| {
+            Err(match self.layers.get(name) {
+                Some(layered) => layered.wrong(name, why),
+                None => Failure::usage(format!("--{name}: {why}")),
+            })
+        };
+        if self.listen.is_empty() {
+            return wrong("listen", "it names no address; give one, as 127.0.0.1:8080");
+        }
+        if self.preserve_host && self.upstream_host.is_some() {
+            return wrong(
+                "preserve-host",
+                "it contradicts --upstream-host; leave one of them away",
+            );
+        }
+        if self.upstream_connect.is_some() && matches!(self.upstream, Upstream::Unix(_)) {
+            return wrong(
+                "upstream-connect",
+                "a unix: upstream is dialled at its path; leave one of them away",
+            );
+        }
+        if self.accept_proxy_protocol && self.trusted_proxies.is_empty() {
+            return wrong(
+                "accept-proxy-protocol",
+                "nobody is trusted to speak it; name the proxies with --trusted-proxy",
+            );
+        }
+        if self.limits.rewrite_memory < self.limits.rewrite_body {
+            return wrong(
+                "rewrite-memory",
+                "it is less than --max-rewrite-body, so that the largest body never fits",
+            );
+        }
+        if self.protect_metrics && self.admin_token_file.is_none() {
+            return wrong(
+                "protect-metrics",
+                "there is no token to ask for; name its file with --admin-token-file",
+            );
+        }
+        if self
+            .listen
+            .iter()
+            .any(|listen| is_own(&self.upstream, self.upstream_connect.as_ref(), listen))
+        {
+            let why = "it is the proxy's own --listen address, so that calls would go round for ever; give the portal's";
+            return wrong("upstream", why);
+        }
+        if self
+            .listen
+            .iter()
+            .any(|listen| same_address(listen, self.admin_listen))
+        {
+            return wrong(
+                "admin-listen",
+                "it is also a --listen address; choose another port",
+            );
+        }
+        Ok(())
+    }
+}
+
+const LEVELS: &[(&str, LevelFilter)] = &[
+    ("off", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
+
+const MODES: &[(&str, &str)] = &[
+    ("observe", "observe"),
+    ("compare", "compare"),
+    ("rewrite", "rewrite"),
+    ("brownout", "brownout"),
+    ("block", "block"),
+];
+
+fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let wanted = text.trim().to_ascii_lowercase();
+    choices
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let list = names.join(", ");
+            match nearest(&wanted, names.into_iter()) {
+                Some(name) => format!("it is one of {list}; did you mean {name}?"),
+                None => format!("it is one of {list}"),
+            }
+        })
+}
+
+fn mode(text: &str) -> Result<ModeSetting, String> {
+    let (method, mode) = match text.split_once('=') {
+        Some((method, _)) if method.trim().is_empty() => {
+            return Err("it names no method before its =".to_owned());
+        }
+        Some((method, mode)) => (Some(method.trim().to_ascii_lowercase()), mode),
+        None => (None, text),
+    };
+    Ok(ModeSetting {
+        method,
+        mode: choice(mode, MODES)?.to_owned(),
+    })
+}
+
+fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> {
+    move |text| match values::size(text)? {
+        size if size < least => Err(format!("it is too little; give {least} bytes or more")),
+        size => Ok(size),
+    }
+}
+
+fn certificates(layers: &Layers, of_file: Vec<Certificate>) -> Result<Vec<Certificate>, Failure> {
+    let cert = layers.maybe("tls-cert", values::path)?;
+    let key = layers.maybe("tls-key", values::path)?;
+    let lacks = |given: &str, missing: &str| {
+        let origin = layers
+            .get(given)
+            .map_or_else(|| format!("--{given}"), |layered| layered.origin.of(given));
+        Err(Failure::usage(format!(
+            "{origin}: it needs --{missing} beside it"
+        )))
+    };
+    let first = match (cert, key) {
+        (Some(cert), Some(key)) => Some(Certificate { cert, key }),
+        (None, None) => None,
+        (Some(_), None) => return lacks("tls-cert", "tls-key"),
+        (None, Some(_)) => return lacks("tls-key", "tls-cert"),
+    };
+    let all: Vec<_> = first.into_iter().chain(of_file).collect();
+    for Certificate { cert, key } in &all {
+        for (what, path) in [("certificate", cert), ("private key", key)] {
+            if let Err(error) = std::fs::File::open(path) {
+                let path = path.display();
+                return Err(Failure::usage(format!(
+                    "cannot read the {what} {path}: {}; check its name and who may read it",
+                    reason(&error)
+                )));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn same_address(listen: &Listen, admin: Option<SocketAddr>) -> bool {
+    matches!((listen, admin), (Listen::Tcp { address, .. }, Some(admin)) if *address == admin && admin.port() != 0)
+}
+
+/// Whether what is dialled is this listener. Names other than `localhost` are not looked up: a loop through them is
+/// seen at run time.
+fn is_own(upstream: &Upstream, connect: Option<&HostPort>, listen: &Listen) -> bool {
+    let (host, port) = match (upstream, connect, listen) {
+        (Upstream::Unix(there), _, Listen::Unix(here)) => return there == here,
+        (_, Some(dialled), _) => (dialled.host.as_str(), dialled.port),
+        (Upstream::Tcp { host, port, .. }, None, _) => (host.as_str(), *port),
+        (Upstream::Unix(_), ..) => return false,
+    };
+    let Listen::Tcp { address, .. } = listen else {
+        return false;
+    };
+    let candidates: Vec<IpAddr> = match host {
+        "localhost" => vec![
+            IpAddr::from([127, 0, 0, 1]),
+            IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
+        ],
+        _ => host.parse().into_iter().collect(),
+    };
+    let everywhere = address.ip().is_unspecified();
+    address.port() == port
+        && candidates.into_iter().any(|ip| {
+            ip == address.ip() || ip.is_unspecified() || everywhere && is_this_machine(ip)
+        })
+}
+
+/// Only an address of this machine can be bound to.
+fn is_this_machine(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    fn load(words: &[&str]) -> Result<Settings, Failure> {
+        let command = super::super::options::add_to(Command::new("serve"));
+        let words = std::iter::once("serve").chain(words.iter().copied());
+        Source::new(
+            command
+                .try_get_matches_from(words)
+                .expect("words that clap takes"),
+        )
+        .load()
+    }
+
+    fn failure(words: &[&str]) -> String {
+        load(words).expect_err("a failure").to_string()
+    }
+
+    const UPSTREAM: [&str; 2] = ["--upstream", "https://example.bitrix24.com"];
+
+    #[test]
+    fn an_upstream_is_all_that_is_needed() {
+        let settings = load(&UPSTREAM).unwrap();
+        assert_eq!(
+            settings.listen,
+            [Listen::Tcp {
+                address: "127.0.0.1:8080".parse().unwrap(),
+                plain: false
+            }]
+        );
+        assert_eq!(
+            settings.admin_listen,
+            Some("127.0.0.1:9090".parse().unwrap())
+        );
+        assert_eq!(settings.time.response, Duration::from_secs(75));
+        assert_eq!(settings.limits.rewrite_memory, 256 << 20);
+        assert_eq!(settings.deprecation_log, Output::Stdout);
+        assert!(settings.threads >= 1 && settings.rewrite_origin && settings.deprecation_headers);
+    }
+
+    #[test]
+    fn without_an_upstream_it_says_what_to_give() {
+        assert!(failure(&[]).contains("--upstream https://example.bitrix24.com"));
+    }
+
+    #[test]
+    fn an_option_wins_over_the_file_and_the_file_over_the_default() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "upstream='https://a.example'\nbody-timeout='7s'\nheader-timeout='8s'",
+        )
+        .unwrap();
+        let path = file.path().to_str().unwrap();
+        let settings = load(&["--config", path, "--body-timeout", "9s"]).unwrap();
+        assert_eq!(settings.time.body, Duration::from_secs(9));
+        assert_eq!(settings.time.header, Duration::from_secs(8));
+        assert_eq!(settings.time.connect, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_switch_of_the_file_can_be_turned_off_by_its_option() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "upstream='https://a.example'\nhttp2=true").unwrap();
+        let path = file.path().to_str().unwrap();
+        assert!(load(&["--config", path]).unwrap().http2);
+        assert!(!load(&["--config", path, "--http2=false"]).unwrap().http2);
+    }
+
+    #[test]
+    fn a_wrong_value_says_where_it_stood() {
+        assert!(
+            failure(&["--upstream", "https://a.example", "--body-timeout", "5"])
+                .starts_with("--body-timeout: ")
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "upstream='https://a.example'\nbody-timeout='5'",
+        )
+        .unwrap();
+        let path = file.path().to_str().unwrap();
+        assert!(failure(&["--config", path]).starts_with(&format!("{path}:2:14: body-timeout: ")));
+    }
+
+    #[test]
+    fn an_upstream_that_is_our_own_listener_is_refused() {
+        for (upstream, listen) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://localhost:8080", "0.0.0.0:8080"),
+            ("http://localhost:8080", "[::1]:8080"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+        ] {
+            assert!(
+                failure(&["--upstream", upstream, "--listen", listen]).contains("own --listen"),
+                "{upstream}"
+            );
+        }
+        assert!(
+            load(&[
+                "--upstream",
+                "http://127.0.0.1:8081",
+                "--listen",
+                "127.0.0.1:8080"
+            ])
+            .is_ok()
+        );
+        assert!(
+            failure(&[
+                "--upstream",
+                "https://a.example",
+                "--upstream-connect",
+                "127.0.0.1:8080"
+            ])
+            .contains("own")
+        );
+    }
+
+    #[test]
+    fn values_that_do_not_go_together_are_refused() {
+        for words in [
+            &["--preserve-host", "--upstream-host", "a.example"][..],
+            &["--accept-proxy-protocol"],
+            &["--rewrite-memory", "1MiB"],
+            &["--protect-metrics"],
+            &["--tls-cert", "/nowhere.pem"],
+            &["--listen", "127.0.0.1:9090"],
+        ] {
+            assert!(load(&[&UPSTREAM[..], words].concat()).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_for_all_or_for_one_method() {
+        let words = [
+            &UPSTREAM[..],
+            &["--mode", "observe", "--mode", "CRM.Lead.Get=Block"],
+        ]
+        .concat();
+        let modes = load(&words).unwrap().modes;
+        assert_eq!(
+            modes[0],
+            ModeSetting {
+                method: None,
+                mode: "observe".to_owned()
+            }
+        );
+        assert_eq!(
+            modes[1],
+            ModeSetting {
+                method: Some("crm.lead.get".to_owned()),
+                mode: "block".to_owned()
+            }
+        );
+        assert!(
+            failure(&[&UPSTREAM[..], &["--mode", "blok"]].concat()).contains("did you mean block?")
+        );
+    }
+
+    #[test]
+    fn a_reload_names_what_waits_for_a_restart() {
+        let old = load(&UPSTREAM).unwrap();
+        let new = load(
+            &[
+                &UPSTREAM[..],
+                &["--listen", "127.0.0.1:1", "--mode", "block"],
+            ]
+            .concat(),
+        )
+        .unwrap();
+        assert_eq!(old.needs_restart(&new).collect::<Vec<_>>(), ["listen"]);
+    }
+}
