@@ -1,26 +1,399 @@
 //! An address as the portal reads it: access, method, response format (PROTOCOL §1).
-use super::answer::Format;
+//!
+//! The portal decodes a path (`%2F` becomes a slash), normalises it (doubled slashes, `.`, `..`) and only then matches it
+//! against its templates. Every segment keeps its span of the raw target, so that a method can be replaced in place.
+//! An ordinary address is read without allocating: nothing in it needs decoding.
+use super::{Secret, answer::Format};
+use memchr::{memchr, memchr2, memchr2_iter};
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// Where the portal mounts its REST addresses: begins and ends with a slash, `/rest/` unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestPath(String);
 
+impl RestPath {
+    /// Takes a path such as `/rest/`; slashes missing at its ends are added.
+    ///
+    /// # Errors
+    /// Says what is wrong with a path that is empty, or holds a query, a fragment, an escape, a dot segment or a space.
+    pub fn new(path: &str) -> Result<Self, String> {
+        let inner = path.trim_matches('/');
+        if inner.is_empty() {
+            return Err(format!(
+                "`{path}` is not a path that REST addresses can begin with, such as /rest/"
+            ));
+        }
+        if let Some(bad) = inner
+            .chars()
+            .find(|c| "?#%\\".contains(*c) || c.is_whitespace() || c.is_control())
+        {
+            return Err(format!(
+                "`{path}` holds {bad:?}; give the plain path that REST addresses begin with, such as /rest/"
+            ));
+        }
+        if inner
+            .split('/')
+            .any(|segment| matches!(segment, "" | "." | ".."))
+        {
+            return Err(format!(
+                "`{path}` is not normalised; give the plain path that REST addresses begin with, such as /rest/"
+            ));
+        }
+        Ok(Self(format!("/{inner}/")))
+    }
+
+    /// The path, with a slash at both ends.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.trim_matches('/').split('/').map(str::as_bytes)
+    }
+}
+
+impl Default for RestPath {
+    fn default() -> Self {
+        Self("/rest/".into())
+    }
+}
+
 /// How a REST address says who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum Access<'t> {
     /// `/rest/METHOD`: OAuth token or session, elsewhere in the call.
     Token,
-    /// `/rest/USER/CODE/METHOD`: both decoded. The code is a secret.
-    Webhook { user: String, code: crate::protocol::Secret },
+    /// `/rest/USER/CODE/METHOD`: both decoded.
+    Webhook {
+        /// An id or a login.
+        user: Cow<'t, str>,
+        /// The webhook's code.
+        code: Secret<'t>,
+    },
 }
 
 /// What an address is to the portal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A REST call; its method decoded, lower-cased, without suffix.
-    Call { access: Access, method: String, format: Format },
-    /// `/rest/api/…` or anything else under the REST path that is no call.
+pub enum Place<'t> {
+    /// A REST call.
+    Call {
+        /// How the address says who calls.
+        access: Access<'t>,
+        /// The method: decoded, lower-cased, without the suffix that picks the format.
+        method: Cow<'t, str>,
+        /// What the suffix picked.
+        format: Format,
+        /// Where the method's name stands in the target, raw and without its suffix.
+        name: Range<usize>,
+    },
+    /// `/rest/api/…` (REST v3), or anything else under the REST path that is no call.
     OtherRest,
     /// Pages, uploads, push channels: the portal's own.
     Elsewhere,
+}
+
+/// Reads a request target in origin-form (`/path?query`), whatever bytes it is made of.
+pub fn place<'t>(target: &'t [u8], rest: &RestPath) -> Place<'t> {
+    with_segments(target, |segments| classify(segments, rest))
+}
+
+/// The path of a target for a log: normalised, without its query, the webhook's code as `***`.
+pub fn masked_path(target: &[u8], rest: &RestPath) -> String {
+    with_segments(target, |segments| {
+        let secret = under_rest(segments, rest).and_then(|under| {
+            let at = segments.len() - under.len();
+            match under {
+                [api, _, _, ..] if api.text.as_ref() == b"api" => Some(at + 2),
+                [_, index] if index.is_index() => None,
+                [_, _, ..] => Some(at + 1),
+                _ => None,
+            }
+        });
+        let mut path = String::new();
+        for (at, segment) in segments.iter().enumerate() {
+            path.push('/');
+            path.push_str(&if Some(at) == secret {
+                Cow::Borrowed("***")
+            } else {
+                String::from_utf8_lossy(&segment.text)
+            });
+        }
+        if path.is_empty() {
+            "/".into()
+        } else {
+            mask(path.as_bytes())
+        }
+    })
+}
+
+/// A text that a client sent (`User-Agent`, `Referer`, a request id) without the secrets that such texts carry: webhook
+/// addresses as a whole, and the values of parameters that hold credentials.
+pub fn mask(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// Where the query of a target stands, without its `?`: empty at the target's end where there is none.
+/// A fragment is no part of it.
+pub fn query(target: &[u8]) -> Range<usize> {
+    let end = memchr(b'#', target).unwrap_or(target.len());
+    match memchr(b'?', &target[..end]) {
+        Some(mark) => mark + 1..end,
+        None => end..end,
+    }
+}
+
+/// A segment of a path: decoded, as it came, and where that stood.
+#[derive(Clone)]
+struct Segment<'t> {
+    text: Cow<'t, [u8]>,
+    raw: &'t [u8],
+    at: usize,
+}
+
+impl Segment<'_> {
+    const EMPTY: Self = Segment {
+        text: Cow::Borrowed(b""),
+        raw: b"",
+        at: 0,
+    };
+
+    fn is_index(&self) -> bool {
+        self.text.as_ref() == b"index.php"
+    }
+
+    /// How many raw bytes make the first `length` decoded ones.
+    fn raw_length(&self, length: usize) -> usize {
+        let mut at = 0;
+        for _ in 0..length {
+            let escaped = matches!(self.raw[at..], [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+            at += if escaped { 3 } else { 1 };
+        }
+        at
+    }
+}
+
+/// As many separators as an ordinary address has at most; more of them cost an allocation.
+const ORDINARY_SEPARATORS: usize = 11;
+
+/// Splits a target's path, decodes and normalises it, and hands its segments on.
+fn with_segments<'t, T>(target: &'t [u8], read: impl FnOnce(&[Segment<'t>]) -> T) -> T {
+    let path = &target[..memchr2(b'?', b'#', target).unwrap_or(target.len())];
+    let separators = memchr2_iter(b'/', b'%', path)
+        .take(ORDINARY_SEPARATORS + 1)
+        .count();
+    if separators <= ORDINARY_SEPARATORS {
+        let mut slots = [const { Segment::EMPTY }; ORDINARY_SEPARATORS + 1];
+        let depth = fill(path, &mut slots);
+        read(&slots[..depth])
+    } else {
+        let mut slots = vec![Segment::EMPTY; memchr2_iter(b'/', b'%', path).count() + 1];
+        let depth = fill(path, &mut slots);
+        read(&slots[..depth])
+    }
+}
+
+/// Puts the normalised path's segments into `slots`, of which there are enough; gives their number.
+fn fill<'t>(path: &'t [u8], slots: &mut [Segment<'t>]) -> usize {
+    let mut depth: usize = 0;
+    let mut start = 0;
+    while start <= path.len() {
+        let (end, next) = next_slash(path, start);
+        let raw = &path[start..end];
+        let text = decode(raw);
+        match text.as_ref() {
+            b"" | b"." => {}
+            b".." => depth = depth.saturating_sub(1),
+            _ => {
+                slots[depth] = Segment {
+                    text,
+                    raw,
+                    at: start,
+                };
+                depth += 1;
+            }
+        }
+        start = next;
+    }
+    depth
+}
+
+/// The end of the segment that begins at `start`, and the begin of the next: a slash, raw or escaped.
+fn next_slash(path: &[u8], start: usize) -> (usize, usize) {
+    let mut at = start;
+    while let Some(found) = memchr2(b'/', b'%', &path[at..]) {
+        at += found;
+        match path[at..] {
+            [b'/', ..] => return (at, at + 1),
+            [b'%', b'2', b'f' | b'F', ..] => return (at, at + 3),
+            _ => at += 1,
+        }
+    }
+    (path.len(), path.len() + 1)
+}
+
+fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+    percent_encoding::percent_decode(raw).into()
+}
+
+fn under_rest<'s, 't>(segments: &'s [Segment<'t>], rest: &RestPath) -> Option<&'s [Segment<'t>]> {
+    let mut under = segments;
+    for part in rest.segments() {
+        let (first, others) = under.split_first()?;
+        if first.text.as_ref() != part {
+            return None;
+        }
+        under = others;
+    }
+    Some(under)
+}
+
+fn classify<'t>(segments: &[Segment<'t>], rest: &RestPath) -> Place<'t> {
+    let Some(mut under) = under_rest(segments, rest) else {
+        return Place::Elsewhere;
+    };
+    if under
+        .first()
+        .is_some_and(|first| first.text.as_ref() == b"api")
+    {
+        return Place::OtherRest;
+    }
+    if under.len() > 1
+        && let Some((_, before)) = under.split_last().filter(|(last, _)| last.is_index())
+    {
+        under = before;
+    }
+    let (access, method) = match under {
+        [method] => (Access::Token, method),
+        [user, code, method] => (
+            Access::Webhook {
+                user: text(&user.text),
+                code: Secret::new(text(&code.text)),
+            },
+            method,
+        ),
+        _ => return Place::OtherRest,
+    };
+    let (length, format) = without_suffix(&method.text);
+    let name = method.at..method.at + method.raw_length(length);
+    let method = text(&match &method.text {
+        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..length]),
+        Cow::Owned(bytes) => Cow::Owned(bytes[..length].to_vec()),
+    });
+    let method = if method.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(method.to_ascii_lowercase())
+    } else {
+        method
+    };
+    Place::Call {
+        access,
+        method,
+        format,
+        name,
+    }
+}
+
+/// The length of a method's name without the suffix that picks the answer's format, and that format.
+fn without_suffix(method: &[u8]) -> (usize, Format) {
+    for (suffix, format) in [(b".json".as_slice(), Format::Json), (b".xml", Format::Xml)] {
+        if let Some(length) = method
+            .len()
+            .checked_sub(suffix.len())
+            .filter(|length| *length > 0)
+            && method[length..].eq_ignore_ascii_case(suffix)
+        {
+            return (length, format);
+        }
+    }
+    (method.len(), Format::Json)
+}
+
+/// Decoded bytes as text. What is not UTF-8 is no method, and as a credential only compared with itself.
+fn text<'t>(bytes: &Cow<'t, [u8]>) -> Cow<'t, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(target: &str) -> Option<(String, Format, String)> {
+        match place(target.as_bytes(), &RestPath::default()) {
+            Place::Call {
+                method,
+                format,
+                name,
+                ..
+            } => Some((method.into_owned(), format, target[name].into())),
+            _ => None,
+        }
+    }
+
+    fn call(method: &str, format: Format, name: &str) -> Option<(String, Format, String)> {
+        Some((method.into(), format, name.into()))
+    }
+
+    #[test]
+    fn a_method_is_found_however_its_address_is_written() {
+        use Format::{Json, Xml};
+        assert_eq!(
+            read("/rest/1/code/crm.deal.list.json?x=1"),
+            call("crm.deal.list", Json, "crm.deal.list")
+        );
+        assert_eq!(
+            read("/rest/CRM.Deal.List.xml"),
+            call("crm.deal.list", Xml, "CRM.Deal.List")
+        );
+        assert_eq!(
+            read("/rest//1/./code/x/../crm%2eGet%2Ejson/"),
+            call("crm.get", Json, "crm%2eGet")
+        );
+        assert_eq!(read("//rest%2F1%2fcode%2Fa.b"), call("a.b", Json, "a.b"));
+        assert_eq!(read("/rest/a.b/index.php?c"), call("a.b", Json, "a.b"));
+        assert_eq!(
+            read("/rest/1/code/a.b/index.php/"),
+            call("a.b", Json, "a.b")
+        );
+        assert_eq!(
+            read("/rest/1/code/a.json.xml"),
+            call("a.json", Xml, "a.json")
+        );
+        assert_eq!(
+            read("/x/../rest/1/code/b/c/d/e/f/g/h/../../../../../../../a"),
+            call("a", Json, "a")
+        );
+    }
+
+    #[test]
+    fn what_is_no_call_is_told_apart() {
+        let rest = RestPath::default();
+        for other in [
+            "/rest/",
+            "/rest",
+            "/rest/api/crm.item.list",
+            "/rest/api/1/code/a",
+            "/rest/1/code",
+            "/rest/1/2/3/4",
+        ] {
+            assert_eq!(place(other.as_bytes(), &rest), Place::OtherRest, "{other}");
+        }
+        for elsewhere in [
+            "/",
+            "",
+            "*",
+            "/bitrix/rest/a",
+            "/Rest/a",
+            "/rest%252Fa",
+            "/rest/../a",
+        ] {
+            assert_eq!(
+                place(elsewhere.as_bytes(), &rest),
+                Place::Elsewhere,
+                "{elsewhere}"
+            );
+        }
+    }
 }

@@ -1,1 +1,212 @@
 //! The engine: a legacy call in, the same operation under its successor's name out (pure). It knows no method by name.
+//!
+//! Two doors: [`intake`] decides by a request's head alone what has to be read of it, [`translate`] takes the whole call.
+mod refusal;
+
+pub use refusal::{Reason, Refusal};
+
+use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::protocol::target::Place;
+use std::sync::Arc;
+
+/// The method under which commands are run together.
+const BATCH: &str = "batch";
+
+/// What has to be read of a request before it can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake<'c> {
+    /// Nothing of ours in it: forward it unread. Nearly all traffic.
+    Stream,
+    /// A deprecated call that is only watched: forward it unread, and log it.
+    Observe(&'c Arc<Rule>),
+    /// Translate it with an empty body: its verb is not POST, so that no body counts, or it is refused whatever its body.
+    Head,
+    /// Read its body whole, up to the limit, then translate it.
+    Body,
+}
+
+/// One REST call as it came; the core's only input.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The HTTP method.
+    pub verb: &'a [u8],
+    /// The request target in origin-form.
+    pub target: &'a [u8],
+    /// What the target is, as read by [`crate::protocol::target::place`].
+    pub place: &'a Place<'a>,
+    /// The first `Content-Type`.
+    pub content_type: Option<&'a [u8]>,
+    /// The `Content-Encoding`, where there is one.
+    pub content_encoding: Option<&'a [u8]>,
+    /// The body, whole.
+    pub body: &'a [u8],
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What to send, or to answer.
+    pub outcome: Outcome,
+    /// The deprecated methods that the call uses: one for a call, as many as there are for a batch.
+    pub uses: Vec<DeprecatedUse>,
+    /// Whether the call is a batch.
+    pub batch: bool,
+}
+
+/// What to send, or to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Send it as it came.
+    Untouched,
+    /// Send it with these parts in place of its own; `None` is as it came.
+    Rewritten {
+        /// The new request target.
+        target: Option<Vec<u8>>,
+        /// The new body.
+        body: Option<Vec<u8>>,
+    },
+    /// Answer this, and send nothing.
+    Refused(Refusal),
+}
+
+/// What was done to a deprecated call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Sent under its successor's name.
+    Rewritten,
+    /// Sent as it came.
+    Observed,
+    /// Not sent.
+    Refused,
+}
+
+impl Action {
+    /// The word that events and metrics use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Rewritten => "rewritten",
+            Action::Observed => "observed",
+            Action::Refused => "refused",
+        }
+    }
+}
+
+/// How a call's parameters travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A JSON body.
+    Json,
+    /// An urlencoded body.
+    Form,
+    /// A `multipart/form-data` body.
+    Multipart,
+    /// A body of no or another type, which is read as a form string.
+    Raw,
+    /// The query alone.
+    Query,
+}
+
+impl Encoding {
+    /// The word that events use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Encoding::Json => "json",
+            Encoding::Form => "form",
+            Encoding::Multipart => "multipart",
+            Encoding::Raw => "raw",
+            Encoding::Query => "query",
+        }
+    }
+
+    /// The encoding that a call's head announces.
+    pub fn of(verb: &[u8], content_type: Option<&[u8]>, has_body: bool) -> Self {
+        let _ = content_type;
+        if verb == b"POST" && has_body {
+            Encoding::Raw
+        } else {
+            Encoding::Query
+        }
+    }
+}
+
+/// One use of a deprecated method.
+#[derive(Clone, Debug)]
+pub struct DeprecatedUse {
+    /// The method's rule.
+    pub rule: Arc<Rule>,
+    /// What was done to the call.
+    pub action: Action,
+    /// How its parameters travel.
+    pub encoding: Encoding,
+    /// The command's key where it stands in a batch; `outer/inner` in a batch inside a batch.
+    pub batch_key: Option<String>,
+    /// What was changed, in words that name parameters and never values of the client's.
+    pub changes: Vec<String>,
+    /// Why it was refused.
+    pub refusal: Option<Reason>,
+}
+
+impl DeprecatedUse {
+    /// The use of a call that is forwarded unread ([`Intake::Observe`]).
+    pub fn observed(rule: &Arc<Rule>, encoding: Encoding) -> Self {
+        Self {
+            rule: rule.clone(),
+            action: Action::Observed,
+            encoding,
+            batch_key: None,
+            changes: Vec::new(),
+            refusal: None,
+        }
+    }
+}
+
+/// Decides by a request's head alone what has to be read of it. `mode` says what is to be done to a rule's calls.
+pub fn intake<'c>(
+    verb: &[u8],
+    place: &Place<'_>,
+    catalogue: &'c Catalogue,
+    mode: &dyn Fn(&Rule) -> Mode,
+) -> Intake<'c> {
+    let Place::Call { method, .. } = place else {
+        return Intake::Stream;
+    };
+    if verb == b"OPTIONS" {
+        return Intake::Stream;
+    }
+    let with_parameters = if verb == b"POST" {
+        Intake::Body
+    } else {
+        Intake::Head
+    };
+    if method == BATCH {
+        return with_parameters;
+    }
+    match catalogue.find(method.as_bytes()) {
+        None => Intake::Stream,
+        Some(rule) => match (mode(rule), rule.kind) {
+            (Mode::Brownout | Mode::Block, _) => Intake::Head,
+            (Mode::Rewrite, RuleKind::Exact) => with_parameters,
+            _ => Intake::Observe(rule),
+        },
+    }
+}
+
+/// Translates a call that [`intake`] asked for.
+pub fn translate(call: &Call<'_>, catalogue: &Catalogue, mode: &dyn Fn(&Rule) -> Mode) -> Verdict {
+    let _ = (call, catalogue, mode);
+    Verdict {
+        outcome: Outcome::Untouched,
+        uses: Vec::new(),
+        batch: false,
+    }
+}
+
+/// The verdict on a call whose body is over `limit` bytes; `call` has none of it.
+pub fn too_large(call: &Call<'_>, catalogue: &Catalogue, limit: usize) -> Verdict {
+    let _ = (call, catalogue, limit);
+    Verdict {
+        outcome: Outcome::Untouched,
+        uses: Vec::new(),
+        batch: false,
+    }
+}
