@@ -1,2 +1,7 @@
 //! Starts the command line; an outcome becomes one line and an exit status.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    b24_migration_proxy::cli::run(std::env::args_os())
+}

@@ -1,10 +1,155 @@
 //! The command line: words in, each layer's own configuration out. The only place that knows clap.
+//!
+//! - [`options`] every option of `serve`, declared once
+//! - [`settings`] all of them resolved, from option, environment, file and default
+//! - a file for each command: its words, and what it does
 
+mod check;
+mod complaint;
+mod effective;
 pub mod failure;
 mod file;
+mod generate;
+mod healthcheck;
 mod layers;
+mod operational_log;
 pub mod options;
+mod serve;
 pub mod settings;
 pub mod values;
 
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+pub use failure::Failure;
 pub use file::Certificate;
+
+/// What a command gives back: its exit status, or why there is none.
+pub type Outcome = Result<u8, Failure>;
+
+/// A command: how it is called, and what it does.
+struct Verb {
+    command: fn() -> Command,
+    run: fn(&ArgMatches) -> Outcome,
+}
+
+const VERBS: &[Verb] = &[
+    Verb {
+        command: serve::command,
+        run: serve::run,
+    },
+    Verb {
+        command: check::command,
+        run: check::run,
+    },
+    Verb {
+        command: healthcheck::command,
+        run: healthcheck::run,
+    },
+    Verb {
+        command: generate::completions_command,
+        run: generate::completions,
+    },
+    Verb {
+        command: generate::man_command,
+        run: generate::man,
+    },
+];
+
+const LONG_ABOUT: &str = "\
+A reverse proxy in front of a Bitrix24 portal. Calls of deprecated REST methods that have an equivalent successor are \
+translated and keep working; everything else is forwarded untouched, to the byte; each use of a deprecated method \
+becomes one line of JSON that says who still calls what, and what to call instead.";
+
+const EXAMPLES: &str = "\
+Start here:
+  b24-migration-proxy demo
+      a sandbox portal and the proxy in front of it, on this machine, with a dozen real calls
+  b24-migration-proxy serve --upstream https://example.bitrix24.com
+      the real thing, on 127.0.0.1:8080; status page and metrics on 127.0.0.1:9090
+  b24-migration-proxy translate crm.lead.details.configuration.reset --data '{\"scope\":\"C\"}'
+      what would become of a call, without any network
+
+Exit status: 0 done; 1 ran, and found what it looks for (a failed check, calls cut at the end of a drain);
+2 something is to be put right first, said in one line on standard error.";
+
+/// The whole command line, as help, completions and the manual page see it.
+pub fn command() -> Command {
+    let root = Command::new("b24-migration-proxy")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps calls of deprecated Bitrix24 REST methods working, and shows who still makes them")
+        .long_about(LONG_ABOUT)
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(110);
+    VERBS
+        .iter()
+        .fold(root, |root, verb| root.subcommand((verb.command)()))
+}
+
+/// Runs what the words ask for. Whatever is wrong becomes one line on standard error.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match command().try_get_matches_from(words) {
+        Err(error) if !error.use_stderr() => {
+            // Help or version was asked for; a reader that has gone (`… | head`) has seen enough.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => match complaint::of(&error) {
+            Some(failure) => report(&failure),
+            None => {
+                let _ = error.print();
+                ExitCode::from(2)
+            }
+        },
+        Ok(matches) => match dispatch(&matches) {
+            Ok(status) => ExitCode::from(status),
+            Err(failure) => report(&failure),
+        },
+    }
+}
+
+fn dispatch(matches: &ArgMatches) -> Outcome {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Failure::usage(
+            "no command is given; see b24-migration-proxy --help",
+        ));
+    };
+    match VERBS
+        .iter()
+        .find(|verb| (verb.command)().get_name() == name)
+    {
+        Some(verb) => (verb.run)(matches),
+        None => Err(Failure::usage(format!(
+            "there is no command {name}; see b24-migration-proxy --help"
+        ))),
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{failure}");
+    ExitCode::from(failure.status())
+}
+
+/// Writes to standard output. A reader that has gone has seen enough; any other trouble is a failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::found(
+            format!("cannot write to standard output: {}", file::reason(&error)),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

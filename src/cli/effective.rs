@@ -1,0 +1,128 @@
+//! The effective configuration as a file that could be used as it stands, with where each value came from.
+
+use std::fmt::Write;
+
+use super::options::{OPTIONS, Shape, Spec};
+use super::settings::Settings;
+
+/// The column at which origins begin, where the value leaves room for it.
+const ORIGIN_COLUMN: usize = 56;
+
+/// TOML, one line an option, each with its origin as a comment. What is not set is a comment as a whole.
+pub fn text(settings: &Settings) -> String {
+    let mut out = String::new();
+    let mut section = "";
+    for spec in OPTIONS {
+        if spec.section != section {
+            section = spec.section;
+            let title = section.split(" (").next().unwrap_or(section);
+            let gap = if out.is_empty() { "" } else { "\n" };
+            let _ = writeln!(out, "{gap}# {title}");
+        }
+        line(&mut out, spec, settings);
+    }
+    let mut certificates = settings
+        .certificates
+        .iter()
+        .skip(usize::from(settings.layers().get("tls-cert").is_some()));
+    if let Some(first) = certificates.next() {
+        for certificate in std::iter::once(first).chain(certificates) {
+            let (cert, key) = (
+                certificate.cert.display().to_string(),
+                certificate.key.display().to_string(),
+            );
+            let _ = write!(
+                out,
+                "\n[[certificate]]\ncert = {}\nkey = {}\n",
+                quoted(&cert),
+                quoted(&key)
+            );
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, spec: &Spec, settings: &Settings) {
+    let Some(layered) = settings.layers().get(spec.name) else {
+        let unset = match spec.name {
+            "threads" => format!("# threads = {}", settings.threads),
+            name => format!("# {name} ="),
+        };
+        let origin = if spec.name == "threads" {
+            "one per core"
+        } else {
+            "not set"
+        };
+        let _ = writeln!(out, "{unset:ORIGIN_COLUMN$} # {origin}");
+        return;
+    };
+    let value = match spec.shape {
+        Shape::Switch => layered.values.last().cloned().unwrap_or_default(),
+        Shape::One => quoted(
+            layered
+                .values
+                .last()
+                .map(String::as_str)
+                .unwrap_or_default(),
+        ),
+        Shape::Many => {
+            let all: Vec<String> = layered.values.iter().map(|value| quoted(value)).collect();
+            format!("[{}]", all.join(", "))
+        }
+    };
+    let set = format!("{} = {value}", spec.name);
+    let _ = writeln!(out, "{set:ORIGIN_COLUMN$} # {}", layered.origin);
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::add_to;
+    use super::super::settings::Source;
+    use super::*;
+
+    fn of(words: &[&str]) -> Settings {
+        let words = ["serve", "--upstream", "https://example.bitrix24.com"]
+            .iter()
+            .chain(words);
+        Source::new(add_to(clap::Command::new("serve")).get_matches_from(words))
+            .load()
+            .expect("right words")
+    }
+
+    #[test]
+    fn every_option_stands_in_it_with_its_origin() {
+        let text = text(&of(&["--mode", "observe", "--mode", "crm.lead.get=block"]));
+        for spec in OPTIONS {
+            assert!(text.contains(&format!("{} =", spec.name)), "{}", spec.name);
+        }
+        let modes = text
+            .lines()
+            .find(|line| line.starts_with("mode ="))
+            .unwrap();
+        assert!(
+            modes.starts_with(r#"mode = ["observe", "crm.lead.get=block"] "#)
+                && modes.ends_with("# option"),
+            "{modes}"
+        );
+    }
+
+    #[test]
+    fn it_can_be_used_as_the_file_and_then_says_the_same() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            text(&of(&["--http2", "--max-connections", "7"])),
+        )
+        .unwrap();
+        let words = ["serve", "--config", file.path().to_str().unwrap()];
+        let again = Source::new(add_to(clap::Command::new("serve")).get_matches_from(words))
+            .load()
+            .unwrap();
+        assert!(again.http2);
+        assert_eq!(again.limits.connections, Some(7));
+    }
+}
