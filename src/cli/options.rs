@@ -166,9 +166,10 @@ pub const OPTIONS: &[Spec] = &[
         ("The key of the hash that stands for a credential in logs",
          "Give all instances the same key. Without it a fixed, documented key is used, and whoever knows a credential \
           can find it in the log.")),
-    spec(CALLERS, "request-id-header", One, "NAME", None, NeedsRestart,
-        ("Send our request id to portal and client in this field, as X-Request-Id",
-         "Without it the id stands in the log and in our own errors only.")),
+    spec(CALLERS, "request-id-header", Switch, "", Some("false"), NeedsRestart,
+        ("Send X-B24-Proxy-Request-Id, our id, to the portal and back to the client",
+         "Without it the id stands in the log and in our own errors only. A client's own X-Request-Id passes either \
+          way and is logged beside ours.")),
 
     spec(OPERATIONS, "admin-listen", One, "ADDR", Some("127.0.0.1:9090"), NeedsRestart,
         ("Status page, metrics and health: IP:PORT, or off",

@@ -16,6 +16,7 @@ use super::file::{Certificate, File, nearest, reason};
 use super::layers::Layers;
 use super::options::Change;
 use super::values::{self, HostPort, Listen, Output, Upstream};
+use crate::catalogue::Mode;
 use crate::protocol::target::RestPath;
 
 /// Where settings come from: the command line and its environment, and the file that they name.
@@ -69,8 +70,7 @@ pub enum LogFormat {
 pub struct ModeSetting {
     /// Lower-cased.
     pub method: Option<String>,
-    /// One of `observe`, `compare`, `rewrite`, `brownout`, `block`.
-    pub mode: String,
+    pub mode: Mode,
 }
 
 /// The limits of time, each phase its own.
@@ -153,8 +153,8 @@ pub struct Settings {
     pub on_log_failure: OnLogFailure,
     pub callers: Option<PathBuf>,
     pub fingerprint_key_file: Option<PathBuf>,
-    /// The field in which our request id is sent on and returned.
-    pub request_id_header: Option<String>,
+    /// Our request id is sent on and returned.
+    pub request_id_header: bool,
 
     /// None: no admin address.
     pub admin_listen: Option<SocketAddr>,
@@ -218,7 +218,7 @@ impl Settings {
             })?,
             callers: layers.maybe("callers", values::path)?,
             fingerprint_key_file: layers.maybe("fingerprint-key-file", values::path)?,
-            request_id_header: layers.maybe("request-id-header", values::field_name)?,
+            request_id_header: on("request-id-header")?,
             admin_listen: layers.one("admin-listen", values::address_or_off)?,
             admin_token_file: layers.maybe("admin-token-file", values::path)?,
             protect_metrics: on("protect-metrics")?,
@@ -348,12 +348,12 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("trace", LevelFilter::TRACE),
 ];
 
-const MODES: &[(&str, &str)] = &[
-    ("observe", "observe"),
-    ("compare", "compare"),
-    ("rewrite", "rewrite"),
-    ("brownout", "brownout"),
-    ("block", "block"),
+const MODES: &[(&str, Mode)] = &[
+    ("observe", Mode::Observe),
+    ("compare", Mode::Compare),
+    ("rewrite", Mode::Rewrite),
+    ("brownout", Mode::Brownout),
+    ("block", Mode::Block),
 ];
 
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
@@ -382,7 +382,7 @@ fn mode(text: &str) -> Result<ModeSetting, String> {
     };
     Ok(ModeSetting {
         method,
-        mode: choice(mode, MODES)?.to_owned(),
+        mode: choice(mode, MODES)?,
     })
 }
 
@@ -606,14 +606,14 @@ mod tests {
             modes[0],
             ModeSetting {
                 method: None,
-                mode: "observe".to_owned()
+                mode: Mode::Observe
             }
         );
         assert_eq!(
             modes[1],
             ModeSetting {
                 method: Some("crm.lead.get".to_owned()),
-                mode: "block".to_owned()
+                mode: Mode::Block
             }
         );
         assert!(

@@ -260,16 +260,6 @@ pub fn host_field(text: &str) -> Result<String, String> {
     host_and_port(text.trim()).map(|_| text.trim().to_owned())
 }
 
-/// A header field's name (RFC 9110 §5.6.2).
-pub fn field_name(text: &str) -> Result<String, String> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !text.is_empty() && text.bytes().all(token) {
-        Ok(text.to_owned())
-    } else {
-        Err("it is no header field's name; write it as X-Request-Id".to_owned())
-    }
-}
-
 fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest
