@@ -1,1 +1,24 @@
-//! To be filled.
+//! The data path: a request in, the portal's answer out.
+//!
+//! Each thread runs its own single-threaded runtime ([`worker`]) with its own pool of connections to the portal
+//! ([`upstream`]); nothing is shared on the way of a request but counters and the log. [`handle`] is that way, read from
+//! top to bottom.
+
+pub mod body;
+pub mod config;
+mod connection;
+pub mod error;
+mod handle;
+pub mod headers;
+mod listener;
+mod run;
+mod stream;
+mod upgrade;
+mod upstream;
+mod watch;
+pub mod wire;
+mod worker;
+
+pub use config::Config;
+pub use run::{Listening, Server};
+pub use worker::Shared;

@@ -1,0 +1,181 @@
+//! Bodies: streamed through as they come, or held whole.
+
+use super::upstream::Lease;
+use super::wire::{Fault, Link};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The body of a request on its way to the portal.
+pub enum RequestBody {
+    Empty,
+    Whole(Option<Bytes>),
+    Stream(Incoming),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            RequestBody::Empty => Poll::Ready(None),
+            RequestBody::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            RequestBody::Stream(incoming) => Pin::new(incoming).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Whole(bytes) => bytes.is_none(),
+            RequestBody::Stream(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            RequestBody::Stream(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+/// The body of an answer on its way to the client.
+pub enum ResponseBody {
+    Empty,
+    Whole(Option<Bytes>),
+    /// The portal's, with the connection it comes on, which goes back to the pool at its end.
+    Portal {
+        body: Incoming,
+        lease: Option<Lease>,
+    },
+}
+
+/// Why an answer's body ended before its end: the client sees it cut off.
+#[derive(Debug)]
+pub struct Truncated;
+
+impl std::fmt::Display for Truncated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the portal's answer broke off")
+    }
+}
+
+impl std::error::Error for Truncated {}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Truncated;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+        match self.get_mut() {
+            ResponseBody::Empty => Poll::Ready(None),
+            ResponseBody::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            ResponseBody::Portal { body, lease } => {
+                let frame = match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(frame) => frame,
+                };
+                match frame {
+                    Some(Ok(frame)) => {
+                        if body.is_end_stream()
+                            && let Some(lease) = lease.take()
+                        {
+                            lease.give_back();
+                        }
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    None => {
+                        if let Some(lease) = lease.take() {
+                            lease.give_back();
+                        }
+                        Poll::Ready(None)
+                    }
+                    Some(Err(_)) => {
+                        if let Some(lease) = lease.take() {
+                            lease.broken();
+                        }
+                        Poll::Ready(Some(Err(Truncated)))
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ResponseBody::Empty => true,
+            ResponseBody::Whole(bytes) => bytes.is_none(),
+            ResponseBody::Portal { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ResponseBody::Empty => SizeHint::with_exact(0),
+            ResponseBody::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            ResponseBody::Portal { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+/// Why a body was not read whole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread {
+    TooLarge,
+    /// The client's connection failed; what is known of why.
+    Client(Option<Fault>),
+}
+
+/// Reads a body whole, up to the limit.
+///
+/// # Errors
+/// A body over the limit, or a connection that failed before its end.
+pub async fn collect(mut body: Incoming, limit: u64, link: &Rc<Link>) -> Result<Bytes, Unread> {
+    if body.size_hint().lower() > limit {
+        return Err(Unread::TooLarge);
+    }
+    let mut first: Option<Bytes> = None;
+    let mut all: Vec<u8> = Vec::new();
+    let known = body.size_hint().exact();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Unread::Client(link.fault()));
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let so_far = first.as_ref().map_or(all.len(), Bytes::len);
+        if (so_far + data.len()) as u64 > limit {
+            return Err(Unread::TooLarge);
+        }
+        if first.is_none() && all.is_empty() {
+            if known == Some(data.len() as u64) {
+                return Ok(data);
+            }
+            first = Some(data);
+            continue;
+        }
+        if let Some(first) = first.take() {
+            all.reserve_exact(known.map_or(first.len() + data.len(), |n| n as usize));
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(first.unwrap_or_else(|| all.into()))
+}

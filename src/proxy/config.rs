@@ -1,0 +1,140 @@
+//! What the data path is told: every address, limit and switch, resolved.
+
+use crate::protocol::target::RestPath;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// TCP; `plain`: no TLS even when there is a certificate.
+    Tcp { address: SocketAddr, plain: bool },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// The portal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Portal {
+    Tcp { tls: bool, host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// A certificate chain and its key, both PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Time limits, one for each phase.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub tls_handshake: Duration,
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+    /// Of an idle client connection.
+    pub keep_alive: Duration,
+    /// Of an idle connection to the portal.
+    pub pool_idle: Duration,
+    /// Between two pieces of a client's body.
+    pub body: Duration,
+    /// From the last byte sent to the portal to the head of its answer.
+    pub response: Duration,
+    /// Between two pieces of an answer's body.
+    pub upstream_body: Duration,
+    /// Of a tunnel on which nothing moves.
+    pub tunnel_idle: Duration,
+    /// How long a deprecated call waits for room in the rewrite memory.
+    pub rewrite_wait: Duration,
+    pub drain_delay: Duration,
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Timeouts {
+            connect: s(5),
+            tls_handshake: s(10),
+            header: s(30),
+            keep_alive: s(75),
+            pool_idle: s(4),
+            body: s(60),
+            response: s(75),
+            upstream_body: s(75),
+            tunnel_idle: s(3600),
+            rewrite_wait: s(10),
+            drain_delay: s(0),
+            drain: s(75),
+        }
+    }
+}
+
+/// A network of peers, for `--trusted-proxy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub address: std::net::IpAddr,
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether the address lies in the network; an IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn contains(&self, address: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        match (self.address, address.to_canonical()) {
+            (V4(net), V4(a)) => {
+                let mask = u32::MAX
+                    .checked_shl(32 - u32::from(self.prefix.min(32)))
+                    .unwrap_or(0);
+                u32::from(net) & mask == u32::from(a) & mask
+            }
+            (V6(net), V6(a)) => {
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.prefix.min(128)))
+                    .unwrap_or(0);
+                u128::from(net) & mask == u128::from(a) & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The data path's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: Vec<Listen>,
+    pub portal: Portal,
+    /// `Host` towards the portal when it is not the portal's own name.
+    pub upstream_host: Option<String>,
+    /// Keep the client's `Host`.
+    pub preserve_host: bool,
+    /// PEM file of authorities to trust instead of the system's.
+    pub upstream_ca: Option<PathBuf>,
+    /// Check no certificate of the portal: for a lab.
+    pub upstream_insecure: bool,
+    /// Dial this `HOST:PORT` instead of the portal's name.
+    pub upstream_connect: Option<(String, u16)>,
+    pub upstream_http2: bool,
+    pub rest_path: RestPath,
+    /// The largest body that is read whole to be translated.
+    pub max_rewrite_body: u64,
+    /// Bytes of bodies that may be held for translation at once.
+    pub rewrite_memory: u64,
+    pub certificates: Vec<CertificateFiles>,
+    pub http2: bool,
+    pub trusted_proxies: Vec<Network>,
+    pub accept_proxy_protocol: bool,
+    pub max_head: usize,
+    pub max_fields: usize,
+    pub max_target: usize,
+    pub max_connections: usize,
+    pub max_connections_per_client: usize,
+    pub rewrite_origin: bool,
+    pub deprecation_headers: bool,
+    pub request_id_header: bool,
+    pub threads: usize,
+    pub timeouts: Timeouts,
+}

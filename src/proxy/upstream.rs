@@ -1,0 +1,514 @@
+//! The portal's side: connect, pool, TLS, and what may be sent once more.
+//!
+//! The pool is this thread's own and hands out the connection used last. A call is sent once more only when not one byte
+//! of it was written to a socket; that is known exactly, because the heads are written by our own
+//! [`Wire`](super::wire::Wire). hyper-util's pooled client repeats only what came back unsent, but cannot tell for what
+//! its connection had taken, and costs a mutex, a boxed future and a task more for each request.
+
+use super::body::RequestBody;
+use super::config::{Config, Portal};
+use super::error::ProxyError;
+use super::stream::Stream;
+use super::watch::{Look, limit, watched};
+use super::wire::head::{Limits, ResponseHead};
+use super::wire::{Awaited, Fault, Link, OutHead, Side, Wire};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+/// A connection to the portal that no call is using, or that one has just begun to use.
+struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    link: Rc<Link>,
+    /// Since when it is in the pool.
+    idle: Rc<Cell<Option<Instant>>>,
+}
+
+/// The portal, as one thread sees it.
+pub struct Upstream {
+    config: Arc<Config>,
+    tls: Option<TlsConnector>,
+    limits: Limits,
+    pool: RefCell<Vec<Connection>>,
+    /// Connections open, used or idle.
+    open: Rc<Cell<usize>>,
+    report: Box<dyn Fn(UpstreamEvent<'_>)>,
+}
+
+/// What telemetry is told of the portal's side.
+#[derive(Clone, Copy, Debug)]
+pub enum UpstreamEvent<'a> {
+    Connected,
+    ConnectFailed(&'a str),
+    Reused,
+    SentAgain,
+    TruncatedAnswer,
+}
+
+/// A connection in use; goes back to the pool when its answer has been read to the end.
+pub struct Lease {
+    connection: Connection,
+    upstream: Rc<Upstream>,
+    reusable: bool,
+}
+
+impl Lease {
+    /// The answer was read to its end.
+    pub fn give_back(self) {
+        if self.reusable
+            && self.connection.link.message_done()
+            && !self.connection.sender.is_closed()
+        {
+            self.connection.idle.set(Some(Instant::now()));
+            self.upstream.pool.borrow_mut().push(self.connection);
+        }
+    }
+
+    /// The answer broke off.
+    pub fn broken(self) {
+        (self.upstream.report)(UpstreamEvent::TruncatedAnswer);
+    }
+}
+
+/// Where and why connecting failed.
+#[derive(Debug)]
+struct ConnectError {
+    proxy_status: &'static str,
+    what: String,
+}
+
+/// An answer of the portal.
+pub struct Answer {
+    pub head: ResponseHead,
+    pub body: Incoming,
+    pub lease: Option<Lease>,
+    /// The portal switched protocols: its socket, when the answer's head is done.
+    pub switched: Option<tokio::sync::oneshot::Receiver<(Stream, Vec<u8>)>>,
+}
+
+/// A request as it is sent: the head is made anew for each attempt.
+pub struct Sending<'a> {
+    pub head: &'a dyn Fn(&mut Vec<u8>),
+    pub to_head: bool,
+    pub upgrade: bool,
+    /// The value of `Trailer`, so that trailers are passed on.
+    pub trailer: Option<&'a [u8]>,
+}
+
+impl Upstream {
+    /// # Errors
+    /// A CA file that cannot be used; system roots that cannot be read.
+    pub fn new(
+        config: Arc<Config>,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        report: Box<dyn Fn(UpstreamEvent<'_>)>,
+    ) -> Rc<Self> {
+        Rc::new(Upstream {
+            limits: Limits {
+                head: 256 * 1024,
+                target: 0,
+                fields: 512,
+            },
+            tls: tls.map(TlsConnector::from),
+            config,
+            pool: RefCell::default(),
+            open: Rc::default(),
+            report,
+        })
+    }
+
+    /// Connections open and of these idle.
+    pub fn connections(&self) -> (usize, usize) {
+        (self.open.get(), self.pool.borrow().len())
+    }
+
+    /// Closes what is idle.
+    pub fn close_idle(&self) {
+        self.pool.borrow_mut().clear();
+    }
+
+    fn idle(&self) -> Option<Connection> {
+        let mut pool = self.pool.borrow_mut();
+        while let Some(connection) = pool.pop() {
+            if connection.sender.is_ready() && !connection.sender.is_closed() {
+                connection.idle.set(None);
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Tries once to connect, for readiness.
+    ///
+    /// # Errors
+    /// Says why the portal cannot be reached.
+    pub async fn probe(&self) -> Result<(), String> {
+        match self.dial().await {
+            Ok(_) => {
+                (self.report)(UpstreamEvent::Connected);
+                Ok(())
+            }
+            Err(e) => {
+                (self.report)(UpstreamEvent::ConnectFailed(&e.what));
+                Err(e.what)
+            }
+        }
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// By whether the portal may have executed the call.
+    pub async fn send(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        mut body: RequestBody,
+    ) -> Result<Answer, ProxyError> {
+        let whole = match &body {
+            RequestBody::Whole(bytes) => Some(bytes.clone()),
+            RequestBody::Empty => Some(None),
+            RequestBody::Stream(_) => None,
+        };
+        let mut fresh_attempts = 0;
+        loop {
+            let pooled = if sending.upgrade { None } else { self.idle() };
+            let reused = pooled.is_some();
+            let (mut connection, switched) = match pooled {
+                Some(connection) => (connection, None),
+                None => {
+                    fresh_attempts += 1;
+                    self.connect(sending.upgrade).await?
+                }
+            };
+            let link = connection.link.clone();
+            let mut bytes = Vec::with_capacity(1024);
+            (sending.head)(&mut bytes);
+            link.begin(
+                OutHead {
+                    bytes,
+                    no_body: false,
+                },
+                Awaited {
+                    to_head: sending.to_head,
+                    upgrade: sending.upgrade,
+                },
+            );
+            let mut request = Request::new(body);
+            *request.method_mut() = match request.body() {
+                _ if sending.to_head => Method::HEAD,
+                RequestBody::Empty => Method::GET,
+                _ => Method::POST,
+            };
+            if let Some(value) = sending.trailer
+                && let Ok(value) = hyper::header::HeaderValue::from_bytes(value)
+            {
+                request.headers_mut().insert(hyper::header::TRAILER, value);
+            }
+            if sending.upgrade {
+                request.headers_mut().insert(
+                    hyper::header::CONNECTION,
+                    hyper::header::HeaderValue::from_static("upgrade"),
+                );
+                request.headers_mut().insert(
+                    hyper::header::UPGRADE,
+                    hyper::header::HeaderValue::from_static("x"),
+                );
+            }
+            match connection.sender.try_send_request(request).await {
+                Ok(response) => {
+                    let Some(head) = link.take_response() else {
+                        return Err(ProxyError::internal("the answer's head was lost"));
+                    };
+                    if reused {
+                        (self.report)(UpstreamEvent::Reused);
+                    }
+                    let reusable = head.keeps_alive && !sending.upgrade;
+                    let lease = Lease {
+                        connection,
+                        upstream: self.clone(),
+                        reusable,
+                    };
+                    return Ok(Answer {
+                        head,
+                        body: response.into_body(),
+                        lease: Some(lease),
+                        switched,
+                    });
+                }
+                Err(mut error) => {
+                    if link.wrote() {
+                        return Err(sent_and_failed(link.fault()));
+                    }
+                    // Not one byte was written: the call was surely not executed.
+                    let again = match (error.take_message(), &whole) {
+                        (Some(request), _) => Some(request.into_body()),
+                        (None, Some(Some(bytes))) => Some(RequestBody::Whole(Some(bytes.clone()))),
+                        (None, Some(None)) => Some(RequestBody::Empty),
+                        (None, None) => None,
+                    };
+                    match again {
+                        Some(again) if fresh_attempts < 2 => {
+                            (self.report)(UpstreamEvent::SentAgain);
+                            body = again;
+                        }
+                        _ => {
+                            return Err(ProxyError::unreachable(
+                                "connection_terminated",
+                                "it closed the connection before the call was sent",
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    async fn connect(
+        self: &Rc<Self>,
+        upgrade: bool,
+    ) -> Result<
+        (
+            Connection,
+            Option<tokio::sync::oneshot::Receiver<(Stream, Vec<u8>)>>,
+        ),
+        ProxyError,
+    > {
+        let stream = match self.dial().await {
+            Ok(stream) => {
+                (self.report)(UpstreamEvent::Connected);
+                stream
+            }
+            Err(e) => {
+                (self.report)(UpstreamEvent::ConnectFailed(&e.what));
+                return Err(ProxyError::unreachable(e.proxy_status, &e.what));
+            }
+        };
+        let link = Link::new(Side::Client, self.limits);
+        let wire = Wire::new(stream, link.clone());
+        let (sender, mut driven) = http1::Builder::new()
+            .handshake::<_, RequestBody>(TokioIo::new(wire))
+            .await
+            .map_err(|_| {
+                ProxyError::unreachable("connection_terminated", "the connection could not be used")
+            })?;
+        let idle = Rc::new(Cell::new(None));
+        let open = self.open.clone();
+        open.set(open.get() + 1);
+        let limits = self.config.timeouts;
+        let (facts, since) = (link.clone(), idle.clone());
+        let interval = limits
+            .pool_idle
+            .min(limits.response)
+            .min(limits.upstream_body)
+            .max(Duration::from_millis(10));
+        let look = move |now: Instant| look(&facts, &since, &limits, now);
+        let mut switched = None;
+        if upgrade {
+            let (give, take) = tokio::sync::oneshot::channel();
+            switched = Some(take);
+            tokio::task::spawn_local(async move {
+                let mut ended = Box::pin(driven.without_shutdown());
+                if let Some(Ok(parts)) = watched(&mut ended, interval, look).await {
+                    let (stream, mut rest) = parts.io.into_inner().into_inner();
+                    let mut first = parts.read_buf.to_vec();
+                    first.append(&mut rest);
+                    let _ = give.send((stream, first));
+                }
+                open.set(open.get() - 1);
+            });
+        } else {
+            tokio::task::spawn_local(async move {
+                let _ = watched(&mut driven, interval, look).await;
+                open.set(open.get() - 1);
+            });
+        }
+        Ok((Connection { sender, link, idle }, switched))
+    }
+
+    async fn dial(&self) -> Result<Stream, ConnectError> {
+        let limit = self.config.timeouts.connect;
+        let (tls, host, port) = match &self.config.portal {
+            Portal::Unix(path) => {
+                return match tokio::time::timeout(limit, UnixStream::connect(path)).await {
+                    Ok(Ok(stream)) => Ok(Stream::Unix(stream)),
+                    Ok(Err(e)) => Err(refused(&e)),
+                    Err(_) => Err(timed_out("connecting")),
+                };
+            }
+            Portal::Tcp { tls, host, port } => (*tls, host, *port),
+        };
+        let (dial_host, dial_port) = match &self.config.upstream_connect {
+            Some((host, port)) => (host, *port),
+            None => (host, port),
+        };
+        let tcp = tokio::time::timeout(limit, connect_any(dial_host, dial_port, limit))
+            .await
+            .unwrap_or_else(|_| Err(timed_out("connecting")))?;
+        let _ = tcp.set_nodelay(true);
+        if !tls {
+            return Ok(Stream::Tcp(tcp));
+        }
+        let Some(connector) = &self.tls else {
+            return Err(ConnectError {
+                proxy_status: "tls_protocol_error",
+                what: "no certificate authorities could be loaded".into(),
+            });
+        };
+        let name =
+            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| {
+                ConnectError {
+                    proxy_status: "tls_protocol_error",
+                    what: "its name cannot stand in a certificate".into(),
+                }
+            })?;
+        match tokio::time::timeout(
+            self.config.timeouts.tls_handshake,
+            connector.connect(name, tcp),
+        )
+        .await
+        {
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
+            Ok(Err(e)) => Err(tls_failed(&e)),
+            Err(_) => Err(timed_out("the TLS handshake")),
+        }
+    }
+}
+
+/// Dials each address of the name in turn; each gets its share of the time.
+async fn connect_any(host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
+    let host = host.trim_matches(['[', ']']);
+    let addresses: Vec<SocketAddr> = match host.parse() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|_| ConnectError {
+                proxy_status: "dns_error",
+                what: "its name cannot be resolved".into(),
+            })?
+            .collect(),
+    };
+    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut last = ConnectError {
+        proxy_status: "dns_error",
+        what: "its name has no address".into(),
+    };
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(e)) => last = refused(&e),
+            Err(_) => last = timed_out("connecting"),
+        }
+    }
+    Err(last)
+}
+
+fn refused(e: &io::Error) -> ConnectError {
+    let (proxy_status, what) = match e.kind() {
+        io::ErrorKind::ConnectionRefused => ("connection_refused", "it refused the connection"),
+        io::ErrorKind::NotFound => ("connection_refused", "its socket does not exist"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            ("destination_ip_unroutable", "there is no route to it")
+        }
+        io::ErrorKind::TimedOut => ("connection_timeout", "connecting took too long"),
+        _ => ("connection_refused", "connecting failed"),
+    };
+    ConnectError {
+        proxy_status,
+        what: what.into(),
+    }
+}
+
+fn timed_out(what: &str) -> ConnectError {
+    ConnectError {
+        proxy_status: "connection_timeout",
+        what: format!("{what} took too long"),
+    }
+}
+
+fn tls_failed(e: &io::Error) -> ConnectError {
+    let tls = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(why)) => ConnectError {
+            proxy_status: "tls_certificate_error",
+            what: format!("its certificate is not valid ({})", certificate_error(why)),
+        },
+        Some(_) => ConnectError {
+            proxy_status: "tls_protocol_error",
+            what: "the TLS handshake failed".into(),
+        },
+        None => ConnectError {
+            proxy_status: "tls_protocol_error",
+            what: "it broke off the TLS handshake".into(),
+        },
+    }
+}
+
+fn certificate_error(e: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as E;
+    match e {
+        E::Expired | E::ExpiredContext { .. } => "expired",
+        E::NotValidYet | E::NotValidYetContext { .. } => "not valid yet",
+        E::UnknownIssuer => "unknown issuer",
+        E::NotValidForName | E::NotValidForNameContext { .. } => "for another name",
+        E::Revoked => "revoked",
+        _ => "not trusted",
+    }
+}
+
+fn sent_and_failed(fault: Option<Fault>) -> ProxyError {
+    match fault {
+        Some(Fault::ReadTimeout | Fault::WriteTimeout) => ProxyError::no_answer(),
+        Some(Fault::BadHead(_) | Fault::Surplus | Fault::UnaskedUpgrade | Fault::BadChunk(_)) => {
+            ProxyError::broken_answer("http_protocol_error", "the portal's answer cannot be read")
+        }
+        _ => ProxyError::broken_answer(
+            "connection_terminated",
+            "the portal closed the connection without an answer",
+        ),
+    }
+}
+
+/// The phases of a connection to the portal.
+fn look(
+    link: &Link,
+    idle: &Cell<Option<Instant>>,
+    limits: &super::config::Timeouts,
+    now: Instant,
+) -> Look {
+    if let Some(since) = idle.get() {
+        let at = since + limits.pool_idle;
+        return if at <= now {
+            Look::End
+        } else {
+            Look::Until(at)
+        };
+    }
+    let (at, fault) = if let Some(at) = limit(link.write_wait(), limits.response) {
+        (at, Fault::WriteTimeout)
+    } else if link.awaits_head() {
+        if !link.message_done() {
+            return Look::Idle;
+        }
+        (link.last_write() + limits.response, Fault::ReadTimeout)
+    } else if let Some(at) = limit(link.read_wait(), limits.upstream_body) {
+        (at, Fault::ReadTimeout)
+    } else {
+        return Look::Idle;
+    };
+    if at > now {
+        return Look::Until(at);
+    }
+    link.close(fault);
+    Look::Acted
+}

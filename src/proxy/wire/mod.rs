@@ -1,0 +1,1064 @@
+//! Between hyper and a socket: heads are read and written here, bodies pass through.
+//!
+//! hyper frames messages, keeps connections alive and moves bodies; but its `HeaderMap` loses the case and the order of
+//! names, its parser refuses targets that portals accept, and `preserve_header_case` costs as much as a quarter of a
+//! proxied request. So on the way in, [`Wire`] reads each head strictly ([`head`]), keeps it for the service, and gives
+//! hyper a head of two or three lines that says only how the message is framed. On the way out it takes the short head
+//! that hyper writes and sends the prepared one in its place. What is kept of hyper's own head is what hyper alone
+//! decides: `Connection`.
+//!
+//! The two sides of a connection share a [`Link`]: heads in and out, and the facts from which time limits and the rule
+//! "never twice" follow (when the socket was last waited for, whether a byte of a request was written).
+
+pub mod chunked;
+pub mod head;
+
+use bytes::Bytes;
+use chunked::{Chunked, Progress};
+use head::{EndFinder, Framing, HeadError, Limits, Minor, RequestHead, ResponseHead};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A request that goes no further, told to the service in place of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRequest {
+    /// The head cannot be read.
+    Head(HeadError),
+    /// The head did not come in time (408).
+    HeadTimeout,
+}
+
+/// What went wrong on a connection while a body or an answer was awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A chunked body that cannot be read in one way.
+    BadChunk(&'static str),
+    /// An answer's head that cannot be read.
+    BadHead(HeadError),
+    /// An answer that switches protocols though nobody asked.
+    UnaskedUpgrade,
+    /// Bytes of an answer before the request was sent.
+    Surplus,
+    /// The peer closed the connection.
+    Closed,
+    /// The peer did not send in time.
+    ReadTimeout,
+    /// The peer did not take bytes in time.
+    WriteTimeout,
+    /// The connection broke.
+    Broken(io::ErrorKind),
+}
+
+/// A head to be sent in place of hyper's: everything but the empty line.
+#[derive(Debug)]
+pub struct OutHead {
+    pub bytes: Vec<u8>,
+    /// An answer without a body whatever its fields say (to HEAD, 204, 304).
+    pub no_body: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Requests come in, answers go out.
+    Server,
+    /// Requests go out, answers come in.
+    Client,
+}
+
+/// What the wire and the connection's owner share. Single-threaded, like the connection itself.
+#[derive(Debug)]
+pub struct Link {
+    side: Side,
+    limits: Limits,
+    requests: RefCell<VecDeque<Result<RequestHead, BadRequest>>>,
+    response: RefCell<Option<ResponseHead>>,
+    /// Client: whether an answer is awaited, and whether to a HEAD.
+    awaiting: Cell<Option<Awaited>>,
+    out_heads: RefCell<VecDeque<OutHead>>,
+    fault: Cell<Option<Fault>>,
+    /// Since when the peer's bytes are waited for; `None` while nobody reads or bytes have just come.
+    read_wait: Cell<Option<Instant>>,
+    /// Since when the peer does not take bytes.
+    write_wait: Cell<Option<Instant>>,
+    /// Whether a head has begun to come in.
+    partial_head: Cell<Option<Instant>>,
+    /// Server: requests taken whose answer is not written yet.
+    in_flight: Cell<u32>,
+    /// Whether the socket took a byte of the message being written.
+    wrote: Cell<bool>,
+    /// Whether the message being written is written whole.
+    message_done: Cell<bool>,
+    last_write: Cell<Instant>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+    expire_head: Cell<bool>,
+    close_now: Cell<bool>,
+    fail_read: Cell<bool>,
+    reads_body: Cell<bool>,
+    raw: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
+}
+
+/// What a client connection waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
+    /// The request was a HEAD: its answer has no body.
+    pub to_head: bool,
+    /// The request asked for another protocol.
+    pub upgrade: bool,
+}
+
+impl Link {
+    pub fn new(side: Side, limits: Limits) -> Rc<Link> {
+        let now = Instant::now();
+        Rc::new(Link {
+            side,
+            limits,
+            requests: RefCell::default(),
+            response: RefCell::default(),
+            awaiting: Cell::new(None),
+            out_heads: RefCell::default(),
+            fault: Cell::new(None),
+            read_wait: Cell::new(Some(now)),
+            write_wait: Cell::new(None),
+            partial_head: Cell::new(None),
+            in_flight: Cell::new(0),
+            wrote: Cell::new(false),
+            message_done: Cell::new(true),
+            last_write: Cell::new(now),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            expire_head: Cell::new(false),
+            close_now: Cell::new(false),
+            fail_read: Cell::new(false),
+            reads_body: Cell::new(false),
+            raw: Cell::new(false),
+            reader: RefCell::default(),
+        })
+    }
+
+    /// Server: the head of the request that hyper hands to the service now.
+    pub fn next_request(&self) -> Option<Result<RequestHead, BadRequest>> {
+        self.requests.borrow_mut().pop_front()
+    }
+
+    /// The head that takes the place of the next one that hyper writes.
+    pub fn send_head(&self, head: OutHead) {
+        self.out_heads.borrow_mut().push_back(head);
+    }
+
+    /// Client: a request is about to be sent.
+    pub fn begin(&self, head: OutHead, awaited: Awaited) {
+        self.wrote.set(false);
+        self.message_done.set(false);
+        self.fault.set(None);
+        self.awaiting.set(Some(awaited));
+        self.out_heads.borrow_mut().clear();
+        self.send_head(head);
+    }
+
+    /// Client: the head of the answer that hyper has just given.
+    pub fn take_response(&self) -> Option<ResponseHead> {
+        self.response.borrow_mut().take()
+    }
+
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+    pub fn set_fault(&self, fault: Fault) {
+        if self.fault.get().is_none() {
+            self.fault.set(Some(fault));
+        }
+    }
+    /// Whether the socket took a byte of the message being written.
+    pub fn wrote(&self) -> bool {
+        self.wrote.get()
+    }
+    /// Whether the message being written was taken whole by the socket.
+    pub fn message_done(&self) -> bool {
+        self.message_done.get()
+    }
+    pub fn last_write(&self) -> Instant {
+        self.last_write.get()
+    }
+    pub fn read_wait(&self) -> Option<Instant> {
+        self.read_wait.get()
+    }
+    pub fn write_wait(&self) -> Option<Instant> {
+        self.write_wait.get()
+    }
+    pub fn partial_head(&self) -> Option<Instant> {
+        self.partial_head.get()
+    }
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+    /// Client: whether an answer's head is awaited.
+    pub fn awaits_head(&self) -> bool {
+        self.awaiting.get().is_some()
+    }
+    /// Bytes read from and written to the socket so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes_in.get(), self.bytes_out.get())
+    }
+    /// Server: give up on the head that comes too slowly: the service answers 408.
+    pub fn expire_head(&self) {
+        self.expire_head.set(true);
+        self.wake();
+    }
+    /// Reads and writes fail from now on.
+    pub fn close(&self, fault: Fault) {
+        self.set_fault(fault);
+        self.close_now.set(true);
+        self.wake();
+    }
+    /// Server: whether a request's body is being read.
+    pub fn reads_body(&self) -> bool {
+        self.reads_body.get()
+    }
+    /// Reads fail from now on; answers can still be written.
+    pub fn fail_read(&self, fault: Fault) {
+        self.set_fault(fault);
+        self.fail_read.set(true);
+        self.wake();
+    }
+    /// Whether nothing is in flight, in part or waiting in either direction.
+    pub fn is_quiet(&self) -> bool {
+        self.in_flight.get() == 0
+            && self.partial_head.get().is_none()
+            && self.write_wait.get().is_none()
+    }
+    /// Has the connection's task polled.
+    pub fn nudge(&self) {
+        self.wake();
+    }
+    fn wake(&self) {
+        if let Some(waker) = self.reader.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+#[derive(Debug)]
+enum ReadState {
+    /// Waiting for a head, or in it.
+    Head,
+    /// The short head for hyper is being handed over, then the body follows.
+    Feed {
+        at: usize,
+        then: Follow,
+    },
+    Body(Follow),
+    /// Nothing more is read.
+    Ended,
+}
+
+/// What belongs to the message behind its head.
+#[derive(Clone, Copy, Debug)]
+enum Follow {
+    Length(u64),
+    Chunked(Chunked),
+    /// Everything: an answer's body is framed by hyper alone; a tunnel.
+    Rest,
+    /// Nothing more is read after a refused head.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum WriteState {
+    Head,
+    Length(u64),
+    Chunked(Chunked),
+    Rest,
+}
+
+/// A socket, with heads read and written apart from hyper.
+pub struct Wire<IO> {
+    io: IO,
+    link: Rc<Link>,
+    /// Bytes read and not yet handed on: part of a head, or what came behind one.
+    input: Vec<u8>,
+    input_at: usize,
+    finder: EndFinder,
+    read: ReadState,
+    short: Vec<u8>,
+    write: WriteState,
+    output: Vec<u8>,
+    output_at: usize,
+}
+
+/// Bytes that are joined to a head before it is written, so that a small message is one write.
+const JOIN: usize = 16 * 1024;
+
+thread_local! {
+    /// Heads are read into this buffer, so that an idle connection holds none.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
+    pub fn new(io: IO, link: Rc<Link>) -> Self {
+        Wire {
+            io,
+            link,
+            input: Vec::new(),
+            input_at: 0,
+            finder: EndFinder::default(),
+            read: ReadState::Head,
+            short: Vec::new(),
+            write: WriteState::Head,
+            output: Vec::new(),
+            output_at: 0,
+        }
+    }
+
+    /// The socket, and what was read from it and not handed on.
+    pub fn into_inner(self) -> (IO, Vec<u8>) {
+        let rest = self.input[self.input_at..].to_vec();
+        (self.io, rest)
+    }
+
+    /// Waits until a whole head has come (true), or the peer has closed or failed (false), without hyper.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match &self.read {
+                ReadState::Head => match ready!(self.poll_read_head(cx)) {
+                    Ok(true) => return Poll::Ready(true),
+                    Ok(false) | Err(_) => return Poll::Ready(false),
+                },
+                ReadState::Ended => return Poll::Ready(false),
+                _ => return Poll::Ready(true),
+            }
+        }
+    }
+
+    /// Whether the peer may still be sending what nobody will read.
+    pub fn has_unread(&self) -> bool {
+        self.pending_input() > 0
+            || matches!(self.read, ReadState::Body(_) | ReadState::Feed { .. })
+            || self.link.fault().is_some()
+    }
+
+    fn pending_input(&self) -> usize {
+        self.input.len() - self.input_at
+    }
+
+    fn consume_input(&mut self, n: usize) {
+        self.input_at += n;
+        if self.input_at == self.input.len() {
+            // Give the room back: an idle connection should hold none.
+            self.input = Vec::new();
+            self.input_at = 0;
+        }
+    }
+
+    /// Reads until a head is whole and its short form stands in `short`; false at the end of the stream.
+    fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if self.pending_input() > 0 && self.take_head() {
+                self.link.read_wait.set(None);
+                self.link.partial_head.set(None);
+                return Poll::Ready(Ok(true));
+            }
+            if matches!(self.read, ReadState::Ended) {
+                return Poll::Ready(Ok(false));
+            }
+            if self.link.side == Side::Server {
+                if self.link.expire_head.replace(false) && self.link.partial_head.get().is_some() {
+                    self.refuse(BadRequest::HeadTimeout);
+                    return Poll::Ready(Ok(true));
+                }
+                if self.pending_input() > 0 && self.link.partial_head.get().is_none() {
+                    self.link.partial_head.set(Some(Instant::now()));
+                }
+            }
+            let polled = SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                let polled = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
+                if let Poll::Ready(Ok(())) = polled {
+                    if self.input_at > 0 {
+                        self.input.drain(..self.input_at);
+                        self.input_at = 0;
+                    }
+                    self.input.extend_from_slice(buffer.filled());
+                    return Poll::Ready(Ok(buffer.filled().len()));
+                }
+                polled.map_ok(|()| 0)
+            });
+            match polled {
+                Poll::Ready(Ok(0)) => {
+                    self.read = ReadState::Ended;
+                    if self.link.awaits_head() {
+                        self.link.set_fault(Fault::Closed);
+                    }
+                    return Poll::Ready(Ok(false));
+                }
+                Poll::Ready(Ok(n)) => self.link.bytes_in.set(self.link.bytes_in.get() + n as u64),
+                Poll::Ready(Err(e)) => {
+                    self.link.set_fault(Fault::Broken(e.kind()));
+                    return Poll::Ready(Err(e));
+                }
+                Poll::Pending => {
+                    if self.link.read_wait.get().is_none() {
+                        self.link.read_wait.set(Some(Instant::now()));
+                    }
+                    *self.link.reader.borrow_mut() = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Takes a whole head out of the input, if there is one. Leaves its short form in `short` and sets the state.
+    fn take_head(&mut self) -> bool {
+        match self.link.side {
+            Side::Server => self.take_request(),
+            Side::Client => self.take_response(),
+        }
+    }
+
+    fn take_request(&mut self) -> bool {
+        // RFC 9112 §2.2: an empty line before a request is ignored.
+        while self.finder_is_fresh() && self.input[self.input_at..].starts_with(b"\r\n") {
+            self.input_at += 2;
+        }
+        let buffer = &self.input[self.input_at..];
+        if buffer.is_empty() {
+            self.consume_input(0);
+            return false;
+        }
+        let limits = self.link.limits;
+        let length = match self.finder.find(buffer) {
+            Ok(Some(length)) if length <= limits.head => length,
+            Ok(None) if buffer.len() < limits.head => {
+                if !buffer[0].is_ascii_graphic() && buffer[0] != b'\r' {
+                    self.refuse(BadRequest::Head(HeadError::Malformed(
+                        "the request does not begin with a method",
+                    )));
+                    return true;
+                }
+                return false;
+            }
+            Ok(_) => {
+                let line = buffer
+                    .iter()
+                    .position(|b| *b == b'\n')
+                    .unwrap_or(buffer.len());
+                let error = if line > limits.target + 32 {
+                    HeadError::TargetTooLong
+                } else {
+                    HeadError::TooLarge
+                };
+                self.refuse(BadRequest::Head(error));
+                return true;
+            }
+            Err(error) => {
+                self.refuse(BadRequest::Head(error));
+                return true;
+            }
+        };
+        let raw = Bytes::copy_from_slice(&buffer[..length]);
+        let request = match head::read_request(raw, &limits) {
+            Ok(request) => request,
+            Err(error) => {
+                self.refuse(BadRequest::Head(error));
+                return true;
+            }
+        };
+        self.consume_input(length);
+        self.finder = EndFinder::default();
+        self.short.clear();
+        self.short.extend_from_slice(match request.method() {
+            b"HEAD" => b"HEAD / HTTP/1.",
+            b"POST" => b"POST / HTTP/1.",
+            _ => b"GET / HTTP/1.",
+        });
+        self.short
+            .extend_from_slice(if request.minor == Minor::One {
+                b"1\r\n"
+            } else {
+                b"0\r\n"
+            });
+        let then = short_framing(&mut self.short, request.framing);
+        if request.minor == Minor::Zero && !request.wants_close() {
+            self.short.extend_from_slice(b"connection: keep-alive\r\n");
+        } else if request.minor == Minor::One && request.wants_close() {
+            self.short.extend_from_slice(b"connection: close\r\n");
+        }
+        if request.wants_upgrade() && request.framing == Framing::None {
+            self.short
+                .extend_from_slice(b"connection: upgrade\r\nupgrade: x\r\n");
+        }
+        if request.expects_continue {
+            self.short.extend_from_slice(b"expect: 100-continue\r\n");
+        }
+        if request.fields.has_token(head::Name::Te, "trailers") {
+            self.short.extend_from_slice(b"te: trailers\r\n");
+        }
+        self.short.extend_from_slice(b"\r\n");
+        self.link.in_flight.set(self.link.in_flight.get() + 1);
+        self.link.requests.borrow_mut().push_back(Ok(request));
+        self.read = ReadState::Feed { at: 0, then };
+        true
+    }
+
+    fn finder_is_fresh(&self) -> bool {
+        self.finder == EndFinder::default()
+    }
+
+    /// Hands the service a refusal in place of a request, through a placeholder that hyper can read.
+    fn refuse(&mut self, why: BadRequest) {
+        self.input = Vec::new();
+        self.input_at = 0;
+        self.short.clear();
+        self.short
+            .extend_from_slice(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n");
+        self.link.in_flight.set(self.link.in_flight.get() + 1);
+        self.link.partial_head.set(None);
+        self.link.requests.borrow_mut().push_back(Err(why));
+        self.read = ReadState::Feed {
+            at: 0,
+            then: Follow::Stop,
+        };
+    }
+
+    fn take_response(&mut self) -> bool {
+        let Some(awaited) = self.link.awaiting.get() else {
+            self.link.set_fault(Fault::Surplus);
+            self.read = ReadState::Ended;
+            return false;
+        };
+        if !self.link.wrote() {
+            self.link.set_fault(Fault::Surplus);
+            self.read = ReadState::Ended;
+            return false;
+        }
+        let limits = self.link.limits;
+        loop {
+            let buffer = &self.input[self.input_at..];
+            let length = match self.finder.find(buffer) {
+                Ok(Some(length)) if length <= limits.head => length,
+                Ok(None) if buffer.len() < limits.head => return false,
+                Ok(_) => return self.bad_response(Fault::BadHead(HeadError::TooLarge)),
+                Err(error) => return self.bad_response(Fault::BadHead(error)),
+            };
+            let raw = Bytes::copy_from_slice(&buffer[..length]);
+            let response = match head::read_response(raw, &limits, awaited.to_head) {
+                Ok(response) => response,
+                Err(error) => return self.bad_response(Fault::BadHead(error)),
+            };
+            self.finder = EndFinder::default();
+            if response.status == 101 && !awaited.upgrade {
+                return self.bad_response(Fault::UnaskedUpgrade);
+            }
+            if response.status < 200 && response.status != 101 {
+                // An interim answer: hyper cannot pass it on (RFC 9110 §15.2 lets a proxy drop what it cannot forward).
+                self.input_at += length;
+                continue;
+            }
+            self.consume_input(length);
+            self.short.clear();
+            self.short.extend_from_slice(b"HTTP/1.1 ");
+            self.short.extend_from_slice(&[
+                b'0' + (response.status / 100) as u8,
+                b'0' + (response.status / 10 % 10) as u8,
+                b'0' + (response.status % 10) as u8,
+            ]);
+            self.short.extend_from_slice(b" \r\n");
+            if response.status == 101 {
+                self.short
+                    .extend_from_slice(b"connection: upgrade\r\nupgrade: x\r\n");
+            } else {
+                if response.framing == Framing::None
+                    && response.status >= 200
+                    && !matches!(response.status, 204 | 304)
+                {
+                    self.short.extend_from_slice(b"content-length: 0\r\n");
+                }
+                short_framing(&mut self.short, response.framing);
+                if !response.keeps_alive {
+                    self.short.extend_from_slice(b"connection: close\r\n");
+                }
+            }
+            self.short.extend_from_slice(b"\r\n");
+            self.link.awaiting.set(None);
+            *self.link.response.borrow_mut() = Some(response);
+            self.read = ReadState::Feed {
+                at: 0,
+                then: Follow::Rest,
+            };
+            return true;
+        }
+    }
+
+    fn bad_response(&mut self, fault: Fault) -> bool {
+        self.link.set_fault(fault);
+        self.read = ReadState::Ended;
+        false
+    }
+
+    /// Hands body bytes on, as far as they belong to the message.
+    fn poll_read_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+        mut follow: Follow,
+    ) -> Poll<io::Result<()>> {
+        if let Follow::Stop = follow {
+            // The refused request's remains are read away when the connection lingers.
+            return Poll::Pending;
+        }
+        let before = out.filled().len();
+        if self.pending_input() > 0 {
+            let n = self.pending_input().min(out.remaining());
+            out.put_slice(&self.input[self.input_at..self.input_at + n]);
+            self.consume_input(n);
+        } else {
+            match Pin::new(&mut self.io).poll_read(cx, out) {
+                Poll::Pending => {
+                    if self.link.read_wait.get().is_none() {
+                        self.link.read_wait.set(Some(Instant::now()));
+                    }
+                    *self.link.reader.borrow_mut() = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(e)) => {
+                    self.link.set_fault(Fault::Broken(e.kind()));
+                    return Poll::Ready(Err(e));
+                }
+                Poll::Ready(Ok(())) => {
+                    let n = out.filled().len() - before;
+                    self.link.bytes_in.set(self.link.bytes_in.get() + n as u64);
+                    if n == 0 {
+                        self.link.set_fault(Fault::Closed);
+                        self.read = ReadState::Ended;
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }
+        }
+        self.link.read_wait.set(None);
+        let piece = &out.filled()[before..];
+        let ended = match &mut follow {
+            Follow::Rest | Follow::Stop => None,
+            Follow::Length(left) => {
+                if (piece.len() as u64) < *left {
+                    *left -= piece.len() as u64;
+                    None
+                } else {
+                    Some(*left as usize)
+                }
+            }
+            Follow::Chunked(chunked) => match chunked.follow(piece) {
+                Ok(Progress::More) => None,
+                Ok(Progress::Ended(at)) => Some(at),
+                Err(bad) => {
+                    self.link.set_fault(Fault::BadChunk(bad.0));
+                    self.read = ReadState::Ended;
+                    out.set_filled(before);
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, bad.0)));
+                }
+            },
+        };
+        match ended {
+            None => self.read = ReadState::Body(follow),
+            Some(at) => {
+                let surplus = piece[at..].to_vec();
+                if !surplus.is_empty() {
+                    // Came behind the body: the next request of a pipeline.
+                    let mut input = surplus;
+                    input.extend_from_slice(&self.input[self.input_at..]);
+                    self.input = input;
+                    self.input_at = 0;
+                    out.set_filled(before + at);
+                }
+                self.read = ReadState::Head;
+                self.link.reads_body.set(false);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is held back; ready when all of it is on its way.
+    fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.output_at < self.output.len() {
+            let n = ready!(self.poll_io_write(cx, None))?;
+            self.output_at += n;
+        }
+        self.output_at = 0;
+        if self.output.capacity() > 4 * JOIN {
+            self.output = Vec::new()
+        } else {
+            self.output.clear()
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One write to the socket: `slices`, or what is held back.
+    fn poll_io_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: Option<&[io::IoSlice<'_>]>,
+    ) -> Poll<io::Result<usize>> {
+        let io = Pin::new(&mut self.io);
+        let polled = match slices {
+            None => io.poll_write(cx, &self.output[self.output_at..]),
+            Some(slices) => io.poll_write_vectored(cx, slices),
+        };
+        match polled {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(n)) => {
+                self.link.write_wait.set(None);
+                self.link.wrote.set(true);
+                if self.link.side == Side::Client {
+                    self.link.last_write.set(Instant::now());
+                }
+                self.link
+                    .bytes_out
+                    .set(self.link.bytes_out.get() + n as u64);
+                Poll::Ready(Ok(n))
+            }
+            Poll::Ready(Err(e)) => {
+                self.link.set_fault(Fault::Broken(e.kind()));
+                Poll::Ready(Err(e))
+            }
+            Poll::Pending => {
+                if self.link.write_wait.get().is_none() {
+                    self.link.write_wait.set(Some(Instant::now()));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Takes hyper's head from the front of `slice` and puts the prepared one into the output. Returns its length.
+    fn swap_head(&mut self, slice: &[u8]) -> io::Result<usize> {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        if self.link.side == Side::Server && slice.starts_with(CONTINUE) {
+            self.output.extend_from_slice(CONTINUE);
+            return Ok(CONTINUE.len());
+        }
+        let length = memchr::memmem::find(slice, b"\r\n\r\n")
+            .ok_or_else(|| io::Error::other("hyper wrote part of a head"))?
+            + 4;
+        let short = &slice[..length];
+        let head = self.link.out_heads.borrow_mut().pop_front();
+        let (mut framing, mut connection) = (Framing::None, None);
+        let mut has_framing = false;
+        for line in short.split(|b| *b == b'\n').skip(1) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if let Some(value) = line.strip_prefix(b"content-length: ") {
+                let length = value.iter().fold(0u64, |n, d| {
+                    n.wrapping_mul(10)
+                        .wrapping_add(u64::from(d.wrapping_sub(b'0')))
+                });
+                framing = if length == 0 {
+                    Framing::None
+                } else {
+                    Framing::Length(length)
+                };
+                has_framing = true;
+            } else if line.starts_with(b"transfer-encoding: ") {
+                framing = Framing::Chunked;
+                has_framing = true;
+            } else if line.starts_with(b"connection: ") {
+                connection = Some(line);
+            }
+        }
+        match head {
+            Some(head) => {
+                self.output.extend_from_slice(&head.bytes);
+                if self.link.side == Side::Server {
+                    if let Some(b"connection: close") = connection {
+                        self.output.extend_from_slice(b"Connection: close\r\n");
+                    } else if let Some(b"connection: keep-alive") = connection {
+                        self.output.extend_from_slice(b"Connection: keep-alive\r\n");
+                    }
+                    if head.no_body {
+                        framing = Framing::None;
+                    } else if !has_framing {
+                        framing = Framing::Close;
+                    }
+                }
+                self.output.extend_from_slice(b"\r\n");
+            }
+            // hyper's own answer to what it could not read.
+            None => {
+                self.output.extend_from_slice(short);
+                framing = Framing::Close;
+            }
+        }
+        self.write = match framing {
+            Framing::None => WriteState::Head,
+            Framing::Length(n) => WriteState::Length(n),
+            Framing::Chunked => WriteState::Chunked(Chunked::default()),
+            Framing::Close => WriteState::Rest,
+        };
+        self.link.wrote.set(false);
+        self.link.message_done.set(false);
+        if framing == Framing::None {
+            self.message_written();
+        }
+        Ok(length)
+    }
+
+    fn message_written(&mut self) {
+        self.write = WriteState::Head;
+        self.link.message_done.set(true);
+        if self.link.side == Side::Server {
+            self.link
+                .in_flight
+                .set(self.link.in_flight.get().saturating_sub(1));
+            self.link.read_wait.set(Some(Instant::now()));
+        }
+    }
+
+    /// How many of these bytes belong to the message being written; advances the state past them.
+    fn follow_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = match &mut self.write {
+            WriteState::Head => 0,
+            WriteState::Rest => bytes.len(),
+            WriteState::Length(left) => {
+                let n = bytes
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= n as u64;
+                if *left == 0 {
+                    self.message_written();
+                }
+                n
+            }
+            WriteState::Chunked(chunked) => match chunked
+                .follow(bytes)
+                .map_err(|bad| io::Error::other(bad.0))?
+            {
+                Progress::More => bytes.len(),
+                Progress::Ended(at) => {
+                    self.message_written();
+                    at
+                }
+            },
+        };
+        Ok(n)
+    }
+}
+
+/// The line that tells hyper how a body is framed.
+fn short_framing(short: &mut Vec<u8>, framing: Framing) -> Follow {
+    match framing {
+        Framing::None => Follow::Length(0),
+        Framing::Close => Follow::Rest,
+        Framing::Length(n) => {
+            short.extend_from_slice(b"content-length: ");
+            push_decimal(short, n);
+            short.extend_from_slice(b"\r\n");
+            Follow::Length(n)
+        }
+        Framing::Chunked => {
+            short.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            Follow::Chunked(Chunked::default())
+        }
+    }
+}
+
+/// Appends a number in decimal.
+pub fn push_decimal(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.link.close_now.get() || this.link.fail_read.get() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = out.filled().len();
+        loop {
+            match this.read {
+                ReadState::Ended => {
+                    return match this.link.fault() {
+                        Some(
+                            Fault::BadHead(_)
+                            | Fault::UnaskedUpgrade
+                            | Fault::Surplus
+                            | Fault::BadChunk(_),
+                        ) => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                        _ => Poll::Ready(Ok(())),
+                    };
+                }
+                ReadState::Head => {
+                    match this.poll_read_head(cx) {
+                        Poll::Ready(Ok(true)) => continue,
+                        Poll::Ready(Ok(false)) => continue,
+                        Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                        Poll::Pending => return Poll::Pending,
+                    };
+                }
+                ReadState::Feed { at, then } => {
+                    let n = (this.short.len() - at).min(out.remaining());
+                    out.put_slice(&this.short[at..at + n]);
+                    if at + n < this.short.len() {
+                        this.read = ReadState::Feed { at: at + n, then };
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.read = match then {
+                        Follow::Length(0) => ReadState::Head,
+                        then => ReadState::Body(then),
+                    };
+                    this.link
+                        .reads_body
+                        .set(matches!(then, Follow::Length(1..) | Follow::Chunked(_)));
+                    if matches!(this.read, ReadState::Body(_))
+                        && this.pending_input() > 0
+                        && out.remaining() > 0
+                    {
+                        continue;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                ReadState::Body(follow) => {
+                    if this.link.side == Side::Client
+                        && this.link.awaits_head()
+                        && !this.link.raw.get()
+                    {
+                        this.read = ReadState::Head;
+                        continue;
+                    }
+                    if out.filled().len() > before && this.pending_input() == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                    return this.poll_read_body(cx, out, follow);
+                }
+            }
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.link.close_now.get() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        ready!(this.poll_write_output(cx))?;
+        let total: usize = slices.iter().map(|s| s.len()).sum();
+        let mut slices = slices.iter().filter(|s| !s.is_empty());
+        let Some(first) = slices.next() else {
+            return Poll::Ready(Ok(0));
+        };
+        if let WriteState::Head = this.write {
+            let mut taken = this.swap_head(first)?;
+            let rest = total - taken;
+            if rest <= JOIN {
+                let mut rest_of_first = &first[taken..];
+                loop {
+                    let n = this.follow_write(rest_of_first)?;
+                    this.output.extend_from_slice(&rest_of_first[..n]);
+                    taken += n;
+                    if n < rest_of_first.len() {
+                        break;
+                    }
+                    match slices.next() {
+                        Some(next) => rest_of_first = next,
+                        None => break,
+                    }
+                }
+            }
+            // Whatever the socket does not take now goes out with the next write or flush.
+            match this.poll_write_output(cx) {
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            return Poll::Ready(Ok(taken));
+        }
+        // A body: pieces go out as they are, up to the end of the message.
+        let before = this.write;
+        let was = (this.link.message_done.get(), this.link.in_flight.get());
+        let mut pieces: [io::IoSlice<'_>; 16] = [io::IoSlice::new(&[]); 16];
+        let mut count = 0;
+        let mut asked = 0;
+        let mut next = Some(first);
+        while let Some(slice) = next {
+            let n = this.follow_write(slice)?;
+            if n > 0 && count < pieces.len() {
+                pieces[count] = io::IoSlice::new(&slice[..n]);
+                count += 1;
+                asked += n;
+            }
+            if n < slice.len() || count == pieces.len() {
+                break;
+            }
+            next = slices.next();
+        }
+        // The state is what follows from the bytes that the socket takes.
+        let undo = |this: &mut Self| {
+            this.write = before;
+            this.link.message_done.set(was.0);
+            this.link.in_flight.set(was.1);
+        };
+        match this.poll_io_write(cx, Some(&pieces[..count])) {
+            Poll::Ready(Ok(n)) if n == asked => Poll::Ready(Ok(n)),
+            Poll::Ready(Ok(n)) => {
+                undo(this);
+                let mut left = n;
+                for piece in &pieces[..count] {
+                    let part = left.min(piece.len());
+                    this.follow_write(&piece[..part])?;
+                    left -= part;
+                }
+                Poll::Ready(Ok(n))
+            }
+            other => {
+                undo(this);
+                other
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_write_output(cx))?;
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_write_output(cx))?;
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}
