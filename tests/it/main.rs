@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! One program of integration tests: a module for each folder of `src`.
+
+mod cli;

@@ -1,0 +1,301 @@
+//! The command line as a user meets it: the program itself, its exit status, and the one line it says.
+
+use std::process::{Command, Output};
+
+use b24_migration_proxy::cli::options::{OPTIONS, Shape, Spec};
+
+fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_b24-migration-proxy"));
+    command.args(words);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("B24_PROXY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    program(words).output().expect("the program runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// The one line of a command that must end with status 2.
+fn refusal(words: &[&str]) -> String {
+    let output = run(words);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{words:?}: {said}");
+    assert_eq!(stdout(&output), "", "{words:?}");
+    said
+}
+
+const UPSTREAM: [&str; 2] = ["--upstream", "https://example.bitrix24.com"];
+
+#[test]
+fn a_wrong_word_is_one_line_and_status_2() {
+    for (words, said) in [
+        (&["serve"][..], "--upstream is missing"),
+        (&["serve", "--lisen", "x"], "did you mean --listen?"),
+        (&["srve"], "did you mean serve?"),
+        (&["serve", "--upstream"], "--upstream needs a value"),
+        (&["serve", "--upstream", "example.bitrix24.com"], "https://"),
+        (
+            &[
+                "serve",
+                "--upstream",
+                "https://a.example",
+                "--log-level",
+                "inof",
+            ],
+            "did you mean info?",
+        ),
+        (
+            &["check", "--config", "/nowhere/proxy.toml"],
+            "/nowhere/proxy.toml",
+        ),
+        (
+            &["serve", "--upstream", "http://127.0.0.1:8080"],
+            "own --listen address",
+        ),
+    ] {
+        let line = refusal(words);
+        assert!(line.contains(said), "{words:?}: {line}");
+    }
+}
+
+#[test]
+fn an_upstream_pasted_with_its_webhook_is_refused_without_repeating_the_code() {
+    for upstream in [
+        "https://example.bitrix24.com/rest/1/s3cretc0de/",
+        "https://example.bitrix24.com/?auth=s3cretc0de",
+        "https://1:s3cretc0de@example.bitrix24.com",
+        "https://example.bitrix24.com#s3cretc0de",
+    ] {
+        assert!(!refusal(&["serve", "--upstream", upstream]).contains("s3cret"));
+        let output = program(&["check"])
+            .env("B24_PROXY_UPSTREAM", upstream)
+            .output()
+            .expect("the program runs");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            stderr(&output).starts_with("B24_PROXY_UPSTREAM: ")
+                && !stderr(&output).contains("s3cret")
+        );
+    }
+}
+
+#[test]
+fn check_says_what_would_be_used_and_from_where() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(
+        file.path(),
+        "upstream = 'https://file.example'\nbody-timeout = '7s'\nmax-connections = 9\n",
+    )
+    .expect("written");
+    let path = file.path().to_str().expect("UTF-8");
+    let output = program(&["check", "--config", path, "--header-timeout", "3s"])
+        .env("B24_PROXY_BODY_TIMEOUT", "8s")
+        .env("B24_PROXY_LISTEN", "127.0.0.1:7001, unix:/run/x.sock")
+        .env("B24_PROXY_CALLERS", "")
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    let line = |key: &str| {
+        let found = text
+            .lines()
+            .find(|line| line.starts_with(key))
+            .unwrap_or_else(|| panic!("{key}: {text}"));
+        found
+            .split('#')
+            .map(str::trim)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        line("upstream ="),
+        ["upstream = \"https://file.example\"", &format!("{path}:1")]
+    );
+    assert_eq!(
+        line("body-timeout"),
+        ["body-timeout = \"8s\"", "environment"]
+    );
+    assert_eq!(
+        line("header-timeout"),
+        ["header-timeout = \"3s\"", "option"]
+    );
+    assert_eq!(
+        line("max-connections ="),
+        ["max-connections = \"9\"", &format!("{path}:3")]
+    );
+    assert_eq!(
+        line("connect-timeout"),
+        ["connect-timeout = \"5s\"", "default"]
+    );
+    assert_eq!(
+        line("listen ="),
+        [
+            "listen = [\"127.0.0.1:7001\", \"unix:/run/x.sock\"]",
+            "environment"
+        ]
+    );
+    assert_eq!(line("# callers"), ["", "callers =", "not set"]);
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_refused_with_its_place_and_the_nearest_name() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(
+        file.path(),
+        "upstream = 'https://file.example'\n  body_timeot = '7s'\n",
+    )
+    .expect("written");
+    let path = file.path().to_str().expect("UTF-8");
+    let line = refusal(&["check", "--config", path]);
+    assert_eq!(
+        line.trim(),
+        format!("{path}:2:3: there is no key body_timeot; did you mean body-timeout?")
+    );
+}
+
+#[test]
+fn print_config_ends_before_anything_is_opened() {
+    let output = run(&[&["serve", "--print-config"], &UPSTREAM[..]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        stdout(&output),
+        stdout(&run(&[&["check"], &UPSTREAM[..]].concat()))
+    );
+}
+
+#[test]
+fn every_option_stands_in_the_help_with_its_variable() {
+    let help = stdout(&run(&["serve", "--help"]));
+    for spec in OPTIONS {
+        assert!(help.contains(&format!("--{}", spec.name)), "{}", spec.name);
+        assert!(
+            help.contains(&format!("[env: {}", spec.variable())),
+            "{}",
+            spec.name
+        );
+    }
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_command() {
+    for words in [
+        &["completions", "bash"][..],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+        &["man"],
+    ] {
+        let text = stdout(&run(words));
+        for command in ["serve", "check", "healthcheck"] {
+            assert!(text.contains(command), "{words:?}: {command}");
+        }
+    }
+    let line = refusal(&["completions", "tcl"]);
+    assert!(line.contains("bash"), "{line}");
+}
+
+#[test]
+fn a_health_check_of_nobody_is_status_1() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a port")
+        .port();
+    let output = run(&[
+        "healthcheck",
+        "--admin-listen",
+        &format!("127.0.0.1:{port}"),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no answer"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_example_configuration_is_one_that_serve_takes() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/b24-migration-proxy.toml"
+    );
+    let output = run(&["check", "--config", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// `UPDATE_DOCS=1 cargo test` writes the table anew.
+#[test]
+fn the_documentation_lists_every_option_as_it_is_declared() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIGURATION.md");
+    let text = std::fs::read_to_string(path).expect("docs/CONFIGURATION.md");
+    let (begin, end) = ("<!-- options: begin -->\n", "<!-- options: end -->");
+    let (before, rest) = text.split_once(begin).expect("the table's begin");
+    let (_, after) = rest.split_once(end).expect("the table's end");
+    let wanted = format!("{before}{begin}{}\n{end}{after}", table());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &wanted).expect("written");
+    } else {
+        assert!(
+            text == wanted,
+            "docs/CONFIGURATION.md is not what the code says; UPDATE_DOCS=1 cargo test writes it"
+        );
+    }
+}
+
+fn table() -> String {
+    let mut section = "";
+    let mut text = String::new();
+    for spec in OPTIONS {
+        if spec.section != section {
+            section = spec.section;
+            text += &format!("\n### {section}\n\n| option | default | |\n|---|---|---|\n");
+        }
+        text += &row(spec);
+    }
+    text
+}
+
+fn row(spec: &Spec) -> String {
+    let value = spec.value.replace('|', "\\|");
+    let written = match spec.shape {
+        Shape::Switch => format!("`--{}`", spec.name),
+        Shape::One | Shape::Many => format!("`--{} {value}`", spec.name),
+    };
+    let default = match (spec.name, spec.shape, spec.default) {
+        (_, Shape::Switch, _) => "off".to_owned(),
+        ("threads", ..) => "one per core".to_owned(),
+        (_, _, Some(default)) => format!("`{default}`"),
+        (_, _, None) => String::new(),
+    };
+    let reload = if spec.change == b24_migration_proxy::cli::options::Change::Applied {
+        " *SIGHUP applies it.*"
+    } else {
+        ""
+    };
+    let help = spec
+        .help
+        .replace(" [required]", "")
+        .replace(" [default: one per core]", "");
+    let more = if spec.more.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", spec.more)
+    };
+    format!(
+        "| {written} | {default} | {}.{}{reload} |\n",
+        escaped(&help),
+        escaped(&more)
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;")
+}
