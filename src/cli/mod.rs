@@ -4,6 +4,7 @@
 //! - [`settings`] all of them resolved, from option, environment, file and default
 //! - a file for each command: its words, and what it does
 
+mod assemble;
 mod check;
 mod complaint;
 mod effective;
@@ -16,6 +17,7 @@ mod operational_log;
 pub mod options;
 mod serve;
 pub mod settings;
+mod supervisor;
 pub mod values;
 
 use std::ffi::OsString;

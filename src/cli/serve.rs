@@ -3,7 +3,10 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::settings::Source;
-use super::{Failure, Outcome, effective, operational_log, options, print};
+use super::{Failure, Outcome, assemble, effective, operational_log, options, print, supervisor};
+use crate::catalogue::Catalogue;
+use crate::proxy::{Listening, Server, Shared};
+use std::sync::Arc;
 
 pub fn command() -> Command {
     let command = Command::new("serve")
@@ -31,5 +34,18 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         return Ok(0);
     }
     operational_log::start(&settings);
-    Err(Failure::found("the data path is not part of this build"))
+    let config = assemble::proxy_config(&settings);
+    let sockets = assemble::sockets(&config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::found(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let addresses: Vec<String> = sockets.iter().map(Listening::address).collect();
+        let shared = Shared::new(config, Arc::new(Catalogue::builtin()));
+        let server = Server::start(sockets, shared)
+            .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
+        tracing::info!(listen = addresses.join(", "), "serving");
+        supervisor::stay(server, &settings, || {}).await
+    })
 }

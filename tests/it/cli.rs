@@ -299,3 +299,26 @@ fn row(spec: &Spec) -> String {
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
+
+#[test]
+fn an_address_that_cannot_be_listened_on_says_why_and_what_to_do() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = holder.local_addr().expect("an address").to_string();
+    for (listen, said) in [
+        (taken.as_str(), "the port is in use"),
+        ("unix:/nowhere/b24.sock", "its folder does not exist"),
+    ] {
+        let line = refusal(
+            &[
+                &["serve", "--listen", listen, "--admin-listen", "off"],
+                &UPSTREAM[..],
+            ]
+            .concat(),
+        );
+        assert!(
+            line.starts_with(&format!("cannot listen on {listen}: ")),
+            "{line}"
+        );
+        assert!(line.contains(said) && line.contains("--listen"), "{line}");
+    }
+}

@@ -1,0 +1,128 @@
+//! From what `serve` was told to what each layer is given: the data path's configuration and its sockets.
+
+use super::failure::Failure;
+use super::file::reason;
+use super::settings::Settings;
+use super::values::{Listen, Upstream};
+use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
+use crate::proxy::{Listening, config};
+
+/// The data path's configuration.
+pub fn proxy_config(settings: &Settings) -> Config {
+    let (time, limits) = (&settings.time, &settings.limits);
+    let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    let certificate = |pair: &super::Certificate| CertificateFiles {
+        certificate: pair.cert.clone(),
+        key: pair.key.clone(),
+    };
+    let network = |network: &ipnet::IpNet| Network {
+        address: network.network(),
+        prefix: network.prefix_len(),
+    };
+    Config {
+        listen: settings.listen.iter().map(listen).collect(),
+        portal: portal(&settings.upstream),
+        upstream_host: settings.upstream_host.clone(),
+        preserve_host: settings.preserve_host,
+        upstream_ca: settings.upstream_ca.clone(),
+        upstream_insecure: settings.upstream_insecure,
+        upstream_connect: settings
+            .upstream_connect
+            .clone()
+            .map(|dialled| (dialled.host, dialled.port)),
+        upstream_http2: settings.upstream_http2,
+        rest_path: settings.rest_path.clone(),
+        max_rewrite_body: bytes(limits.rewrite_body),
+        rewrite_memory: bytes(limits.rewrite_memory),
+        certificates: settings.certificates.iter().map(certificate).collect(),
+        http2: settings.http2,
+        trusted_proxies: settings.trusted_proxies.iter().map(network).collect(),
+        accept_proxy_protocol: settings.accept_proxy_protocol,
+        max_head: limits.head_size,
+        max_fields: limits.head_fields,
+        max_target: limits.target_size,
+        max_connections: limits.connections.unwrap_or(usize::MAX),
+        max_connections_per_client: limits.connections_per_client.unwrap_or(usize::MAX),
+        rewrite_origin: settings.rewrite_origin,
+        deprecation_headers: settings.deprecation_headers,
+        request_id_header: settings.request_id_header,
+        threads: settings.threads,
+        timeouts: Timeouts {
+            connect: time.connect,
+            tls_handshake: time.tls_handshake,
+            header: time.header,
+            keep_alive: time.keep_alive,
+            pool_idle: time.pool_idle,
+            body: time.body,
+            response: time.response,
+            upstream_body: time.upstream_body,
+            tunnel_idle: time.tunnel_idle,
+            rewrite_wait: time.rewrite_wait,
+            drain_delay: time.drain_delay,
+            drain: time.drain,
+        },
+    }
+}
+
+/// Opens every listener, in their order.
+pub fn sockets(config: &Config) -> Result<Vec<Listening>, Failure> {
+    config.listen.iter().map(socket).collect()
+}
+
+fn socket(listen: &config::Listen) -> Result<Listening, Failure> {
+    Listening::bind(listen).map_err(|error| match listen {
+        config::Listen::Tcp { address, .. } => {
+            cannot_listen(&address.to_string(), "--listen", &error)
+        }
+        config::Listen::Unix(path) => {
+            cannot_listen(&format!("unix:{}", path.display()), "--listen", &error)
+        }
+    })
+}
+
+/// Why an address cannot be listened on, and what to do about it.
+pub fn cannot_listen(address: &str, option: &str, error: &std::io::Error) -> Failure {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, PermissionDenied};
+    let why = match error.kind() {
+        AddrInUse if address.starts_with("unix:") => {
+            format!(
+                "somebody listens there; stop what holds it, or choose another path with {option}"
+            )
+        }
+        AddrInUse => {
+            format!("the port is in use; stop what holds it, or choose another with {option}")
+        }
+        AddrNotAvailable => format!(
+            "this machine has no such address; choose one that it has, or 0.0.0.0, with {option}"
+        ),
+        PermissionDenied => format!(
+            "it is not permitted; choose a port of 1024 or more, or a path that may be written, with {option}"
+        ),
+        NotFound => {
+            format!("its folder does not exist; make it, or choose another path with {option}")
+        }
+        _ => format!("{}; choose another address with {option}", reason(error)),
+    };
+    Failure::usage(format!("cannot listen on {address}: {why}"))
+}
+
+fn listen(listen: &Listen) -> config::Listen {
+    match listen {
+        Listen::Tcp { address, plain } => config::Listen::Tcp {
+            address: *address,
+            plain: *plain,
+        },
+        Listen::Unix(path) => config::Listen::Unix(path.clone()),
+    }
+}
+
+fn portal(upstream: &Upstream) -> Portal {
+    match upstream {
+        Upstream::Tcp { tls, host, port } => Portal::Tcp {
+            tls: *tls,
+            host: host.clone(),
+            port: *port,
+        },
+        Upstream::Unix(path) => Portal::Unix(path.clone()),
+    }
+}
