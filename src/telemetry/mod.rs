@@ -1,1 +1,210 @@
-//! What happened, said in one place: the deprecation log, metrics, callers, health.
+//! What happened, said in one place: the deprecation log, the access log, metrics, callers, health, and the state that the
+//! status page shows.
+
+pub mod access;
+pub mod caller;
+pub mod callers;
+pub mod event;
+pub mod health;
+mod json;
+pub mod live;
+pub mod log;
+pub mod metrics;
+mod queue;
+mod sdk;
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use arc_swap::ArcSwap;
+
+use access::AccessLine;
+use caller::Fingerprints;
+use callers::Callers;
+use event::{DeprecationEvent, ModeChanged};
+use health::Health;
+use live::{Live, Rebuilt};
+use log::{DeprecationLog, LineLog, LogConfig, LogUnavailable};
+use metrics::{LocalMetrics, Metrics};
+
+use crate::catalogue::Rule;
+use crate::translate::Action;
+
+thread_local! {
+    /// Lines are formatted into the same buffer again and again.
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that once held a large batch is not kept at that size.
+const KEPT_BUFFER: usize = 256 << 10;
+
+/// All of it, shared by all threads.
+#[derive(Debug)]
+pub struct Telemetry {
+    pub metrics: Arc<Metrics>,
+    /// The deprecation log.
+    pub log: Arc<DeprecationLog>,
+    /// The access log, where one is kept.
+    pub access_log: Option<Arc<LineLog>>,
+    pub health: Health,
+    pub fingerprints: Fingerprints,
+    /// The callers file; swapped by [`Telemetry::set_callers`].
+    pub callers: ArcSwap<Callers>,
+    /// What the status page shows.
+    pub live: Live,
+}
+
+impl Telemetry {
+    /// Opens the logs. With both on the same target they share one writer, so that neither tears the other's lines.
+    ///
+    /// # Errors
+    /// A log cannot be opened: its config, and what the system says.
+    pub fn open(
+        log: LogConfig,
+        access_log: Option<LogConfig>,
+        rules: &[Arc<Rule>],
+        fingerprints: Fingerprints,
+        callers: Callers,
+    ) -> Result<Arc<Self>, (LogConfig, io::Error)> {
+        let open =
+            |config: LogConfig| LineLog::open(config.clone()).map_err(|error| (config, error));
+        let shared = access_log
+            .as_ref()
+            .is_some_and(|access| access.target == log.target);
+        let log = open(log)?;
+        let access_log = match access_log {
+            Some(_) if shared => Some(Arc::clone(&log)),
+            Some(config) => Some(open(config)?),
+            None => None,
+        };
+        let metrics = Metrics::new(rules);
+        metrics.watch_log(Arc::clone(&log));
+        if let Some(access_log) = access_log.as_ref().filter(|_| !shared) {
+            metrics.watch_access_log(Arc::clone(access_log));
+        }
+        metrics.set_callers(callers.names());
+        Ok(Arc::new(Self {
+            metrics,
+            log,
+            access_log,
+            health: Health::default(),
+            fingerprints,
+            callers: ArcSwap::from_pointee(callers),
+            live: Live::default(),
+        }))
+    }
+
+    /// Logs the uses of one request in one append, then counts them and shows them.
+    ///
+    /// # Errors
+    /// Only with [`log::OnLogFailure::Refuse`]: the lines are not in the log. They are counted and shown all the same.
+    pub fn record(
+        &self,
+        local: &LocalMetrics,
+        events: &[DeprecationEvent],
+    ) -> Result<(), LogUnavailable> {
+        let callers = self.callers.load();
+        let names: Vec<Option<&str>> = events
+            .iter()
+            .map(|event| callers.name_of(&event.caller))
+            .collect();
+        let logged = write_with(
+            |lines| {
+                for (event, name) in events.iter().zip(&names) {
+                    event.write_line(*name, lines);
+                }
+            },
+            |lines| self.log.append(lines),
+        );
+        for (event, &name) in events.iter().zip(&names) {
+            let seconds = event
+                .timestamp
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64());
+            self.metrics
+                .deprecated(&event.rule.method, event.action, name, seconds);
+            if event.action == Action::Refused {
+                local.refused(event.reason.map_or("other", |reason| reason.as_str()));
+            }
+        }
+        self.live.record(events, &names);
+        logged
+    }
+
+    /// Logs changes of modes and shows them.
+    ///
+    /// # Errors
+    /// As [`Telemetry::record`].
+    pub fn modes_changed(&self, changes: &[ModeChanged]) -> Result<(), LogUnavailable> {
+        self.live.modes_changed(changes);
+        write_with(
+            |lines| changes.iter().for_each(|change| change.write_line(lines)),
+            |lines| self.log.append(lines),
+        )
+    }
+
+    /// Logs one request in the access log, where one is kept. The access log refuses nothing.
+    pub fn access(&self, line: &AccessLine<'_>) {
+        if let Some(access_log) = &self.access_log {
+            let _ = write_with(
+                |lines| line.write_line(lines),
+                |lines| access_log.append(lines),
+            );
+        }
+    }
+
+    /// Another callers file: names of metrics and of the status page follow.
+    pub fn set_callers(&self, callers: Callers) {
+        self.metrics.set_callers(callers.names());
+        self.live.rename(&callers);
+        self.callers.store(Arc::new(callers));
+    }
+
+    /// Brings back from the event log what the status page showed before a restart, and the times of last use.
+    ///
+    /// # Errors
+    /// The file cannot be read; one that does not exist yet is no error.
+    pub fn rebuild_from(&self, path: &Path) -> io::Result<Rebuilt> {
+        let rebuilt = self
+            .live
+            .rebuild_from(path, live::MOST_READ, &self.callers.load())?;
+        for row in self.live.snapshot().rows {
+            self.metrics.deprecated_before(
+                &row.method,
+                row.name.as_deref(),
+                row.last_seen as f64 / 1000.0,
+            );
+        }
+        Ok(rebuilt)
+    }
+
+    /// Opens both logs again: SIGHUP, SIGUSR1.
+    ///
+    /// # Errors
+    /// One of them cannot be opened; it goes on with the file that it has.
+    pub fn reopen_logs(&self) -> io::Result<()> {
+        let access_log = self.access_log.as_ref().map_or(Ok(()), |log| log.reopen());
+        self.log.reopen().and(access_log)
+    }
+
+    /// To be called about once a second: rotated files are noticed, waiting lines are written.
+    pub fn tick(&self) {
+        self.log.tick();
+        if let Some(access_log) = &self.access_log {
+            access_log.tick();
+        }
+    }
+}
+
+fn write_with<T>(format: impl FnOnce(&mut Vec<u8>), write: impl FnOnce(&[u8]) -> T) -> T {
+    LINES.with_borrow_mut(|lines| {
+        lines.clear();
+        format(lines);
+        let result = write(lines);
+        lines.shrink_to(KEPT_BUFFER);
+        result
+    })
+}

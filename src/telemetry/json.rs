@@ -1,0 +1,294 @@
+//! Just enough of a JSON writer for the lines of the logs: into a buffer that is reused, without an intermediate tree.
+//! What comes out is always valid JSON, whatever a client put into a name.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The longest string of a client's that a line repeats, in bytes.
+pub const LONGEST_TEXT: usize = 512;
+
+/// `text` up to its first `limit` bytes, never ending inside a character.
+pub fn cut(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let mut end = limit;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// One object that is being written; [`Object::end`] closes it.
+pub struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Opens an object at the end of `out`.
+    pub fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    /// A member whose value the caller writes; `name` is ours and needs no escapes.
+    pub fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// A string, cut at [`LONGEST_TEXT`].
+    pub fn text(&mut self, name: &'static str, value: &str) -> &mut Self {
+        string(self.member(name), cut(value, LONGEST_TEXT));
+        self
+    }
+
+    /// A string where there is one; nothing otherwise.
+    pub fn text_if(&mut self, name: &'static str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+        self
+    }
+
+    /// A whole number.
+    pub fn number(&mut self, name: &'static str, value: u64) -> &mut Self {
+        number(self.member(name), value);
+        self
+    }
+
+    /// A duration in milliseconds, with three digits after the point.
+    pub fn milliseconds(&mut self, name: &'static str, value: Duration) -> &mut Self {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        let out = self.member(name);
+        number(out, micros / 1000);
+        out.push(b'.');
+        digits(out, micros % 1000, 3);
+        self
+    }
+
+    /// A moment as RFC 3339 in UTC with milliseconds.
+    pub fn moment(&mut self, name: &'static str, value: SystemTime) -> &mut Self {
+        let out = self.member(name);
+        out.push(b'"');
+        timestamp(out, value);
+        out.push(b'"');
+        self
+    }
+
+    /// Closes the object.
+    pub fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+/// `text` as a JSON string with its quotes.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut clean = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' && byte != 0x7f {
+            continue;
+        }
+        out.extend_from_slice(&bytes[clean..at]);
+        clean = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[clean..]);
+    out.push(b'"');
+}
+
+/// `value` in decimal.
+pub fn number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The last `width` decimal digits of `value`, with leading zeros.
+fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
+    let mut divisor = 10u64.pow(width - 1);
+    while divisor > 0 {
+        out.push(b'0' + (value / divisor % 10) as u8);
+        divisor /= 10;
+    }
+}
+
+/// `moment` as `2026-11-25T01:25:17.042Z`. Moments before 1970 are shown as 1970, those after 9999 as its last.
+pub fn timestamp(out: &mut Vec<u8>, moment: SystemTime) {
+    /// The last millisecond that four digits of a year can say.
+    const LAST: u64 = 253_402_300_799_999;
+    let millis = moment
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(LAST))
+        .min(LAST);
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    digits(out, year, 4);
+    out.push(b'-');
+    digits(out, month, 2);
+    out.push(b'-');
+    digits(out, day, 2);
+    out.push(b'T');
+    digits(out, second / 3600, 2);
+    out.push(b':');
+    digits(out, second / 60 % 60, 2);
+    out.push(b':');
+    digits(out, second % 60, 2);
+    out.push(b'.');
+    digits(out, millis, 3);
+    out.push(b'Z');
+}
+
+/// Year, month and day of a count of days since 1970-01-01 (Howard Hinnant's `civil_from_days`, for days ≥ 0).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+/// The milliseconds since 1970 that an RFC 3339 timestamp in UTC as [`timestamp`] writes it stands for (with any number
+/// of digits after the point, or none); nothing for another form.
+pub fn read_timestamp(text: &str) -> Option<u64> {
+    let bytes = text.as_bytes();
+    let field = |from: usize, to: usize| -> Option<u64> {
+        let mut value = 0;
+        for &byte in bytes.get(from..to)? {
+            value = value * 10 + u64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
+        }
+        Some(value)
+    };
+    let punctuation = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if bytes.len() < 20
+        || punctuation.iter().any(|&(at, sign)| bytes[at] != sign)
+        || bytes[bytes.len() - 1] != b'Z'
+    {
+        return None;
+    }
+    let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
+    let (hour, minute, second) = (field(11, 13)?, field(14, 16)?, field(17, 19)?);
+    if year < 1970
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
+        return None;
+    }
+    let mut millis = 0;
+    if bytes[19] == b'.' {
+        let fraction = &bytes[20..bytes.len() - 1];
+        for place in 0..3 {
+            let digit = fraction.get(place).copied().unwrap_or(b'0');
+            millis = millis * 10 + u64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+        }
+    } else if bytes.len() != 20 {
+        return None;
+    }
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let era = shifted_year / 400;
+    let year_of_era = shifted_year % 400;
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(moment: SystemTime) -> String {
+        let mut out = Vec::new();
+        timestamp(&mut out, moment);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_moment_is_shown_in_utc_with_milliseconds() {
+        assert_eq!(shown(UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            shown(UNIX_EPOCH + Duration::from_millis(1_709_210_096_007)),
+            "2024-02-29T12:34:56.007Z"
+        );
+        assert_eq!(
+            shown(UNIX_EPOCH - Duration::from_secs(5)),
+            "1970-01-01T00:00:00.000Z"
+        );
+        assert_eq!(
+            shown(UNIX_EPOCH + Duration::from_secs(1 << 60)),
+            "9999-12-31T23:59:59.999Z"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_moment_is_what_jiff_says_and_reads_back(millis in 0u64..253_402_300_800_000) {
+            let text = shown(UNIX_EPOCH + Duration::from_millis(millis));
+            let theirs = jiff::Timestamp::from_millisecond(millis as i64).unwrap();
+            prop_assert_eq!(&text, &format!("{theirs:.3}"));
+            prop_assert_eq!(read_timestamp(&text), Some(millis));
+        }
+
+        #[test]
+        fn any_text_is_a_json_string_that_reads_back(text in any::<String>()) {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            prop_assert!(!out.contains(&b'\n'));
+        }
+
+        #[test]
+        fn a_text_is_cut_between_characters(text in any::<String>(), limit in 0usize..40) {
+            let short = cut(&text, limit);
+            prop_assert!(text.starts_with(short) && short.len() <= limit && text.len().min(limit) - short.len() < 4);
+        }
+
+        #[test]
+        fn reading_a_timestamp_never_panics(text in any::<String>(), digits in "[0-9TZ:.-]{0,30}") {
+            let _ = (read_timestamp(&text), read_timestamp(&digits));
+        }
+    }
+}

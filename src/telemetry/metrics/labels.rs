@@ -1,0 +1,277 @@
+//! The values that labels can take. Fixed sets only: nothing that a client can invent becomes a series.
+
+use crate::translate::Action;
+
+/// A label with a fixed set of values.
+pub trait Label: Copy + 'static {
+    /// The label's name.
+    const NAME: &'static str;
+    /// Every value, in the order of [`Label::index`].
+    const ALL: &'static [Self];
+    /// The value as it is shown.
+    fn as_str(self) -> &'static str;
+    /// Where it stands in [`Label::ALL`].
+    fn index(self) -> usize;
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $type:ident, $name:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $type { $($(#[$variant_doc])* $variant),+ }
+
+        impl Label for $type {
+            const NAME: &'static str = $name;
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// What became of a request.
+    Outcome, "outcome":
+    /// Passed on as it came.
+    Forwarded = "forwarded",
+    /// At least one deprecated call in it was translated.
+    Rewritten = "rewritten",
+    /// Passed on as it came; at least one deprecated call in it was logged.
+    Observed = "observed",
+    /// Answered by the proxy on a rule's behalf.
+    Refused = "refused",
+    /// Answered by the proxy because something failed, or not at all.
+    Error = "error",
+}
+
+label! {
+    /// What a request was to the portal.
+    Kind, "kind":
+    /// One REST call.
+    Call = "call",
+    /// A REST batch.
+    Batch = "batch",
+    /// Pages, uploads, push channels, other interfaces.
+    Other = "other",
+}
+
+label! {
+    /// Whose side failed.
+    Fault, "fault":
+    /// Nobody's: the request was answered below 400.
+    None = "none",
+    /// The client's: answered 4xx, malformed, too slow, or gone.
+    Client = "client",
+    /// The portal's: unreachable, too slow, broken, or answered 5xx.
+    Portal = "portal",
+    /// The proxy's: out of room, or its log cannot be written.
+    Proxy = "proxy",
+}
+
+label! {
+    /// The first digit of the status that a client got.
+    StatusClass, "code":
+    Informational = "1xx",
+    Success = "2xx",
+    Redirection = "3xx",
+    ClientError = "4xx",
+    ServerError = "5xx",
+}
+
+impl StatusClass {
+    /// The class of a status; what is outside 100–499 counts as a server error.
+    pub fn of(status: u16) -> Self {
+        match status {
+            100..=199 => Self::Informational,
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirection,
+            400..=499 => Self::ClientError,
+            _ => Self::ServerError,
+        }
+    }
+}
+
+label! {
+    /// Why a deprecated call was refused.
+    RefusalReason, "reason":
+    /// The portal could not read its JSON body: it would run without its parameters.
+    Unreadable = "unreadable",
+    /// Its body is over the limit for rewriting.
+    TooLarge = "too_large",
+    /// Its body has a Content-Encoding.
+    Encoding = "encoding",
+    /// An announced brownout is running.
+    Brownout = "brownout",
+    /// Its method or caller is blocked.
+    Blocked = "blocked",
+    /// Its use could not be logged, and the proxy was told to refuse then.
+    LogFailure = "log_failure",
+    /// Any other.
+    Other = "other",
+}
+
+label! {
+    /// Why a connection was not served.
+    ConnectionRefused, "reason":
+    /// The limit of connections in total.
+    Total = "total",
+    /// The limit of connections of one client address.
+    PerClient = "per_client",
+    /// The proxy is ending.
+    Draining = "draining",
+    /// TLS could not be agreed on.
+    Tls = "tls",
+}
+
+label! {
+    /// Which of the time limits ended something.
+    Phase, "phase":
+    Connect = "connect",
+    TlsHandshake = "tls_handshake",
+    /// A client's head.
+    Header = "header",
+    /// A client's body.
+    Body = "body",
+    /// The portal's first byte.
+    Response = "response",
+    /// An answer that stalls.
+    UpstreamBody = "upstream_body",
+    /// A client that does not read its answer.
+    ClientWrite = "client_write",
+    KeepAlive = "keep_alive",
+    TunnelIdle = "tunnel_idle",
+    /// Room for a body to be rewritten.
+    RewriteWait = "rewrite_wait",
+    Drain = "drain",
+}
+
+label! {
+    /// How a TLS handshake ended.
+    Handshake, "result":
+    Ok = "ok",
+    Failed = "failed",
+    TimedOut = "timed_out",
+}
+
+label! {
+    /// How a connection to the portal failed to come about.
+    ConnectError, "cause":
+    Resolve = "resolve",
+    Connect = "connect",
+    Tls = "tls",
+    Certificate = "certificate",
+    Timeout = "timeout",
+}
+
+label! {
+    /// What a connection to the portal is doing.
+    PoolState, "state":
+    Idle = "idle",
+    Busy = "busy",
+}
+
+label! {
+    /// How two answers compared.
+    Comparison, "result":
+    Equal = "equal",
+    Different = "different",
+    /// The successor could not be asked, or an answer was no JSON.
+    Failed = "failed",
+    /// Not asked: over the limits for comparing.
+    Skipped = "skipped",
+}
+
+label! {
+    /// The portal's own error codes that ops act on (PROTOCOL §6).
+    PortalError, "code":
+    QueryLimitExceeded = "QUERY_LIMIT_EXCEEDED",
+    OperationTimeLimit = "OPERATION_TIME_LIMIT",
+    OverloadLimit = "OVERLOAD_LIMIT",
+    MethodNotFound = "ERROR_METHOD_NOT_FOUND",
+    AccessDenied = "ACCESS_DENIED",
+    InsufficientScope = "insufficient_scope",
+    ExpiredToken = "expired_token",
+    InvalidCredentials = "INVALID_CREDENTIALS",
+    NoAuthFound = "NO_AUTH_FOUND",
+    InvalidRequest = "INVALID_REQUEST",
+    InternalServerError = "INTERNAL_SERVER_ERROR",
+    Other = "other",
+}
+
+label! {
+    /// The codes of the errors that the proxy answers itself.
+    OwnError, "code":
+    BadRequest = "BAD_REQUEST",
+    InvalidJson = "INVALID_JSON",
+    MethodNotAllowed = "METHOD_NOT_ALLOWED",
+    RequestTimeout = "REQUEST_TIMEOUT",
+    DeprecatedMethodBrownout = "DEPRECATED_METHOD_BROWNOUT",
+    DeprecatedMethodBlocked = "DEPRECATED_METHOD_BLOCKED",
+    RequestTooLarge = "REQUEST_TOO_LARGE",
+    UnsupportedContentEncoding = "UNSUPPORTED_CONTENT_ENCODING",
+    PortalUnreachable = "PORTAL_UNREACHABLE",
+    ProxyBusy = "PROXY_BUSY",
+    DeprecationLogUnavailable = "DEPRECATION_LOG_UNAVAILABLE",
+    InternalServerError = "INTERNAL_SERVER_ERROR",
+    LoopDetected = "LOOP_DETECTED",
+    Other = "other",
+}
+
+label! {
+    /// The status with which a malformed head was refused.
+    HeadError, "status":
+    BadRequest = "400",
+    RequestTimeout = "408",
+    TooLarge = "413",
+    TargetTooLong = "414",
+    ExpectationFailed = "417",
+    HeadTooLarge = "431",
+    NotImplemented = "501",
+    VersionNotSupported = "505",
+    Other = "other",
+}
+
+impl HeadError {
+    /// The value of that status.
+    pub fn of(status: u16) -> Self {
+        match status {
+            400 => Self::BadRequest,
+            408 => Self::RequestTimeout,
+            413 => Self::TooLarge,
+            414 => Self::TargetTooLong,
+            417 => Self::ExpectationFailed,
+            431 => Self::HeadTooLarge,
+            501 => Self::NotImplemented,
+            505 => Self::VersionNotSupported,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The value of that name, else `other`.
+pub(super) fn named<L: Label>(name: &str, other: L) -> L {
+    L::ALL
+        .iter()
+        .copied()
+        .find(|known| known.as_str() == name)
+        .unwrap_or(other)
+}
+
+impl Label for Action {
+    const NAME: &'static str = "action";
+    const ALL: &'static [Self] = &[Self::Rewritten, Self::Observed, Self::Refused];
+    fn as_str(self) -> &'static str {
+        Action::as_str(self)
+    }
+    fn index(self) -> usize {
+        match self {
+            Self::Rewritten => 0,
+            Self::Observed => 1,
+            Self::Refused => 2,
+        }
+    }
+}

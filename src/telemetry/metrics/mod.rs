@@ -1,0 +1,228 @@
+//! Every metric's value (`docs/METRICS.md` says what each means).
+//!
+//! The data path counts into [`LocalMetrics`], one a thread, without locks; what is rare (a deprecated call, a reload) is
+//! counted here behind a lock. [`Metrics::render`] sums all of it up when a scrape asks.
+
+mod exposition;
+mod labels;
+mod process;
+mod shard;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use labels::{
+    Comparison, ConnectError, ConnectionRefused, Fault, Handshake, HeadError, Kind, Label, Outcome,
+    OwnError, Phase, PoolState, PortalError, RefusalReason, StatusClass,
+};
+pub use shard::{Held, LocalMetrics, Open, RequestSeen};
+
+use super::log::LineLog;
+use crate::catalogue::{Mode, Rule, RuleKind};
+use crate::telemetry::event::mode_word;
+use crate::translate::Action;
+
+/// The caller's label of callers that the callers file does not name.
+pub const UNNAMED: &str = "unnamed";
+
+/// The method's label of methods that are in no rule.
+const OTHER: &str = "other";
+
+/// All that is counted. One for the process.
+#[derive(Debug)]
+pub struct Metrics {
+    shards: Mutex<Vec<Arc<shard::Shard>>>,
+    migration: Mutex<Migration>,
+    log: OnceLock<Arc<LineLog>>,
+    access_log: OnceLock<Arc<LineLog>>,
+    certificates: Mutex<Vec<(String, i64)>>,
+    brownouts: AtomicU64,
+    reload_successful: AtomicU64,
+    reload_seconds: AtomicI64,
+    started: SystemTime,
+}
+
+/// What is counted by rule and caller.
+#[derive(Debug, Default)]
+struct Migration {
+    /// By the legacy method's name.
+    rules: BTreeMap<String, RuleSeen>,
+    /// The names of the callers file: counters of theirs exist from the start.
+    callers: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct RuleSeen {
+    replacement: String,
+    deprecated: String,
+    translated: bool,
+    mode: Option<&'static str>,
+    /// By the caller's name.
+    callers: BTreeMap<String, Uses>,
+    comparisons: [u64; Comparison::ALL.len()],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Uses {
+    calls: [u64; Action::ALL.len()],
+    last_seconds: f64,
+}
+
+impl Metrics {
+    /// Counters at 0 for every rule that translates.
+    pub fn new(rules: &[Arc<Rule>]) -> Arc<Self> {
+        let metrics = Self {
+            shards: Mutex::default(),
+            migration: Mutex::default(),
+            log: OnceLock::new(),
+            access_log: OnceLock::new(),
+            certificates: Mutex::default(),
+            brownouts: AtomicU64::new(0),
+            reload_successful: AtomicU64::new(1),
+            reload_seconds: AtomicI64::new(unix_seconds(SystemTime::now()) as i64),
+            started: SystemTime::now(),
+        };
+        metrics.set_rules(rules);
+        Arc::new(metrics)
+    }
+
+    /// The rules after a reload. What was counted for rules that are gone is forgotten.
+    pub fn set_rules(&self, rules: &[Arc<Rule>]) {
+        let mut migration = lock(&self.migration);
+        let mut before = std::mem::take(&mut migration.rules);
+        for rule in rules {
+            let mut seen = before.remove(&rule.method).unwrap_or_default();
+            seen.replacement = rule.replacement.clone().unwrap_or_default();
+            seen.deprecated = rule.deprecated.clone().unwrap_or_default();
+            seen.translated = rule.kind == RuleKind::Exact;
+            migration.rules.insert(rule.method.clone(), seen);
+        }
+        if let Some(other) = before.remove(OTHER) {
+            migration.rules.insert(OTHER.to_owned(), other);
+        }
+        migration.begin_at_zero();
+    }
+
+    /// The names of the callers file, at the start and after a reload. Names that are gone lose their series.
+    pub fn set_callers(&self, names: &[String]) {
+        let mut migration = lock(&self.migration);
+        migration.callers = names.to_vec();
+        let Migration { rules, callers } = &mut *migration;
+        for rule in rules.values_mut() {
+            rule.callers
+                .retain(|name, _| name == UNNAMED || callers.contains(name));
+        }
+        migration.begin_at_zero();
+    }
+
+    /// The mode of each rule, by its legacy method.
+    pub fn set_modes<'a>(&self, modes: impl IntoIterator<Item = (&'a str, Mode)>) {
+        let mut migration = lock(&self.migration);
+        for (method, mode) in modes {
+            if let Some(rule) = migration.rules.get_mut(method) {
+                rule.mode = Some(mode_word(mode));
+            }
+        }
+    }
+
+    /// How many brownouts are running.
+    pub fn set_brownouts(&self, running: u64) {
+        self.brownouts.store(running, Relaxed);
+    }
+
+    /// The names of the certificates in use and when each ends, in seconds since 1970.
+    pub fn set_certificates(&self, certificates: Vec<(String, i64)>) {
+        *lock(&self.certificates) = certificates;
+    }
+
+    /// The configuration was read again, at `now`.
+    pub fn reloaded(&self, successful: bool, now: SystemTime) {
+        self.reload_successful.store(u64::from(successful), Relaxed);
+        if successful {
+            self.reload_seconds.store(unix_seconds(now) as i64, Relaxed);
+        }
+    }
+
+    /// A deprecated call. `caller` is the name that the callers file gives; `seconds` are since 1970.
+    pub fn deprecated(&self, method: &str, action: Action, caller: Option<&str>, seconds: f64) {
+        let mut migration = lock(&self.migration);
+        let uses = migration.uses(method, caller);
+        uses.calls[action.index()] += 1;
+        uses.last_seconds = uses.last_seconds.max(seconds);
+    }
+
+    /// A use that an earlier run of the proxy logged: its time counts, its number was counted then.
+    pub fn deprecated_before(&self, method: &str, caller: Option<&str>, seconds: f64) {
+        let mut migration = lock(&self.migration);
+        let uses = migration.uses(method, caller);
+        uses.last_seconds = uses.last_seconds.max(seconds);
+    }
+
+    /// The answers of a method and of its successor were compared.
+    pub fn compared(&self, method: &str, result: Comparison) {
+        if let Some(rule) = lock(&self.migration).rules.get_mut(method) {
+            rule.comparisons[result.index()] += 1;
+        }
+    }
+
+    /// The log whose lines are counted. The first one stays.
+    pub fn watch_log(&self, log: Arc<LineLog>) {
+        let _ = self.log.set(log);
+    }
+
+    /// The access log whose lines are counted. The first one stays.
+    pub fn watch_access_log(&self, log: Arc<LineLog>) {
+        let _ = self.access_log.set(log);
+    }
+
+    /// Cells for the current thread: once a thread, and kept.
+    pub fn local(&self) -> LocalMetrics {
+        let shard = Arc::new(shard::Shard::new());
+        lock(&self.shards).push(Arc::clone(&shard));
+        LocalMetrics::new(shard)
+    }
+
+    /// The Content-Type and the text for a scrape: Prometheus text 0.0.4, or OpenMetrics where `accept` asks for it.
+    pub fn render(self: &Arc<Self>, accept: Option<&str>) -> (&'static str, String) {
+        exposition::render(self, accept)
+    }
+}
+
+impl Migration {
+    fn uses(&mut self, method: &str, caller: Option<&str>) -> &mut Uses {
+        let method = if self.rules.contains_key(method) {
+            method
+        } else {
+            OTHER
+        };
+        let caller = caller
+            .filter(|name| self.callers.iter().any(|known| known == name))
+            .unwrap_or(UNNAMED);
+        let rule = self.rules.entry(method.to_owned()).or_default();
+        rule.callers.entry(caller.to_owned()).or_default()
+    }
+
+    /// `increase()` misses a counter that is born at 1.
+    fn begin_at_zero(&mut self) {
+        for rule in self.rules.values_mut().filter(|rule| rule.translated) {
+            for name in self.callers.iter().map(String::as_str).chain([UNNAMED]) {
+                if !rule.callers.contains_key(name) {
+                    rule.callers.insert(name.to_owned(), Uses::default());
+                }
+            }
+        }
+    }
+}
+
+/// A lock that a panic elsewhere does not close: counts are whole whenever the lock is free.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unix_seconds(moment: SystemTime) -> f64 {
+    moment
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}
