@@ -15,9 +15,11 @@ mod healthcheck;
 mod layers;
 mod operational_log;
 pub mod options;
+mod paint;
 mod serve;
 pub mod settings;
 mod supervisor;
+mod translate;
 pub mod values;
 
 use std::ffi::OsString;
@@ -42,6 +44,10 @@ const VERBS: &[Verb] = &[
     Verb {
         command: serve::command,
         run: serve::run,
+    },
+    Verb {
+        command: translate::command,
+        run: translate::run,
     },
     Verb {
         command: check::command,
