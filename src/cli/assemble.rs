@@ -1,11 +1,21 @@
 //! From what `serve` was told to what each layer is given: the data path's configuration and its sockets.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use listenfd::ListenFd;
+
 use super::failure::Failure;
 use super::file::reason;
 use super::settings::Settings;
 use super::values::{Listen, Upstream};
+use crate::catalogue::Rule;
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
 use crate::proxy::{Listening, config};
+use crate::telemetry::Telemetry;
+use crate::telemetry::caller::Fingerprints;
+use crate::telemetry::callers::Callers;
+use crate::telemetry::log::{LogConfig, LogTarget};
 
 /// The data path's configuration.
 pub fn proxy_config(settings: &Settings) -> Config {
@@ -64,9 +74,106 @@ pub fn proxy_config(settings: &Settings) -> Config {
     }
 }
 
-/// Opens every listener, in their order.
+/// Opens the logs, and reads what tells callers apart.
+pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemetry>, Failure> {
+    let log = LogConfig {
+        sync: settings.deprecation_log_sync,
+        on_failure: settings.on_log_failure,
+        ..LogConfig::deprecation(settings.deprecation_log.clone())
+    };
+    let access_log = settings.access_log.clone().map(LogConfig::access);
+    let (fingerprints, callers) = (fingerprints(settings)?, callers(settings)?);
+    Telemetry::open(log, access_log, rules, fingerprints, callers).map_err(|(log, error)| {
+        let option = if log.name == "access log" { "--access-log" } else { "--deprecation-log" };
+        let target = match &log.target {
+            LogTarget::Path(path) => path.display().to_string(),
+            LogTarget::Stdout => "on standard output".to_owned(),
+        };
+        Failure::usage(format!(
+            "cannot open the {} {target}: {}; make its folder and let this user write there, or choose another with {option}",
+            log.name,
+            reason(&error)
+        ))
+    })
+}
+
+/// What stands for credentials in logs: hashes under the given key.
+pub fn fingerprints(settings: &Settings) -> Result<Fingerprints, Failure> {
+    let fingerprints = match &settings.fingerprint_key_file {
+        None => Fingerprints::default(),
+        Some(path) => {
+            let key =
+                std::fs::read(path).map_err(|error| unreadable("fingerprint key", path, &error))?;
+            if key.trim_ascii().len() < LEAST_KEY {
+                return Err(Failure::usage(format!(
+                    "the fingerprint key {} is shorter than {LEAST_KEY} bytes and could be guessed; make one with: openssl rand -hex 32",
+                    path.display()
+                )));
+            }
+            Fingerprints::new(&key)
+        }
+    };
+    let host = settings
+        .upstream_host
+        .clone()
+        .or_else(|| settings.upstream.host_field());
+    Ok(fingerprints.of_portal(host.as_deref().unwrap_or_default()))
+}
+
+/// The names of callers; none without a file.
+pub fn callers(settings: &Settings) -> Result<Callers, Failure> {
+    let Some(path) = &settings.callers else {
+        return Ok(Callers::default());
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| unreadable("callers file", path, &error))?;
+    Callers::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+}
+
+/// The shortest key that is taken: 128 bits.
+const LEAST_KEY: usize = 16;
+
+fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!(
+        "cannot read the {what} {}: {}; check its name and who may read it",
+        path.display(),
+        reason(error)
+    ))
+}
+
+/// Takes the sockets that a service manager has passed (`LISTEN_FDS`), else opens every listener, in their order.
 pub fn sockets(config: &Config) -> Result<Vec<Listening>, Failure> {
-    config.listen.iter().map(socket).collect()
+    let passed = passed_sockets()?;
+    if passed.is_empty() {
+        config.listen.iter().map(socket).collect()
+    } else {
+        Ok(passed)
+    }
+}
+
+fn passed_sockets() -> Result<Vec<Listening>, Failure> {
+    let mut passed = ListenFd::from_env();
+    let strange = |error: std::io::Error| {
+        Failure::usage(format!(
+            "a socket passed by LISTEN_FDS cannot be used: {}; pass listening TCP or Unix stream sockets",
+            reason(&error)
+        ))
+    };
+    let mut sockets = Vec::new();
+    for at in 0..passed.len() {
+        // A socket of the other family is no error to ask for: it is put back.
+        if let Ok(Some(socket)) = passed.take_tcp_listener(at) {
+            socket.set_nonblocking(true).map_err(strange)?;
+            sockets.push(Listening::Tcp {
+                socket,
+                plain: false,
+            });
+        } else if let Some(socket) = passed.take_unix_listener(at).map_err(strange)? {
+            socket.set_nonblocking(true).map_err(strange)?;
+            sockets.push(Listening::Unix { socket, path: None });
+        }
+    }
+    Ok(sockets)
 }
 
 fn socket(listen: &config::Listen) -> Result<Listening, Failure> {

@@ -16,6 +16,7 @@ mod layers;
 mod operational_log;
 pub mod options;
 mod paint;
+mod reload;
 mod serve;
 pub mod settings;
 mod supervisor;

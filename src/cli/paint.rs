@@ -14,12 +14,6 @@ impl Paint {
         Self(!unwanted && std::io::stdout().is_terminal())
     }
 
-    /// Colours nothing.
-    #[cfg(test)]
-    pub fn none() -> Self {
-        Self(false)
-    }
-
     pub fn bold(self, text: &str) -> String {
         self.with("1", text)
     }

@@ -1,12 +1,18 @@
 //! `serve`: the proxy itself.
 
+use std::sync::Arc;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::settings::Source;
-use super::{Failure, Outcome, assemble, effective, operational_log, options, print, supervisor};
+use super::file::reason;
+use super::reload::Reload;
+use super::settings::{Settings, Source};
+use super::supervisor::Supervisor;
+use super::{Failure, Outcome, assemble, effective, operational_log, options, print};
 use crate::catalogue::Catalogue;
 use crate::proxy::{Listening, Server, Shared};
-use std::sync::Arc;
+use crate::telemetry::Telemetry;
+use crate::telemetry::log::{LogTarget, survive_the_file_size_limit};
 
 pub fn command() -> Command {
     let command = Command::new("serve")
@@ -34,18 +40,44 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         return Ok(0);
     }
     operational_log::start(&settings);
+    let catalogue = Arc::new(Catalogue::builtin());
     let config = assemble::proxy_config(&settings);
     let sockets = assemble::sockets(&config)?;
+    let telemetry = assemble::telemetry(&settings, catalogue.rules())?;
+    rebuild(&telemetry, &settings);
+    let cannot_start =
+        |error: std::io::Error| Failure::usage(format!("cannot start: {}", reason(&error)));
+    survive_the_file_size_limit().map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::found(format!("cannot start: {error}")))?;
+        .map_err(cannot_start)?;
     runtime.block_on(async {
         let addresses: Vec<String> = sockets.iter().map(Listening::address).collect();
-        let shared = Shared::new(config, Arc::new(Catalogue::builtin()));
-        let server = Server::start(sockets, shared)
-            .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
+        let server =
+            Server::start(sockets, Shared::new(config, catalogue)).map_err(cannot_start)?;
         tracing::info!(listen = addresses.join(", "), "serving");
-        supervisor::stay(server, &settings, || {}).await
+        let supervisor = Supervisor {
+            server,
+            telemetry,
+            drain_delay: settings.time.drain_delay,
+            drain_timeout: settings.time.drain,
+            reload: Reload::new(source, settings),
+        };
+        supervisor.stay().await
     })
+}
+
+/// Brings back what the status page showed before a restart. A log that cannot be read costs the past, not the start.
+fn rebuild(telemetry: &Telemetry, settings: &Settings) {
+    match &settings.deprecation_log {
+        LogTarget::Stdout => telemetry.live.set_note(
+            "The deprecation log goes to standard output, so this page shows only what came since the proxy's start.",
+        ),
+        LogTarget::Path(path) => {
+            if let Err(error) = telemetry.rebuild_from(path) {
+                tracing::warn!(%error, "the deprecation log cannot be read; the status page starts empty");
+            }
+        }
+    }
 }

@@ -15,9 +15,10 @@ use super::failure::Failure;
 use super::file::{Certificate, File, nearest, reason};
 use super::layers::Layers;
 use super::options::Change;
-use super::values::{self, HostPort, Listen, Output, Upstream};
+use super::values::{self, HostPort, Listen, Upstream};
 use crate::catalogue::Mode;
 use crate::protocol::target::RestPath;
+use crate::telemetry::log::{LogTarget, OnLogFailure};
 
 /// Where settings come from: the command line and its environment, and the file that they name.
 #[derive(Clone, Debug)]
@@ -47,15 +48,6 @@ impl Source {
     pub fn config(&self) -> Option<&PathBuf> {
         self.config.as_ref()
     }
-}
-
-/// What happens to a deprecated call when the log cannot be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLogFailure {
-    /// It is served; its event waits in memory.
-    Continue,
-    /// It is refused with 503.
-    Refuse,
 }
 
 /// How the operational log is written.
@@ -148,7 +140,7 @@ pub struct Settings {
     /// Add Deprecation, Sunset and Link to answers.
     pub deprecation_headers: bool,
 
-    pub deprecation_log: Output,
+    pub deprecation_log: LogTarget,
     pub deprecation_log_sync: bool,
     pub on_log_failure: OnLogFailure,
     pub callers: Option<PathBuf>,
@@ -160,7 +152,7 @@ pub struct Settings {
     pub admin_listen: Option<SocketAddr>,
     pub admin_token_file: Option<PathBuf>,
     pub protect_metrics: bool,
-    pub access_log: Option<Output>,
+    pub access_log: Option<LogTarget>,
     pub log_level: LevelFilter,
     pub log_format: LogFormat,
     /// At least one.
@@ -498,7 +490,7 @@ mod tests {
         );
         assert_eq!(settings.time.response, Duration::from_secs(75));
         assert_eq!(settings.limits.rewrite_memory, 256 << 20);
-        assert_eq!(settings.deprecation_log, Output::Stdout);
+        assert_eq!(settings.deprecation_log, LogTarget::Stdout);
         assert!(settings.threads >= 1 && settings.rewrite_origin && settings.deprecation_headers);
     }
 

@@ -1,102 +1,187 @@
-//! A running proxy's life as its main thread leads it: signals in, the drain, the exit status out.
+//! A running proxy's life as its main thread leads it: signals in, reloads, the drain, the exit status out; and what a
+//! service manager is told of it.
 
-use std::time::Duration;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::failure::Failure;
-use super::settings::Settings;
+use super::reload::Reload;
 use crate::proxy::Server;
+use crate::telemetry::Telemetry;
+use crate::telemetry::health::Stage;
+
+/// How long threads get to end after everything was cut.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// Everything that a running proxy is made of, as its main thread sees it.
+pub struct Supervisor {
+    pub server: Server,
+    pub telemetry: Arc<Telemetry>,
+    pub reload: Reload,
+    /// From the signal to the closing of the listeners.
+    pub drain_delay: Duration,
+    /// From there to the cutting of what is still in flight.
+    pub drain_timeout: Duration,
+}
+
+impl Supervisor {
+    /// Stays until the server has ended. Gives the exit status: 0, or 1 when calls had to be cut.
+    pub async fn stay(mut self) -> Result<u8, Failure> {
+        let mut signals = Signals::listen()
+            .map_err(|error| Failure::found(format!("cannot listen to signals: {error}")))?;
+        let ticking = tokio::spawn(tick(Arc::clone(&self.telemetry)));
+        self.telemetry.health.enter(Stage::Serving);
+        tell(&[NotifyState::Ready]);
+
+        let signal = self.until_stopped(&mut signals).await;
+        tracing::info!(signal, "stopping: calls in flight end first");
+        self.telemetry.health.enter(Stage::Draining);
+        tell(&[NotifyState::Stopping]);
+        self.drain(&mut signals).await;
+        ticking.abort();
+
+        let cut = self.server.join();
+        self.telemetry.tick();
+        if cut == 0 {
+            tracing::info!("stopped; every call that had come was answered");
+            Ok(0)
+        } else {
+            tracing::error!(cut, "stopped; calls were cut that had not ended in time");
+            Ok(1)
+        }
+    }
+
+    /// Does what signals ask for until one asks to stop; gives its name.
+    async fn until_stopped(&mut self, signals: &mut Signals) -> &'static str {
+        loop {
+            match signals.next().await {
+                Asked::Stop(signal) => return signal,
+                Asked::Reopen => self.reopen(),
+                Asked::Reload => {
+                    if let Ok(now) = NotifyState::monotonic_usec_now() {
+                        tell(&[NotifyState::Reloading, now]);
+                    }
+                    self.reopen();
+                    let successful = self.reload.run(&self.telemetry);
+                    self.telemetry
+                        .metrics
+                        .reloaded(successful, SystemTime::now());
+                    tell(&[NotifyState::Ready]);
+                }
+            }
+        }
+    }
+
+    fn reopen(&self) {
+        match self.telemetry.reopen_logs() {
+            Ok(()) => tracing::info!("logs are open again at their paths"),
+            Err(error) => {
+                tracing::error!(%error, "a log cannot be opened again; it goes on with the file that it has")
+            }
+        }
+    }
+
+    /// Ends the server: at the latest after both times, or at once at a second signal.
+    async fn drain(&mut self, signals: &mut Signals) {
+        let second = self
+            .unless_stopped(signals, sleep(self.drain_delay))
+            .await
+            .is_none();
+        self.server.drain();
+        let ended = if second {
+            None
+        } else {
+            tokio::select! {
+                ended = timeout(self.drain_timeout, self.server.ended()) => Some(ended.is_ok()),
+                _ = signals.stopped() => None,
+            }
+        };
+        match ended {
+            Some(true) => return,
+            Some(false) => {
+                tracing::warn!(limit = ?self.drain_timeout, "the time to drain is over; what is in flight is cut")
+            }
+            None => tracing::warn!("a second signal; what is in flight is cut"),
+        }
+        self.server.cut();
+        let _ = timeout(LAST_MOMENT, self.server.ended()).await;
+    }
+
+    /// What the work gives, or None when a signal to stop comes first.
+    async fn unless_stopped<T>(
+        &self,
+        signals: &mut Signals,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = signals.stopped() => None,
+        }
+    }
+}
 
 /// The signals that a proxy listens to.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
-    /// Only listened to, so that it does not end the process: a file-size limit is a failed write like any other.
-    _file_size: Signal,
+    reopen: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop(&'static str),
+    /// SIGHUP: read the configuration again, open the logs again.
+    Reload,
+    /// SIGUSR1: open the logs again.
+    Reopen,
 }
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        // SIGXFSZ has this number on every Linux that Rust runs on, but MIPS.
-        const FILE_SIZE: i32 = 25;
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
-            _file_size: signal(SignalKind::from_raw(FILE_SIZE))?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
-    /// The next request to stop, by its name; each reload before it is done here.
-    async fn reload_until_stop(&mut self, on_reload: impl Fn()) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "Ctrl-C",
-                _ = self.reload.recv() => on_reload(),
-            }
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.reload.recv() => Asked::Reload,
+            _ = self.reopen.recv() => Asked::Reopen,
         }
     }
 
-    async fn stop(&mut self) -> &'static str {
-        self.reload_until_stop(|| {}).await
+    /// Resolves at the next signal to stop; all others are passed over.
+    async fn stopped(&mut self) {
+        while !matches!(self.next().await, Asked::Stop(_)) {}
     }
 }
 
-/// Stays with the server until it has ended. Gives the exit status: 0, or 1 when calls had to be cut.
-pub async fn stay(
-    mut server: Server,
-    settings: &Settings,
-    on_reload: impl Fn(),
-) -> Result<u8, Failure> {
-    let mut signals = Signals::listen()
-        .map_err(|error| Failure::found(format!("cannot listen to signals: {error}")))?;
-    let signal = signals.reload_until_stop(on_reload).await;
-    tracing::info!(signal, "stopping: calls in flight end first");
-    drain(
-        &mut server,
-        &mut signals,
-        settings.time.drain_delay,
-        settings.time.drain,
-    )
-    .await;
-    let cut = server.join();
-    if cut == 0 {
-        tracing::info!("stopped; every call that had come was answered");
-        Ok(0)
-    } else {
-        tracing::error!(cut, "stopped; calls were cut that had not ended in time");
-        Ok(1)
+/// Once a second: rotated logs are noticed, waiting lines written, and the service manager sees that we live.
+async fn tick(telemetry: Arc<Telemetry>) {
+    let watched = sd_notify::watchdog_enabled().is_some();
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        telemetry.tick();
+        if watched {
+            tell(&[NotifyState::Watchdog]);
+        }
     }
 }
 
-/// Ends the server: at the latest after both times, or at once at a second signal.
-async fn drain(server: &mut Server, signals: &mut Signals, delay: Duration, limit: Duration) {
-    let again = tokio::select! {
-        () = sleep(delay) => None,
-        signal = signals.stop() => Some(signal),
-    };
-    server.drain();
-    let again = match again {
-        Some(signal) => Some(signal),
-        None => tokio::select! {
-            ended = timeout(limit, server.ended()) => match ended {
-                Ok(()) => return,
-                Err(_) => None,
-            },
-            signal = signals.stop() => Some(signal),
-        },
-    };
-    match again {
-        Some(signal) => tracing::warn!(signal, "a second signal: what is in flight is cut"),
-        None => tracing::warn!(
-            ?limit,
-            "the time to drain is over: what is in flight is cut"
-        ),
-    }
-    server.cut();
-    let _ = timeout(Duration::from_secs(5), server.ended()).await;
+/// Tells the service manager, where there is one (`NOTIFY_SOCKET`). It cannot help us if it does not listen.
+fn tell(state: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(state);
 }

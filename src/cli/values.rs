@@ -10,6 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 
+use crate::telemetry::log::LogTarget;
+
 /// Where clients are listened for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -54,13 +56,6 @@ pub struct HostPort {
     /// A host name, or an IP address without brackets.
     pub host: String,
     pub port: u16,
-}
-
-/// A file, or standard output (written `-`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    Stdout,
-    File(PathBuf),
 }
 
 /// `500ms`, `2s`, `5m`, `1h30m`; never negative.
@@ -139,12 +134,8 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
 }
 
 /// A file's name, or `-`.
-pub fn output(text: &str) -> Result<Output, String> {
-    Ok(if text == "-" {
-        Output::Stdout
-    } else {
-        Output::File(path(text)?)
-    })
+pub fn output(text: &str) -> Result<LogTarget, String> {
+    path(text).map(|_| LogTarget::parse(text))
 }
 
 /// An IP address or a network: `10.0.0.0/8`, `192.0.2.1`, `2001:db8::/32`.
