@@ -5,6 +5,7 @@
 //! no clock.
 //!
 //! - [`cli`] words in, each layer's own configuration out
+//! - [`scan`] deprecated methods in source code, before they are called
 //! - [`sandbox`] a stand-in portal: a second, independent reading of the protocol
 //! - [`admin`] health, readiness, metrics and the status page
 //! - [`proxy`] the data path
@@ -19,5 +20,6 @@ pub mod cli;
 pub mod protocol;
 pub mod proxy;
 pub mod sandbox;
+pub mod scan;
 pub mod telemetry;
 pub mod translate;

@@ -17,6 +17,7 @@ mod operational_log;
 pub mod options;
 mod paint;
 mod reload;
+mod scan;
 mod serve;
 pub mod settings;
 mod supervisor;
@@ -53,6 +54,10 @@ const VERBS: &[Verb] = &[
     Verb {
         command: check::command,
         run: check::run,
+    },
+    Verb {
+        command: scan::command,
+        run: scan::run,
     },
     Verb {
         command: healthcheck::command,

@@ -1,3 +1,4 @@
 //! One program of integration tests: a module for each folder of `src`.
 
 mod cli;
+mod scan;

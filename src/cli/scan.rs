@@ -1,0 +1,116 @@
+//! `scan`: deprecated methods in source code, before they are called.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::file::reason;
+use super::{Failure, Outcome, print};
+use crate::catalogue::{Catalogue, RuleKind};
+use crate::scan::alive::Log;
+use crate::scan::text::Finder;
+use crate::scan::{Known, output, walk};
+
+const LONG_ABOUT: &str = "\
+Searches source code, exports of n8n and Make, scripts: anything that is text, for deprecated Bitrix24 methods. Finds a \
+name where it stands whole, in any case, and where it is put together from literals, arrays and constants of the same \
+file; says where a text search cannot tell what is called (a name that ends in a variable, a library's own accessors). \
+Leaves out what .gitignore leaves out. Prints places and methods, never a line's content, which may hold a webhook.
+
+Exit status: 0; with --fail 1 when something is found; 2 when a path cannot be read.";
+
+pub fn command() -> Command {
+    Command::new("scan")
+        .about("Find deprecated methods in source code")
+        .long_about(LONG_ABOUT)
+        .arg(
+            Arg::new("path")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .num_args(1..)
+                .required(true)
+                .help("Files and folders to search"),
+        )
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(PossibleValuesParser::new(["table", "json", "sarif", "github"]))
+                .default_value("table")
+                .help("A table for people, JSON, SARIF 2.1.0 for code scanning, or GitHub's annotations"),
+        )
+        .arg(
+            Arg::new("fail")
+                .long("fail")
+                .action(ArgAction::SetTrue)
+                .help("End with status 1 when a deprecated method is found"),
+        )
+        .arg(
+            Arg::new("with-log")
+                .long("with-log")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A deprecation log: tells which methods were seen called, and which are called from elsewhere"),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Outcome {
+    let paths: Vec<PathBuf> = matches
+        .get_many::<PathBuf>("path")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    for path in &paths {
+        path.metadata()
+            .map_err(|error| cannot_read(path, &error, "name a file or folder"))?;
+    }
+    let log = matches
+        .get_one::<PathBuf>("with-log")
+        .map(|path| {
+            File::open(path)
+                .and_then(|file| Log::read(BufReader::with_capacity(1 << 20, file)))
+                .map_err(|error| cannot_read(path, &error, "check --with-log"))
+        })
+        .transpose()?;
+    let known = known(&Catalogue::builtin());
+    let report = walk::search(&paths, &Finder::new(&known));
+    let outcome = output::Outcome {
+        known: &known,
+        report: &report,
+        log: log.as_ref(),
+    };
+    let text = match matches.get_one::<String>("format").map(String::as_str) {
+        Some("json") => output::json(&outcome),
+        Some("sarif") => output::sarif(&outcome),
+        Some("github") => output::github(&outcome),
+        _ => output::table(&outcome),
+    };
+    print(&text)?;
+    let failed = matches.get_flag("fail") && !report.found.is_empty();
+    Ok(u8::from(failed))
+}
+
+fn cannot_read(path: &std::path::Path, error: &std::io::Error, what_to_do: &str) -> Failure {
+    Failure::usage(format!(
+        "cannot read {}: {}; {what_to_do}",
+        path.display(),
+        reason(error)
+    ))
+}
+
+/// What the catalogue knows, as the search wants it.
+fn known(catalogue: &Catalogue) -> Vec<Known> {
+    catalogue
+        .rules()
+        .iter()
+        .map(|rule| Known {
+            method: rule.method.clone(),
+            successor: rule.replacement.clone(),
+            translated: rule.kind == RuleKind::Exact,
+            documentation: rule.documentation_url(),
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! JSON for programs: one object, whose members only ever grow.
+
+use serde_json::{Value, json};
+
+use super::{Outcome, shown};
+
+/// The whole report, with a line end.
+pub fn json(outcome: &Outcome<'_>) -> String {
+    let found: Vec<Value> = outcome
+        .report
+        .found
+        .iter()
+        .map(|found| {
+            let known = &outcome.known[found.known];
+            let mut row = json!({
+                "file": shown(&found.path),
+                "line": found.place.line,
+                "column": found.place.column,
+                "end_column": found.place.end_column,
+                "method": known.method,
+                "successor": known.successor,
+                "translated": known.translated,
+                "documentation": known.documentation,
+                "joined": found.joined,
+            });
+            if let Some(log) = outcome.log {
+                row["seen"] = match log.of(&known.method) {
+                    Some(seen) => json!({
+                        "calls": seen.calls,
+                        "callers": seen.callers,
+                        "last": seen.last,
+                    }),
+                    None => Value::Null,
+                };
+            }
+            row
+        })
+        .collect();
+    let unseen: Vec<Value> = outcome
+        .report
+        .unseen
+        .iter()
+        .map(|unseen| {
+            json!({
+                "file": shown(&unseen.path),
+                "line": unseen.place.line,
+                "column": unseen.place.column,
+                "kind": unseen.why.word(),
+                "text": unseen.why.text(outcome.known),
+            })
+        })
+        .collect();
+    let skipped: Vec<Value> = outcome
+        .report
+        .skipped
+        .iter()
+        .map(|(path, reason)| json!({ "file": shown(path), "reason": reason }))
+        .collect();
+    let mut whole = json!({
+        "schema": 1,
+        "found": found,
+        "unseen": unseen,
+        "skipped": skipped,
+        "searched_files": outcome.report.searched,
+        "binary_files": outcome.report.binary,
+    });
+    if outcome.log.is_some() {
+        whole["called_from_elsewhere"] = json!(outcome.called_from_elsewhere());
+    }
+    format!("{whole:#}\n")
+}
