@@ -2,15 +2,22 @@
 
 use std::net::IpAddr;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use super::caller::Caller;
 
 /// The most names that a callers file may hold: each is a label value of metrics.
 pub const MOST_NAMES: usize = 200;
 
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 100;
+
 /// Names for callers; the first entry that matches wins.
 #[derive(Clone, Debug, Default)]
 pub struct Callers {
-    entries: Vec<Selector>,
+    entries: Vec<(Selector, String)>,
+    /// Each name once: several entries may share one.
     names: Vec<String>,
 }
 
@@ -44,25 +51,157 @@ impl Callers {
     /// Reads a callers file.
     ///
     /// # Errors
-    /// One line that says what is wrong, where (line and column), and what was probably meant.
+    /// One line that says where (line and column) and what is wrong, and what was probably meant.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let _ = text;
-        Ok(Self::default())
+        let document = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            wrong(text, at, error.message())
+        })?;
+        let mut callers = Self::default();
+        for (key, value) in document.get_ref() {
+            if key.get_ref() != "caller" {
+                return Err(wrong(
+                    text,
+                    key.span().start,
+                    &unknown(key.get_ref(), &["caller"]),
+                ));
+            }
+            let entries = value.get_ref().as_array().ok_or_else(|| {
+                wrong(
+                    text,
+                    key.span().start,
+                    "callers are written as [[caller]], each with a name",
+                )
+            })?;
+            for entry in entries {
+                let at = entry.span().start;
+                let table = entry.get_ref().as_table().ok_or_else(|| {
+                    wrong(
+                        text,
+                        at,
+                        "callers are written as [[caller]], each with a name",
+                    )
+                })?;
+                callers.add(text, at, table)?;
+            }
+        }
+        Ok(callers)
+    }
+
+    fn add(&mut self, text: &str, at: usize, table: &DeTable<'_>) -> Result<(), String> {
+        const KEYS: &[&str] = &[
+            "name",
+            "user",
+            "application",
+            "fingerprint",
+            "address",
+            "user_agent",
+        ];
+        let mut name = None;
+        let mut selector = Selector::default();
+        for (key, value) in table {
+            let value_at = value.span().start;
+            let read = read_text(text, key.get_ref(), value);
+            let told = |problem: String| wrong(text, value_at, &problem);
+            match &**key.get_ref() {
+                "name" => name = Some(read_name(read?).map_err(told)?),
+                "user" => selector.user = Some(read?),
+                "application" => selector.application = Some(read?),
+                "fingerprint" => selector.fingerprint = Some(read?.to_ascii_lowercase()),
+                "address" => selector.address = Some(Network::parse(&read?).map_err(told)?),
+                "user_agent" => selector.user_agent = Some(Pattern::new(&read?)),
+                other => return Err(wrong(text, key.span().start, &unknown(other, KEYS))),
+            }
+        }
+        let Some(name) = name else {
+            return Err(wrong(text, at, "this caller has no name"));
+        };
+        if selector == Selector::default() {
+            let problem = format!(
+                "`{name}` has no condition: give at least one of {}",
+                KEYS[1..].join(", ")
+            );
+            return Err(wrong(text, at, &problem));
+        }
+        if !self.names.contains(&name) {
+            if self.names.len() == MOST_NAMES {
+                let problem = format!(
+                    "more than {MOST_NAMES} names: each becomes a label of metrics; give several callers one name"
+                );
+                return Err(wrong(text, at, &problem));
+            }
+            self.names.push(name.clone());
+        }
+        self.entries.push((selector, name));
+        Ok(())
     }
 
     /// The name of a caller, where an entry matches.
     pub fn name_of(&self, caller: &Caller) -> Option<&str> {
-        let at = self
+        let (_, name) = self
             .entries
             .iter()
-            .position(|selector| selector.matches(caller))?;
-        self.names.get(at).map(String::as_str)
+            .find(|(selector, _)| selector.matches(caller))?;
+        Some(name)
     }
 
-    /// All names, in the file's order.
+    /// All names, each once, in the file's order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
+}
+
+/// A name is shown in tables, labels and links: short, and without anything that could disturb them.
+fn read_name(name: String) -> Result<String, String> {
+    if name.trim().is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(format!(
+            "a name has 1 to {LONGEST_NAME} bytes and no control characters"
+        ));
+    }
+    if name == super::metrics::UNNAMED {
+        return Err(format!(
+            "`{name}` stands for callers that the file does not name; choose another name"
+        ));
+    }
+    Ok(name)
+}
+
+/// A text; a number is one too, for users' ids are written without quotes.
+fn read_text(text: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    match value.get_ref() {
+        DeValue::String(read) if !read.is_empty() => Ok(read.to_string()),
+        DeValue::Integer(number) if key == "user" => Ok(number.to_string()),
+        _ => Err(wrong(
+            text,
+            value.span().start,
+            &format!("`{key}` is to be a text that is not empty"),
+        )),
+    }
+}
+
+fn unknown(key: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(key, name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((_, name)) => format!("unknown key `{key}`; did you mean `{name}`?"),
+        None => format!("unknown key `{key}`; known are {}", known.join(", ")),
+    }
+}
+
+fn wrong(text: &str, at: usize, problem: &str) -> String {
+    let before = &text[..at.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    format!("line {line}, column {column}: {problem}")
 }
 
 impl Selector {
@@ -105,7 +244,7 @@ impl Network {
         let bits = match bits {
             None => most,
             Some(bits) => match bits.parse() {
-                Ok(bits) if bits <= most => bits,
+                Ok(length) if length <= most && !bits.starts_with('+') => length,
                 _ => {
                     return Err(format!(
                         "the prefix of `{text}` is no number from 0 to {most}"
@@ -156,5 +295,122 @@ impl Pattern {
             }
             found.is_some()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(user: &str, address: &str, user_agent: &str) -> Caller {
+        Caller {
+            user: Some(user.to_owned()),
+            address: address.parse().ok(),
+            user_agent: Some(user_agent.to_owned()),
+            fingerprint: Some("0123456789abcdef".to_owned()),
+            application: Some("local.1".to_owned()),
+            ..Caller::default()
+        }
+    }
+
+    const FILE: &str = r#"
+[[caller]]
+name = "shop"
+user = 7
+user_agent = "guzzle*7"
+
+[[caller]]
+name = "office"
+address = "192.0.2.0/24"
+
+[[caller]]
+name = "office"
+address = "2001:db8::/32"
+
+[[caller]]
+name = "app"
+application = "local.1"
+fingerprint = "0123456789ABCDEF"
+"#;
+
+    #[test]
+    fn the_first_entry_whose_conditions_all_hold_names_the_caller() {
+        let callers = Callers::parse(FILE).unwrap();
+        assert_eq!(callers.names(), ["shop", "office", "app"]);
+        let name = |user, address, agent| {
+            callers
+                .name_of(&caller(user, address, agent))
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            name("7", "192.0.2.9", "x GuzzleHttp/7.1").as_deref(),
+            Some("shop")
+        );
+        assert_eq!(
+            name("7", "192.0.2.9", "7 Guzzle").as_deref(),
+            Some("office")
+        );
+        assert_eq!(name("8", "::ffff:192.0.2.9", "").as_deref(), Some("office"));
+        assert_eq!(name("8", "2001:db8:1::1", "").as_deref(), Some("office"));
+        assert_eq!(name("8", "192.0.3.1", "").as_deref(), Some("app"));
+        assert_eq!(callers.name_of(&Caller::default()), None);
+        assert_eq!(Callers::default().name_of(&caller("1", "::1", "")), None);
+    }
+
+    #[test]
+    fn a_wrong_file_is_told_with_its_line_and_what_was_meant() {
+        let told = |text: &str| Callers::parse(text).unwrap_err();
+        assert_eq!(
+            told("[[caller]]\nname = \"a\"\nuser_agnet = \"x\""),
+            "line 3, column 1: unknown key `user_agnet`; did you mean `user_agent`?"
+        );
+        assert_eq!(
+            told("[[callers]]\nname = \"a\""),
+            "line 1, column 3: unknown key `callers`; did you mean `caller`?"
+        );
+        assert_eq!(
+            told("[[caller]]\nname = \"a\"\naddress = \"192.0.2.0/33\""),
+            "line 3, column 11: the prefix of `192.0.2.0/33` is no number from 0 to 32"
+        );
+        assert_eq!(
+            told("[[caller]]\nuser = \"1\""),
+            "line 1, column 1: this caller has no name"
+        );
+        assert!(told("[[caller]]\nname = \"a\"").contains("`a` has no condition"));
+        assert!(told("[[caller]]\nname = \"unnamed\"\nuser = 1").contains("choose another name"));
+        assert!(
+            told("[[caller]]\nname = 1\nuser = 1")
+                .starts_with("line 2, column 8: `name` is to be a text")
+        );
+        assert!(told("caller = 1").contains("[[caller]]"));
+        assert!(told("[[caller]]\nname = ").starts_with("line 2, column "));
+        let many: String = (0..=MOST_NAMES)
+            .map(|n| format!("[[caller]]\nname = \"n{n}\"\nuser = {n}\n"))
+            .collect();
+        assert!(told(&many).contains("more than 200 names"));
+    }
+
+    #[test]
+    fn a_network_holds_the_addresses_of_its_prefix() {
+        let holds = |network: &str, address: &str| {
+            Network::parse(network)
+                .unwrap()
+                .contains(address.parse().unwrap())
+        };
+        assert!(holds("0.0.0.0/0", "203.0.113.9") && holds("::/0", "2001:db8::1"));
+        assert!(holds("10.1.2.3", "10.1.2.3") && !holds("10.1.2.3", "10.1.2.4"));
+        assert!(holds("10.1.2.3/8", "10.200.0.1") && !holds("10.1.2.3/8", "11.0.0.1"));
+        assert!(!holds("0.0.0.0/0", "::1") && !holds("::/0", "10.0.0.1"));
+        for wrong in [
+            "",
+            "10.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "::/129",
+            "x/8",
+        ] {
+            assert!(Network::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

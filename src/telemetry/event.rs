@@ -14,7 +14,7 @@ use crate::translate::{Action, Encoding, Reason};
 pub const SCHEMA: u64 = 1;
 
 /// The most changes that a line names; a client can send any number of stray parameters.
-const MOST_CHANGES: usize = 32;
+pub const MOST_CHANGES: usize = 32;
 
 /// One use of a deprecated method, single or as a command of a batch.
 #[derive(Clone, Debug)]

@@ -1,16 +1,20 @@
 //! Who still calls what, kept in memory for the status page and the API; rebuilt from the event log at the start.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::caller::Caller;
 use super::callers::Callers;
-use super::event::{DeprecationEvent, ModeChanged};
+use super::event::{DeprecationEvent, MOST_CHANGES, ModeChanged, mode_word};
+use super::json::{LONGEST_TEXT, cut, read_timestamp};
 
 /// The most bytes that are read of an event log at the start; of a larger one its tail.
 pub const MOST_READ: u64 = 4 << 30;
@@ -18,7 +22,16 @@ pub const MOST_READ: u64 = 4 << 30;
 /// The most rows that are kept; those not seen for longest go first.
 const MOST_ROWS: usize = 5000;
 
-/// Days and hours of a row's trend.
+/// The most changes of modes that are kept.
+const MOST_MODE_CHANGES: usize = 50;
+
+/// No line of the log is longer, by far.
+const LONGEST_LINE: u64 = 1 << 20;
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+/// Days of a row's trend.
 pub const DAYS: usize = 30;
 /// Hours of a row's trend.
 pub const HOURS: usize = 48;
@@ -124,8 +137,23 @@ pub struct Live {
 
 #[derive(Debug, Default)]
 struct State {
-    _rows: HashMap<String, HashMap<String, Row>>,
-    _modes: VecDeque<ModeChange>,
+    /// By method, then by the caller's key.
+    methods: HashMap<String, HashMap<String, Entry>>,
+    rows: usize,
+    version: u64,
+    last_use: Option<u64>,
+    known_since: Option<u64>,
+    note: Option<String>,
+    forgotten: u64,
+    modes: VecDeque<ModeChange>,
+}
+
+/// A row while it is counted.
+#[derive(Debug, Default)]
+struct Entry {
+    row: Row,
+    days: Trend<DAYS>,
+    hours: Trend<HOURS>,
 }
 
 impl Default for Live {
@@ -140,31 +168,158 @@ impl Default for Live {
 impl Live {
     /// Shows the events of one request. `names` are their callers' in the callers file.
     pub fn record(&self, events: &[DeprecationEvent], names: &[Option<&str>]) {
-        let _ = (events, names, MOST_ROWS, self.lock());
+        if events.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.version += 1;
+        for (event, name) in events.iter().zip(names) {
+            let at = millis(event.timestamp);
+            let version = state.version;
+            let entry = state.entry(&event.rule.method, &event.caller.key, at);
+            entry.seen(
+                at,
+                event.action.as_str(),
+                event.batch_key.is_some(),
+                event.error.is_some(),
+            );
+            let row = &mut entry.row;
+            row.version = version;
+            if row.documentation.is_none() {
+                row.documentation = event.rule.documentation_url();
+            }
+            row.replacement.clone_from(&event.rule.replacement);
+            row.name = name.map(str::to_owned);
+            let caller = &*event.caller;
+            set(&mut row.auth, caller.auth.as_str());
+            row.user.clone_from(&caller.user);
+            row.fingerprint.clone_from(&caller.fingerprint);
+            row.application.clone_from(&caller.application);
+            row.address = caller.address.map(|address| address.to_string());
+            row.user_agent.clone_from(&caller.user_agent);
+            row.sdk.clone_from(&caller.sdk);
+            set(&mut row.target, cut(&event.target, LONGEST_TEXT));
+            set(&mut row.encoding, event.encoding.as_str());
+            row.mode = event.mode.map(|mode| mode_word(mode).to_owned());
+            row.reason = event.reason.map(|reason| reason.as_str().to_owned());
+            row.status = event.status;
+            row.error.clone_from(&event.error);
+            if !event.changes.is_empty() {
+                row.changes.clear();
+                row.changes.extend(
+                    event
+                        .changes
+                        .iter()
+                        .take(MOST_CHANGES)
+                        .map(|change| cut(change, LONGEST_TEXT).to_owned()),
+                );
+            }
+        }
+        self.tell(state);
     }
 
     /// Shows changes of modes.
     pub fn modes_changed(&self, changes: &[ModeChanged]) {
-        let _ = changes;
+        if changes.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.version += 1;
+        for change in changes {
+            state.mode_changed(ModeChange {
+                at: millis(change.timestamp),
+                method: change.method.clone(),
+                from: mode_word(change.from).to_owned(),
+                to: mode_word(change.to).to_owned(),
+                scope: change.scope.clone(),
+                cause: change.cause.to_owned(),
+            });
+        }
+        self.tell(state);
     }
 
     /// Gives all rows their names again, from another callers file.
     pub fn rename(&self, callers: &Callers) {
-        let _ = callers;
+        let mut state = self.lock();
+        state.version += 1;
+        let version = state.version;
+        for entry in state.methods.values_mut().flat_map(HashMap::values_mut) {
+            let name = callers.name_of(&entry.caller()).map(str::to_owned);
+            if entry.row.name != name {
+                entry.row.name = name;
+                entry.row.version = version;
+            }
+        }
+        self.tell(state);
     }
 
-    /// Reads an event log, or of one over `most` bytes its tail.
+    /// Reads an event log, or of one over `most` bytes its tail; names come from `callers`. Events are added to what is
+    /// already known, so rotated files can be read one after the other, the oldest first.
     ///
     /// # Errors
     /// The file cannot be read; one that does not exist is an empty one.
     pub fn rebuild_from(&self, path: &Path, most: u64, callers: &Callers) -> io::Result<Rebuilt> {
-        let _ = (path, most, callers);
-        Ok(Rebuilt::default())
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Rebuilt::default()),
+            Err(error) => return Err(error),
+        };
+        if !file.metadata()?.is_file() {
+            return Ok(Rebuilt::default());
+        }
+        let length = file.metadata()?.len();
+        let skip = length.saturating_sub(most);
+        file.seek(SeekFrom::Start(skip))?;
+        let mut rebuilt = Rebuilt {
+            tail: skip > 0,
+            ..Rebuilt::default()
+        };
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let mut line = Vec::new();
+        if rebuilt.tail {
+            rebuilt.bytes += reader.read_until(b'\n', &mut line)? as u64;
+        }
+        // Read apart from what is shown, so that the page is not held up.
+        let mut state = State::default();
+        loop {
+            line.clear();
+            // A line that never ends is no reason to hold all of it: the log's own are below this.
+            let read = reader
+                .by_ref()
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)?;
+            if read == 0 {
+                break;
+            }
+            rebuilt.bytes += read as u64;
+            match serde_json::from_slice(&line) {
+                Ok(seen) if state.replay(&seen) => rebuilt.events += 1,
+                _ if line.trim_ascii().is_empty() => {}
+                _ => rebuilt.skipped += 1,
+            }
+        }
+        for entry in state.methods.values_mut().flat_map(HashMap::values_mut) {
+            entry.row.name = callers.name_of(&entry.caller()).map(str::to_owned);
+        }
+        let mut shown = self.lock();
+        shown.merge(state);
+        if rebuilt.tail {
+            let read = length - skip;
+            shown.note = Some(format!(
+                "The event log is large: only its last {} MiB were read at the start.",
+                read >> 20
+            ));
+        }
+        self.tell(shown);
+        Ok(rebuilt)
     }
 
     /// Says on the page where its state comes from, for instance that the log goes to standard output.
     pub fn set_note(&self, note: impl Into<String>) {
-        let _: String = note.into();
+        let mut state = self.lock();
+        state.version += 1;
+        state.note = Some(note.into());
+        self.tell(state);
     }
 
     /// The version of the state: grows with each change.
@@ -172,7 +327,7 @@ impl Live {
         *self.version.borrow()
     }
 
-    /// Tells of each new version.
+    /// Tells of each new version; versions that come faster than they are read are told of once.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -183,28 +338,421 @@ impl Live {
     }
 
     fn snapshot_at(&self, now: SystemTime) -> Snapshot {
-        let now = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as u64);
+        let now = millis(now);
+        let state = self.lock();
         Snapshot {
+            version: state.version,
             now,
-            ..Snapshot::default()
+            rows: state.rows_at(now, |_| true),
+            last_use: state.last_use,
+            known_since: state.known_since.unwrap_or(now),
+            note: state.note.clone(),
+            forgotten: state.forgotten,
+            mode_changes: state.modes.iter().rev().cloned().collect(),
         }
     }
 
     /// The rows that changed after `version`, those seen last first.
     pub fn changed_since(&self, version: u64) -> Vec<Row> {
-        let _ = version;
-        Vec::new()
+        self.lock()
+            .rows_at(millis(SystemTime::now()), |row| row.version > version)
     }
 
     /// One row.
     pub fn row(&self, key: &str, method: &str) -> Option<Row> {
-        let _ = (key, method);
-        None
+        let now = millis(SystemTime::now());
+        self.lock()
+            .methods
+            .get(method)?
+            .get(key)
+            .map(|entry| entry.shown(now))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let version = state.version;
+        drop(state);
+        self.version.send_if_modified(|told| {
+            let newer = version > *told;
+            *told = version.max(*told);
+            newer
+        });
+    }
+}
+
+impl State {
+    /// The entry of a method and a caller, made where there is none; notes that it was seen.
+    fn entry(&mut self, method: &str, key: &str, at: u64) -> &mut Entry {
+        self.last_use = self.last_use.max(Some(at));
+        self.known_since = Some(self.known_since.map_or(at, |since| since.min(at)));
+        let known = self
+            .methods
+            .get(method)
+            .is_some_and(|callers| callers.contains_key(key));
+        if !known {
+            self.make_room();
+            self.rows += 1;
+            let entry = Entry {
+                row: Row {
+                    key: key.to_owned(),
+                    method: method.to_owned(),
+                    first_seen: at,
+                    last_seen: at,
+                    ..Row::default()
+                },
+                ..Entry::default()
+            };
+            self.methods
+                .entry(method.to_owned())
+                .or_default()
+                .insert(key.to_owned(), entry);
+        }
+        // Two look-ups more than needed, where a new key is rare and owned keys would cost each time.
+        self.methods
+            .get_mut(method)
+            .and_then(|callers| callers.get_mut(key))
+            .expect("made above")
+    }
+
+    /// Gives up an eighth of the rows, those not seen for longest, when there are too many: anybody can invent callers.
+    fn make_room(&mut self) {
+        if self.rows < MOST_ROWS {
+            return;
+        }
+        let mut seen: Vec<u64> = self
+            .methods
+            .values()
+            .flat_map(HashMap::values)
+            .map(|entry| entry.row.last_seen)
+            .collect();
+        let (_, &mut limit, _) = seen.select_nth_unstable(MOST_ROWS / 8);
+        let before = self.rows;
+        let mut may_go = MOST_ROWS / 8;
+        for callers in self.methods.values_mut() {
+            callers.retain(|_, entry| {
+                let goes = may_go > 0 && entry.row.last_seen <= limit;
+                may_go -= usize::from(goes);
+                !goes
+            });
+        }
+        self.methods.retain(|_, callers| !callers.is_empty());
+        self.rows = self.methods.values().map(HashMap::len).sum();
+        self.forgotten += (before - self.rows) as u64;
+    }
+
+    fn mode_changed(&mut self, change: ModeChange) {
+        if self.modes.len() == MOST_MODE_CHANGES {
+            self.modes.pop_front();
+        }
+        self.modes.push_back(change);
+    }
+
+    /// A line of the log; false for one that is no event.
+    fn replay(&mut self, seen: &Seen<'_>) -> bool {
+        let Some(at) = read_timestamp(seen.timestamp) else {
+            return false;
+        };
+        match seen.event {
+            "deprecated_call" if !seen.method.is_empty() => {}
+            "mode_changed" => {
+                self.mode_changed(ModeChange {
+                    at,
+                    method: seen.method.to_string(),
+                    from: seen.from.to_string(),
+                    to: seen.to.to_string(),
+                    scope: seen.scope.as_deref().map(str::to_owned),
+                    cause: seen.cause.to_string(),
+                });
+                return true;
+            }
+            _ => return false,
+        }
+        let entry = self.entry(&seen.method, &seen.caller.key, at);
+        entry.seen(
+            at,
+            seen.action,
+            seen.batch_key.is_some(),
+            seen.error.is_some(),
+        );
+        if at < entry.row.last_seen {
+            return true;
+        }
+        let row = &mut entry.row;
+        set_if(&mut row.replacement, &seen.replacement);
+        set_if(&mut row.documentation, &seen.documentation);
+        set(&mut row.auth, seen.caller.auth);
+        set_if(&mut row.user, &seen.caller.user);
+        set_if(&mut row.fingerprint, &seen.caller.fingerprint);
+        set_if(&mut row.application, &seen.caller.application);
+        set_if(&mut row.address, &seen.caller.address);
+        set_if(&mut row.user_agent, &seen.caller.user_agent);
+        set_if(&mut row.sdk, &seen.caller.sdk);
+        set(&mut row.target, &seen.target);
+        set(&mut row.encoding, seen.encoding);
+        set_if(&mut row.mode, &seen.mode);
+        set_if(&mut row.reason, &seen.reason);
+        row.status = seen.status;
+        set_if(&mut row.error, &seen.error);
+        if !seen.changes.is_empty() {
+            row.changes = seen
+                .changes
+                .iter()
+                .take(MOST_CHANGES)
+                .map(|change| change.to_string())
+                .collect();
+        }
+        true
+    }
+
+    /// Adds what another state, read from a log, knows: of events before those of this one.
+    fn merge(&mut self, older: State) {
+        self.version += 1;
+        let version = self.version;
+        self.last_use = self.last_use.max(older.last_use);
+        self.known_since = match (self.known_since, older.known_since) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+        self.forgotten += older.forgotten;
+        for change in older.modes.into_iter().rev() {
+            if self.modes.len() < MOST_MODE_CHANGES {
+                self.modes.push_front(change);
+            }
+        }
+        self.modes.make_contiguous().sort_by_key(|change| change.at);
+        for theirs in older.methods.into_values().flat_map(HashMap::into_values) {
+            let (method, key) = (theirs.row.method.clone(), theirs.row.key.clone());
+            let at = theirs.row.last_seen;
+            let ours = self.entry(&method, &key, at);
+            ours.merge(theirs);
+            ours.row.version = version;
+        }
+    }
+
+    fn rows_at(&self, now: u64, wanted: impl Fn(&Row) -> bool) -> Vec<Row> {
+        let entries = self
+            .methods
+            .values()
+            .flat_map(HashMap::values)
+            .filter(|entry| wanted(&entry.row));
+        let mut rows: Vec<Row> = entries.map(|entry| entry.shown(now)).collect();
+        rows.sort_by(|a, b| {
+            b.last_seen
+                .cmp(&a.last_seen)
+                .then_with(|| (&a.method, &a.key).cmp(&(&b.method, &b.key)))
+        });
+        rows
+    }
+}
+
+impl Entry {
+    fn seen(&mut self, at: u64, action: &str, in_batch: bool, failed: bool) {
+        let row = &mut self.row;
+        match action {
+            "rewritten" => row.rewritten += 1,
+            "refused" => row.refused += 1,
+            _ => row.observed += 1,
+        }
+        row.batch += u64::from(in_batch);
+        row.errors += u64::from(failed);
+        row.first_seen = row.first_seen.min(at);
+        if at >= row.last_seen {
+            set(&mut row.action, action);
+        }
+        row.last_seen = row.last_seen.max(at);
+        self.days.add(at / DAY, 1);
+        self.hours.add(at / HOUR, 1);
+    }
+
+    fn merge(&mut self, other: Entry) {
+        self.days.merge(&other.days);
+        self.hours.merge(&other.hours);
+        let newer_is_theirs = other.row.last_seen > self.row.last_seen || self.row.auth.is_empty();
+        let (newer, older) = if newer_is_theirs {
+            (other.row, std::mem::take(&mut self.row))
+        } else {
+            (std::mem::take(&mut self.row), other.row)
+        };
+        self.row = Row {
+            rewritten: newer.rewritten + older.rewritten,
+            observed: newer.observed + older.observed,
+            refused: newer.refused + older.refused,
+            batch: newer.batch + older.batch,
+            errors: newer.errors + older.errors,
+            first_seen: newer.first_seen.min(older.first_seen),
+            last_seen: newer.last_seen.max(older.last_seen),
+            changes: if newer.changes.is_empty() {
+                older.changes
+            } else {
+                newer.changes
+            },
+            ..newer
+        };
+    }
+
+    /// As much of the caller as the callers file can ask for.
+    fn caller(&self) -> Caller {
+        Caller {
+            user: self.row.user.clone(),
+            fingerprint: self.row.fingerprint.clone(),
+            application: self.row.application.clone(),
+            address: self
+                .row
+                .address
+                .as_ref()
+                .and_then(|address| address.parse().ok()),
+            user_agent: self.row.user_agent.clone(),
+            key: self.row.key.clone(),
+            ..Caller::default()
+        }
+    }
+
+    fn shown(&self, now: u64) -> Row {
+        Row {
+            days: self.days.until(now / DAY),
+            hours: self.hours.until(now / HOUR),
+            ..self.row.clone()
+        }
+    }
+}
+
+/// Counts in the last `N` spans of time, each known by its number since 1970.
+#[derive(Clone, Debug, PartialEq)]
+struct Trend<const N: usize> {
+    /// The span that `counts` ends with.
+    newest: u64,
+    counts: [u32; N],
+}
+
+impl<const N: usize> Default for Trend<N> {
+    fn default() -> Self {
+        Self {
+            newest: 0,
+            counts: [0; N],
+        }
+    }
+}
+
+impl<const N: usize> Trend<N> {
+    fn add(&mut self, span: u64, count: u32) {
+        if span > self.newest {
+            self.move_to(span);
+        }
+        let back = usize::try_from(self.newest - span).unwrap_or(N);
+        if back < N {
+            let slot = &mut self.counts[N - 1 - back];
+            *slot = slot.saturating_add(count);
+        }
+    }
+
+    fn move_to(&mut self, span: u64) {
+        let by = usize::try_from(span - self.newest).unwrap_or(N).min(N);
+        self.counts.copy_within(by.., 0);
+        self.counts[N - by..].fill(0);
+        self.newest = span;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (back, &count) in other
+            .counts
+            .iter()
+            .rev()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+        {
+            self.add(other.newest.saturating_sub(back as u64), count);
+        }
+    }
+
+    /// The counts of the `N` spans that end with `span`, oldest first.
+    fn until(&self, span: u64) -> Vec<u32> {
+        let mut moved = self.clone();
+        if span > moved.newest {
+            moved.move_to(span);
+        }
+        moved.counts.to_vec()
+    }
+}
+
+/// A line of the log, as much of it as is shown; borrowed, for a log of a gigabyte is read in seconds.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Seen<'a> {
+    #[serde(borrow)]
+    event: &'a str,
+    timestamp: &'a str,
+    action: &'a str,
+    encoding: &'a str,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow)]
+    replacement: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    documentation: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    mode: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    batch_key: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    changes: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    target: Cow<'a, str>,
+    #[serde(borrow)]
+    caller: SeenCaller<'a>,
+    status: Option<u16>,
+    #[serde(borrow)]
+    error: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    #[serde(borrow)]
+    to: Cow<'a, str>,
+    #[serde(borrow)]
+    scope: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    cause: Cow<'a, str>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SeenCaller<'a> {
+    auth: &'a str,
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    fingerprint: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    application: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    address: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    user_agent: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    sdk: Option<Cow<'a, str>>,
+}
+
+/// Copies into a string that is mostly the same already.
+fn set(old: &mut String, new: &str) {
+    if old != new {
+        new.clone_into(old);
+    }
+}
+
+fn set_if(old: &mut Option<String>, new: &Option<Cow<'_, str>>) {
+    if old.as_deref() != new.as_deref() {
+        *old = new.as_deref().map(str::to_owned);
+    }
+}
+
+fn millis(moment: SystemTime) -> u64 {
+    moment
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

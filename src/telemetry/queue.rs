@@ -95,3 +95,59 @@ impl Queue {
         ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out_but_never_the_rest_of_a_line_that_was_begun() {
+        let mut queue = Queue::new(10);
+        assert_eq!(queue.push(b"aaaaaaaaaaaaaaaaaaaa\nb\n", 3), (0, 1));
+        assert!(queue.is_torn());
+        assert_eq!(queue.unwritten(), b"aaaaaaaaaaaaaaaaa\n");
+        assert_eq!(queue.push(b"c\n", 0), (0, 1));
+        queue.begin_again();
+        assert_eq!(queue.wrote(21), 1);
+        assert!(queue.is_empty());
+        assert_eq!(queue.push(b"c\nd\n", 2), (1, 0));
+        assert_eq!(queue.unwritten(), b"d\n");
+    }
+
+    proptest! {
+        /// Against a queue that is a list of lines.
+        #[test]
+        fn lines_come_out_once_and_in_order(
+            steps in prop::collection::vec((prop::collection::vec(0usize..9, 1..4), 0usize..20, 0usize..20), 1..40),
+        ) {
+            let mut queue = Queue::new(60);
+            let (mut taken, mut out, mut number) = (Vec::new(), Vec::new(), 0u8);
+            let (mut pushed, mut dropped, mut written) = (0, 0, 0);
+            for (widths, first, then) in steps {
+                let mut lines = Vec::new();
+                for width in &widths {
+                    number = number.wrapping_add(1);
+                    lines.extend(std::iter::repeat_n(b'a' + number % 26, *width));
+                    lines.push(b'\n');
+                    pushed += 1;
+                }
+                let at_once = if queue.is_empty() { first.min(lines.len() - 1) } else { 0 };
+                out.extend_from_slice(&lines[..at_once]);
+                let (whole, left_out) = queue.push(&lines, at_once);
+                written += whole;
+                dropped += left_out;
+                let kept = widths.len() - left_out as usize;
+                taken.extend(lines.split_inclusive(|byte| *byte == b'\n').take(kept).flatten());
+                let count = then.min(queue.unwritten().len());
+                out.extend_from_slice(&queue.unwritten()[..count]);
+                written += queue.wrote(count);
+                prop_assert!(queue.bytes() <= 60 + 9);
+            }
+            out.extend_from_slice(queue.unwritten());
+            written += queue.lines();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(taken).unwrap());
+            prop_assert_eq!(pushed, dropped + written);
+        }
+    }
+}

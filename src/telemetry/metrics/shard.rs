@@ -264,15 +264,19 @@ impl Drop for Held {
 
 /// The cells of the current thread. Cheap to clone; never leaves its thread.
 #[derive(Clone, Debug)]
-pub struct LocalMetrics(Rc<Arc<Shard>>);
+pub struct LocalMetrics(Rc<Owned>);
+
+/// One thread's hold on its cells; [`super::Metrics`] has the other.
+#[derive(Debug)]
+struct Owned(Arc<Shard>);
 
 impl LocalMetrics {
     pub(super) fn new(shard: Arc<Shard>) -> Self {
-        Self(Rc::new(shard))
+        Self(Rc::new(Owned(shard)))
     }
 
     fn cells(&self) -> &Shard {
-        &self.0
+        &self.0.0
     }
 
     /// A request has come to its end.
