@@ -54,8 +54,9 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .map_err(cannot_start)?;
     runtime.block_on(async {
         let addresses: Vec<String> = sockets.iter().map(Listening::address).collect();
-        let server =
-            Server::start(sockets, Shared::new(config, catalogue)).map_err(cannot_start)?;
+        let shared = Shared::new(config, catalogue, telemetry.clone())
+            .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
+        let server = Server::start(sockets, shared).map_err(cannot_start)?;
         tracing::info!(listen = addresses.join(", "), "serving");
         let supervisor = Supervisor {
             server,

@@ -54,8 +54,12 @@ impl Body for RequestBody {
 pub enum ResponseBody {
     Empty,
     Whole(Option<Bytes>),
-    /// The portal's, with the connection it comes on, which goes back to the pool at its end.
+    /// Whole, but sent without its length, as it came.
+    Unsized(Option<Bytes>),
+    /// The portal's, with what was already read of it and the connection it comes on, which goes back to the pool at its
+    /// end.
     Portal {
+        first: Option<Bytes>,
         body: Incoming,
         lease: Option<Lease>,
     },
@@ -83,8 +87,13 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         match self.get_mut() {
             ResponseBody::Empty => Poll::Ready(None),
-            ResponseBody::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            ResponseBody::Portal { body, lease } => {
+            ResponseBody::Whole(bytes) | ResponseBody::Unsized(bytes) => {
+                Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b))))
+            }
+            ResponseBody::Portal { first, body, lease } => {
+                if let Some(first) = first.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(first))));
+                }
                 let frame = match Pin::new(&mut *body).poll_frame(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(frame) => frame,
@@ -118,8 +127,8 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Empty => true,
-            ResponseBody::Whole(bytes) => bytes.is_none(),
-            ResponseBody::Portal { body, .. } => body.is_end_stream(),
+            ResponseBody::Whole(bytes) | ResponseBody::Unsized(bytes) => bytes.is_none(),
+            ResponseBody::Portal { first, body, .. } => first.is_none() && body.is_end_stream(),
         }
     }
 
@@ -129,7 +138,12 @@ impl Body for ResponseBody {
             ResponseBody::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
-            ResponseBody::Portal { body, .. } => body.size_hint(),
+            ResponseBody::Unsized(_) => SizeHint::default(),
+            ResponseBody::Portal { first, body, .. } => match (first, body.size_hint().exact()) {
+                (None, _) => body.size_hint(),
+                (Some(first), Some(rest)) => SizeHint::with_exact(rest + first.len() as u64),
+                (Some(_), None) => SizeHint::default(),
+            },
         }
     }
 }
@@ -178,4 +192,31 @@ pub async fn collect(mut body: Incoming, limit: u64, link: &Rc<Link>) -> Result<
         all.extend_from_slice(&data);
     }
     Ok(first.unwrap_or_else(|| all.into()))
+}
+
+/// Reads an answer's body as far as `limit`, to look into it; true if that is all of it.
+///
+/// # Errors
+/// The answer broke off.
+pub async fn peek(body: &mut Incoming, limit: usize) -> Result<(Bytes, bool), Truncated> {
+    if body.size_hint().lower() > limit as u64 {
+        return Ok((Bytes::new(), false));
+    }
+    let mut read: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Truncated);
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if read.is_empty() && body.is_end_stream() {
+            return Ok((data, true));
+        }
+        read.extend_from_slice(&data);
+        if read.len() > limit {
+            return Ok((read.into(), false));
+        }
+    }
+    Ok((read.into(), true))
 }

@@ -134,6 +134,7 @@ pub struct Config {
     pub max_connections_per_client: usize,
     pub rewrite_origin: bool,
     pub deprecation_headers: bool,
+    /// Send our request id on, and return it.
     pub request_id_header: bool,
     pub threads: usize,
     pub timeouts: Timeouts,

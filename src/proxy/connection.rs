@@ -2,9 +2,10 @@
 //!
 //! A parked connection holds a socket and nothing else; hyper's buffers exist only while requests flow.
 
-use super::body::ResponseBody;
 use super::config::Timeouts;
-use super::handle::{Client, Reply, handle};
+use super::handle::{Client, handle};
+use super::reply::Reply;
+use super::span::SpannedBody;
 use super::stream::Stream;
 use super::upgrade;
 use super::watch::{Look, limit, watched};
@@ -36,7 +37,22 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Default)]
 pub struct Control {
     draining: Cell<bool>,
+    cut: Cell<bool>,
     park: Cell<bool>,
+    wake: tokio::sync::Notify,
+}
+
+impl Control {
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+    pub fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+    /// Resolves when something was said.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
 }
 
 /// A connection that can be told to end.
@@ -46,9 +62,13 @@ pub struct Handle {
 }
 
 impl Handle {
+    pub fn new(control: Rc<Control>, link: Rc<Link>) -> Self {
+        Handle { control, link }
+    }
     /// Finish what is in flight, then close.
     pub fn drain(&self) {
         self.control.draining.set(true);
+        self.control.wake.notify_one();
         self.link.nudge();
     }
     /// Requests whose head was complete and whose answer is not written.
@@ -57,6 +77,8 @@ impl Handle {
     }
     /// End now.
     pub fn cut(&self) {
+        self.control.cut.set(true);
+        self.control.wake.notify_one();
         self.link.close(Fault::WriteTimeout);
     }
 }
@@ -68,7 +90,7 @@ struct Requests {
 }
 
 impl Service<Request<Incoming>> for Requests {
-    type Response = Response<ResponseBody>;
+    type Response = Response<SpannedBody>;
     type Error = Infallible;
     type Future = impl_future::Answering;
 
@@ -89,7 +111,7 @@ mod impl_future {
     use crate::proxy::wire::BadRequest;
     use crate::proxy::wire::head::RequestHead;
 
-    pub type Answering = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>>>>;
+    pub type Answering = Pin<Box<dyn Future<Output = Result<Response<SpannedBody>, Infallible>>>>;
 
     pub fn answering(
         worker: Rc<Worker>,
@@ -98,6 +120,7 @@ mod impl_future {
         body: Incoming,
     ) -> Answering {
         Box::pin(async move {
+            let (reply, span) = handle(&worker, &client, head, body).await;
             let Reply {
                 head,
                 no_body,
@@ -105,12 +128,12 @@ mod impl_future {
                 body,
                 close,
                 trailer,
-            } = handle(&worker, &client, head, body).await;
+            } = reply;
             client.link.send_head(OutHead {
                 bytes: head,
                 no_body,
             });
-            let mut response = Response::new(body);
+            let mut response = Response::new(SpannedBody::new(body, span));
             *response.status_mut() = status;
             if close || client.control.draining.get() {
                 response.headers_mut().insert(
@@ -167,14 +190,10 @@ impl Future for Serving<'_> {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, mut client: Client) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, client: Client) {
     let link = client.link.clone();
     let control = client.control.clone();
-    client.worker_id = worker.register(Handle {
-        control: control.clone(),
-        link: link.clone(),
-    });
-    let id = client.worker_id;
+    let id = worker.register(Handle::new(control.clone(), link.clone()));
     let client = Rc::new(client);
     let mut wire = Wire::new(stream, link.clone());
     let timeouts = worker.config.timeouts;

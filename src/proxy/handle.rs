@@ -1,46 +1,85 @@
 //! The way of one request, from its head to the head of its answer.
 
-use super::body::{RequestBody, ResponseBody};
+use super::body::{RequestBody, Unread, collect};
 use super::connection::Control;
+use super::deprecated::{Job, Moment, record_refusal};
 use super::error::ProxyError;
-use super::headers::{self, BodyPlan, RequestPlan, ResponsePlan};
+use super::finish::Finish;
+use super::headers::{self, BodyPlan, RequestPlan};
+use super::reply::{self, Additions, Reply};
+use super::room;
+use super::span::{self, Span};
 use super::upgrade::Tunnel;
 use super::upstream::{Answer, Sending};
-use super::wire::head::{Framing, Name, RequestHead};
+use super::wire::head::{Fields, Framing, Name, RequestHead};
 use super::wire::{BadRequest, Fault, Link};
 use super::worker::Worker;
-use crate::protocol::answer;
+use crate::catalogue::Rule;
+use crate::protocol;
+use crate::protocol::answer::Format;
 use crate::protocol::target::{self, Place};
-use hyper::StatusCode;
+use crate::telemetry::caller::Caller;
+use crate::telemetry::metrics::{Kind, Outcome as Class};
+use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
+use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+/// The longest id of a client's that is logged, in bytes.
+const CLIENT_ID: usize = 128;
 
 /// Who is at the other end of a client's connection.
 pub struct Client {
     pub link: Rc<Link>,
     pub control: Rc<Control>,
-    pub worker_id: u64,
-    /// The client's address: the peer's, or the one that a trusted proxy names for the connection.
+    /// The peer's address, or the one that a trusted peer's PROXY header names.
     pub address: Option<IpAddr>,
     /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
     pub trusted: bool,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// HTTP/2.
+    pub http2: bool,
+    /// The peer's own address.
+    pub peer: Option<std::net::SocketAddr>,
+    /// Whether it was looked for among our own.
+    pub checked: Cell<bool>,
     /// Both sides have switched protocols.
     pub tunnel: Cell<Option<Tunnel>>,
 }
 
-/// What the connection sends.
-pub struct Reply {
-    pub head: Vec<u8>,
-    pub no_body: bool,
-    pub status: StatusCode,
-    pub body: ResponseBody,
-    pub close: bool,
-    pub trailer: Option<HeaderValue>,
+impl Client {
+    /// The same client, for one of its HTTP/2 streams: a stream's faults are not its neighbours'.
+    pub fn stream(&self, link: Rc<Link>) -> Client {
+        Client {
+            link,
+            control: Rc::new(Control::default()),
+            checked: Cell::new(self.checked.get()),
+            tunnel: Cell::new(None),
+            ..*self
+        }
+    }
+    /// The protocol's version, as logs say it.
+    pub fn version(&self) -> &'static str {
+        if self.http2 { "2" } else { "1.1" }
+    }
+}
+
+/// A head's fields as the core asks for them.
+impl protocol::Fields for Fields {
+    fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
+        let same = |name: &[u8]| name.eq_ignore_ascii_case(lower_case_name.as_bytes());
+        self.list()
+            .iter()
+            .find(|f| same(self.name(f)))
+            .map(|f| self.value(f))
+    }
+    fn all<'a>(&'a self, lower_case_name: &'a str) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
+        Box::new(self.named(lower_case_name))
+    }
 }
 
 /// Answers one request.
@@ -49,68 +88,338 @@ pub async fn handle(
     client: &Rc<Client>,
     head: Option<Result<RequestHead, BadRequest>>,
     body: Incoming,
-) -> Reply {
+) -> (Reply, Rc<Span>) {
+    let began = Instant::now();
     let head = match head {
         Some(Ok(head)) => head,
-        Some(Err(BadRequest::Head(error))) => {
-            return error_reply(&ProxyError::head(error), answer::Format::Json, false);
-        }
-        Some(Err(BadRequest::HeadTimeout)) => {
-            return error_reply(
-                &ProxyError::client_timeout("head", false),
-                answer::Format::Json,
-                false,
-            );
-        }
-        None => {
-            return error_reply(
-                &ProxyError::internal("a request had no head"),
-                answer::Format::Json,
-                false,
-            );
+        other => {
+            let error = match other {
+                Some(Err(BadRequest::Head(error))) => ProxyError::head(error),
+                Some(Err(BadRequest::HeadTimeout)) => ProxyError::client_timeout("head", false),
+                _ => ProxyError::internal("a request had no head"),
+            };
+            let span = Span::begin(worker, client, None, Kind::Other, began);
+            worker.local.head_error(error.status);
+            return (fail(&span, &error, Format::Json, false), span);
         }
     };
-    let place = target::place(head.target(), &worker.config.rest_path);
-    let format = match &place {
-        Place::Call { format, .. } => *format,
-        _ => answer::Format::Json,
+    // The head goes along with a call that is finished without its client; what is read of its address borrows the bytes.
+    let raw = head.fields.raw().clone();
+    let place = target::place(&raw[head.target_span()], &worker.config.rest_path);
+    let (format, kind) = match &place {
+        Place::Call { format, method, .. } => (
+            *format,
+            if method == "batch" {
+                Kind::Batch
+            } else {
+                Kind::Call
+            },
+        ),
+        _ => (Format::Json, Kind::Other),
     };
     let to_head = head.method() == b"HEAD";
-    match forward(worker, client, &head, &place, body).await {
+    let span = Span::begin(worker, client, Some(&head), kind, began);
+    let reply = match answer(worker, client, &span, head, &place, body).await {
         Ok(reply) => reply,
-        Err(error) => error_reply(&error, format, to_head),
-    }
+        Err(error) => fail(&span, &error, format, to_head),
+    };
+    span.answered(reply.status.as_u16());
+    (reply, span)
 }
 
-async fn forward(
+fn fail(span: &Span, error: &ProxyError, format: Format, to_head: bool) -> Reply {
+    span.failed(error);
+    reply::error(error, format, to_head, span.id_line().as_bytes())
+}
+
+async fn answer(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    head: &RequestHead,
+    span: &Rc<Span>,
+    head: RequestHead,
     place: &Place<'_>,
     body: Incoming,
 ) -> Result<Reply, ProxyError> {
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
         return Err(ProxyError::method_not_allowed());
     }
+    if worker.is_loop(client) {
+        return Err(ProxyError::loop_detected());
+    }
+    let mode = |rule: &Rule| worker.mode(rule);
+    match translate::intake(head.method(), place, &worker.shared.catalogue, &mode) {
+        Intake::Stream => forward(worker, client, span, &head, place, body).await,
+        Intake::Observe(rule) => {
+            let encoding = Encoding::of(
+                head.method(),
+                head.fields.first(Name::ContentType),
+                head.framing != Framing::None,
+            );
+            let uses = vec![DeprecatedUse::observed(rule, encoding)];
+            let caller = worker.caller(client, place, &head, None).with_unread_body();
+            let moment = moment(worker, span, &head);
+            span.outcome(Class::Observed);
+            let job = Job {
+                worker: worker.clone(),
+                client: client.clone(),
+                span: span.clone(),
+                body: if head.framing == Framing::None {
+                    RequestBody::Empty
+                } else {
+                    RequestBody::Stream(body)
+                },
+                plan: BodyPlan::AsItCame,
+                batch: false,
+                target: None,
+                reserved: None,
+                head,
+                uses,
+                caller,
+                moment,
+            };
+            Finish::new(job.carry_out()).await
+        }
+        Intake::Head => translated(worker, client, span, head, place, Read::Stream(body)).await,
+        Intake::Body => {
+            let length = match head.framing {
+                Framing::None => Some(0),
+                Framing::Length(length) => Some(length),
+                _ => None,
+            };
+            let limit = worker.config.max_rewrite_body;
+            if length.is_some_and(|length| length > limit) {
+                return translated(worker, client, span, head, place, Read::TooLarge).await;
+            }
+            let since = Instant::now();
+            let room = &worker.shared.rewrite_room;
+            let wait = worker.config.timeouts.rewrite_wait;
+            let reserved = room::reserve(
+                room,
+                worker.config.rewrite_memory,
+                length.unwrap_or(limit),
+                wait,
+            )
+            .await?;
+            let read = match (head.framing, collect(body, limit, &client.link).await) {
+                (Framing::None, _) => Read::Whole(Bytes::new(), reserved),
+                (_, Ok(bytes)) => Read::Whole(bytes, reserved),
+                (_, Err(Unread::TooLarge)) => Read::TooLarge,
+                (_, Err(Unread::Client(fault))) => return Err(client_error(fault, false)),
+            };
+            span.waited(since);
+            translated(worker, client, span, head, place, read).await
+        }
+    }
+}
+
+/// What was read of a request's body.
+enum Read {
+    /// Nothing: the portal does not read it either, or nobody needs to.
+    Stream(Incoming),
+    Whole(Bytes, room::Reserved),
+    TooLarge,
+}
+
+/// Translates a call and carries it out.
+async fn translated(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    place: &Place<'_>,
+    read: Read,
+) -> Result<Reply, ProxyError> {
+    let content_type = head.fields.first(Name::ContentType);
+    let bytes = match &read {
+        Read::Whole(bytes, _) => bytes.clone(),
+        _ => Bytes::new(),
+    };
+    let call = Call {
+        verb: head.method(),
+        target: head.target(),
+        place,
+        content_type,
+        content_encoding: head.fields.first(Name::ContentEncoding),
+        body: &bytes,
+    };
+    let catalogue = &worker.shared.catalogue;
+    let verdict = match &read {
+        Read::TooLarge => {
+            let limit = usize::try_from(worker.config.max_rewrite_body).unwrap_or(usize::MAX);
+            translate::too_large(&call, catalogue, limit)
+        }
+        _ => translate::translate(&call, catalogue, &|rule| worker.mode(rule)),
+    };
+    let (new_target, new_body) = match verdict.outcome {
+        Outcome::Untouched => (None, None),
+        Outcome::Rewritten { target, body } => (target, body),
+        Outcome::Refused(refusal) => {
+            span.outcome(Class::Refused);
+            let mut error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
+            error.close = matches!(read, Read::TooLarge);
+            let seen =
+                Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
+            let caller = worker.caller(client, place, &head, seen);
+            record_refusal(
+                worker,
+                &moment(worker, span, &head),
+                &caller,
+                &verdict.uses,
+                &error,
+            );
+            return Err(error);
+        }
+    };
+    let caller = if verdict.uses.is_empty() {
+        Caller::default()
+    } else {
+        let seen = Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
+        worker.caller(client, place, &head, seen)
+    };
+    let (body, plan, reserved) = match (read, new_body) {
+        (Read::Whole(_, reserved), Some(new)) => {
+            let plan = BodyPlan::Whole(new.len() as u64);
+            (RequestBody::Whole(Some(new.into())), plan, Some(reserved))
+        }
+        (Read::Whole(bytes, reserved), None) => match head.framing {
+            Framing::None => (RequestBody::Empty, BodyPlan::AsItCame, Some(reserved)),
+            Framing::Length(_) => (
+                RequestBody::Whole(Some(bytes)),
+                BodyPlan::AsItCame,
+                Some(reserved),
+            ),
+            _ => {
+                let plan = BodyPlan::Whole(bytes.len() as u64);
+                (RequestBody::Whole(Some(bytes)), plan, Some(reserved))
+            }
+        },
+        (Read::Stream(body), _) if head.framing != Framing::None => {
+            (RequestBody::Stream(body), BodyPlan::AsItCame, None)
+        }
+        _ => (RequestBody::Empty, BodyPlan::AsItCame, None),
+    };
+    if verdict.uses.is_empty() {
+        let answer = send(
+            worker,
+            client,
+            span,
+            &head,
+            new_target.as_deref(),
+            body,
+            plan,
+            false,
+        )
+        .await;
+        let answer = answer.map_err(|error| blame(client, error))?;
+        drop(reserved);
+        return Ok(pass_on(worker, client, span, &head, answer));
+    }
+    span.outcome(
+        if verdict.uses.iter().any(|u| u.action == Action::Rewritten) {
+            Class::Rewritten
+        } else if verdict.uses.iter().any(|u| u.action == Action::Refused) {
+            Class::Refused
+        } else {
+            Class::Observed
+        },
+    );
+    let job = Job {
+        worker: worker.clone(),
+        client: client.clone(),
+        span: span.clone(),
+        moment: moment(worker, span, &head),
+        head,
+        uses: verdict.uses,
+        batch: verdict.batch,
+        target: new_target,
+        body,
+        plan,
+        caller,
+        reserved,
+    };
+    Finish::new(job.carry_out()).await
+}
+
+/// Forwards a request in which nothing is ours: nearly all traffic.
+async fn forward(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: &RequestHead,
+    place: &Place<'_>,
+    body: Incoming,
+) -> Result<Reply, ProxyError> {
     let upgrade = matches!(place, Place::Elsewhere)
         && head.wants_upgrade()
         && head.framing == Framing::None
-        && !is_h2c(head);
-    let plan = RequestPlan {
-        target: None,
-        host: host(worker),
-        client: client.address,
-        scheme: client.scheme,
-        trusted: client.trusted,
-        body: BodyPlan::AsItCame,
-        upgrade,
-        plain_answer: false,
-        request_id: None,
-    };
+        && !head.fields.has_token(Name::Upgrade, "h2c");
     let body = if head.framing == Framing::None {
         RequestBody::Empty
     } else {
         RequestBody::Stream(body)
+    };
+    let answer = send(
+        worker,
+        client,
+        span,
+        head,
+        None,
+        body,
+        BodyPlan::AsItCame,
+        upgrade,
+    )
+    .await;
+    let mut answer = answer.map_err(|error| blame(client, error))?;
+    if answer.head.status == 101 {
+        client.tunnel.set(answer.switched.take());
+    }
+    Ok(pass_on(worker, client, span, head, answer))
+}
+
+/// Passes on an answer to which nothing is added.
+fn pass_on(
+    worker: &Worker,
+    client: &Client,
+    span: &Span,
+    head: &RequestHead,
+    answer: Answer,
+) -> Reply {
+    let turn = |name: Name, value: &[u8]| worker.turn_origin(client, head, name, value);
+    let lines = worker.id_line(span);
+    reply::pass_on(
+        head,
+        answer,
+        Additions {
+            origin: Some(&turn),
+            lines: lines.as_bytes(),
+            ..Additions::default()
+        },
+    )
+}
+
+/// Sends a request to the portal and waits for the head of its answer.
+#[allow(clippy::too_many_arguments)]
+pub async fn send(
+    worker: &Rc<Worker>,
+    client: &Client,
+    span: &Span,
+    head: &RequestHead,
+    target: Option<&[u8]>,
+    body: RequestBody,
+    plan: BodyPlan,
+    upgrade: bool,
+) -> Result<Answer, ProxyError> {
+    let id_line = worker.id_line(span);
+    let plan = RequestPlan {
+        target,
+        host: worker.host.as_deref(),
+        client: client.address,
+        scheme: client.scheme,
+        trusted: client.trusted,
+        body: plan,
+        upgrade,
+        plain_answer: false,
+        add: id_line.as_bytes(),
     };
     let sending = Sending {
         head: &|out| headers::request(head, &plan, out),
@@ -118,113 +427,59 @@ async fn forward(
         upgrade,
         trailer: head.fields.first(Name::Trailer),
     };
-    let answer = worker
-        .upstream
-        .send(&sending, body)
-        .await
-        .map_err(|error| blame(client, error))?;
-    Ok(pass_on(client, head, answer, upgrade))
+    let since = Instant::now();
+    let answer = worker.upstream.send(&sending, body).await;
+    span.waited(since);
+    if let Ok(answer) = &answer {
+        span.upstream(answer.after);
+    }
+    answer
 }
 
 /// A call that failed because its client did is the client's error.
-fn blame(client: &Client, error: ProxyError) -> ProxyError {
+pub fn blame(client: &Client, error: ProxyError) -> ProxyError {
     match client.link.fault() {
-        Some(Fault::BadChunk(what)) => ProxyError::bad_body(what),
-        Some(Fault::ReadTimeout) => ProxyError::client_timeout("body", true),
-        Some(Fault::Closed | Fault::Broken(_)) => ProxyError::client_gone(),
+        Some(
+            fault @ (Fault::BadChunk(_) | Fault::ReadTimeout | Fault::Closed | Fault::Broken(_)),
+        ) => client_error(Some(fault), true),
         _ => error,
     }
 }
 
-fn is_h2c(head: &RequestHead) -> bool {
-    head.fields.has_token(Name::Upgrade, "h2c")
-}
-
-fn host(worker: &Worker) -> Option<&[u8]> {
-    worker.host.as_deref()
-}
-
-fn pass_on(client: &Client, request: &RequestHead, answer: Answer, upgrade: bool) -> Reply {
-    let head = &answer.head;
-    let switching = upgrade && head.status == 101;
-    let plan = ResponsePlan {
-        http10: request.minor == super::wire::head::Minor::Zero,
-        upgrade: switching,
-        ..ResponsePlan::default()
-    };
-    let mut bytes = Vec::with_capacity(512);
-    headers::response(head, &plan, &mut bytes);
-    let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let no_body = request.method() == b"HEAD" || matches!(head.status, 101 | 204 | 304);
-    let trailer = head
-        .fields
-        .first(Name::Trailer)
-        .and_then(|v| HeaderValue::from_bytes(v).ok());
-    let mut lease = answer.lease;
-    let body = if switching {
-        client.tunnel.set(answer.switched);
-        ResponseBody::Empty
-    } else if head.framing == Framing::None {
-        if let Some(lease) = lease.take() {
-            lease.give_back();
-        }
-        ResponseBody::Empty
-    } else {
-        ResponseBody::Portal {
-            body: answer.body,
-            lease,
-        }
-    };
-    Reply {
-        head: bytes,
-        no_body,
-        status,
-        body,
-        close: false,
-        trailer,
+fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
+    match fault {
+        Some(Fault::BadChunk(what)) => ProxyError::bad_body(what),
+        Some(Fault::ReadTimeout) => ProxyError::client_timeout("body", sent),
+        _ => ProxyError::client_gone(),
     }
 }
 
-/// An answer of our own: Bitrix-shaped, readable by browsers, marked as ours (RFC 9209).
-pub fn error_reply(error: &ProxyError, format: answer::Format, to_head: bool) -> Reply {
-    let body = answer::error_body(format, error.code, &error.description);
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut head = Vec::with_capacity(512);
-    let mut line = |name: &str, value: &str| {
-        head.extend_from_slice(name.as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
+/// When the request came and how it is called, for its events.
+fn moment(worker: &Worker, span: &Span, head: &RequestHead) -> Moment {
+    Moment {
+        began: span.began(),
+        timestamp: SystemTime::now(),
+        request_id: span.id().clone(),
+        client_request_id: client_request_id(head).map(Into::into),
+        trace_id: span::trace_id(&head.fields).map(Into::into),
+        target: target::masked_path(head.target(), &worker.config.rest_path).into(),
+    }
+}
+
+/// What the client calls the request: `X-Request-ID`, else what the SDKs put into the query.
+fn client_request_id(head: &RequestHead) -> Option<String> {
+    let target = head.target();
+    let in_query = || {
+        target[target::query(target)]
+            .split(|b| *b == b'&')
+            .find_map(|pair| pair.strip_prefix(b"bx24_request_id="))
     };
-    line("Content-Type", answer::content_type(format));
-    line("Content-Length", &body.len().to_string());
-    line("Access-Control-Allow-Origin", "*");
-    line("Access-Control-Expose-Headers", "Retry-After, Proxy-Status");
-    line("Cache-Control", "no-store");
-    line(
-        "Proxy-Status",
-        &format!("b24-migration-proxy; error={}", error.proxy_status),
-    );
-    if let Some(seconds) = error.retry_after {
-        line("Retry-After", &seconds.to_string());
-    }
-    let mut bytes = format!(
-        "HTTP/1.1 {} {}\r\n",
-        error.status,
-        status.canonical_reason().unwrap_or("")
-    )
-    .into_bytes();
-    bytes.extend_from_slice(&head);
-    Reply {
-        head: bytes,
-        no_body: to_head,
-        status,
-        body: if to_head {
-            ResponseBody::Empty
-        } else {
-            ResponseBody::Whole(Some(body.into()))
-        },
-        close: error.close,
-        trailer: None,
-    }
+    let id = protocol::Fields::get(&head.fields, "x-request-id").or_else(in_query)?;
+    let visible: Vec<u8> = id
+        .iter()
+        .copied()
+        .filter(u8::is_ascii_graphic)
+        .take(CLIENT_ID)
+        .collect();
+    Some(target::mask(&visible)).filter(|id| !id.is_empty())
 }

@@ -26,8 +26,8 @@ pub struct RequestPlan<'a> {
     pub upgrade: bool,
     /// Answers must come in a form that can be read: `Accept-Encoding` is left out.
     pub plain_answer: bool,
-    /// Our id of the request, to be sent on.
-    pub request_id: Option<&'a str>,
+    /// Whole lines to add, each with its line end.
+    pub add: &'a [u8],
 }
 
 /// How a request's body goes out.
@@ -170,9 +170,7 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
             fields.first(Name::Host).unwrap_or(b""),
         );
     }
-    if let Some(id) = plan.request_id {
-        line(out, "X-B24-Proxy-Request-Id", id.as_bytes());
-    }
+    out.extend_from_slice(plan.add);
 }
 
 /// Appends an address without the formatting machinery, for IPv4.
@@ -190,6 +188,9 @@ fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+/// Turns the portal's origin in a field's value into the proxy's, where it stands there.
+pub type Turn<'a> = &'a dyn Fn(Name, &[u8]) -> Option<Vec<u8>>;
+
 /// What an answer says to the client that the portal's did not.
 #[derive(Default)]
 pub struct ResponsePlan<'a> {
@@ -198,7 +199,7 @@ pub struct ResponsePlan<'a> {
     /// Names to add to `Access-Control-Expose-Headers`, where the answer has it or the list is not empty.
     pub expose: &'a str,
     /// Turns the portal's own origin in `Location`, `Refresh` and the domain of `Set-Cookie` into the proxy's.
-    pub origin: Option<&'a dyn Fn(Name, &[u8]) -> Option<Vec<u8>>>,
+    pub origin: Option<Turn<'a>>,
     /// The body was replaced by one of that many bytes.
     pub length: Option<u64>,
     /// The client speaks HTTP/1.0: no transfer coding can be sent.

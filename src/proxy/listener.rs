@@ -1,18 +1,21 @@
 //! Accepting connections.
 
-use super::connection::{self, Control};
-use super::handle::Client;
+use super::body::ResponseBody;
+use super::error::ProxyError;
+use super::greet::greet;
+use super::reply;
 use super::run::Listening;
 use super::stream::Stream;
-use super::wire::{Link, Side};
-use super::worker::Worker;
-use std::cell::Cell;
+use super::worker::{Full, Worker};
+use crate::protocol::answer::Format;
+use crate::telemetry::metrics::{ConnectionRefused, Held, Open};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
 /// How long accepting pauses when the process has no descriptors left.
@@ -24,14 +27,21 @@ enum Socket {
 }
 
 impl Socket {
+    fn new(listening: Listening) -> io::Result<Self> {
+        match listening {
+            Listening::Tcp { socket, .. } => TcpListener::from_std(socket).map(Socket::Tcp),
+            Listening::Unix { socket, .. } => UnixListener::from_std(socket).map(Socket::Unix),
+        }
+    }
+
     fn poll_accept(
         &self,
         cx: &mut std::task::Context<'_>,
-    ) -> Poll<io::Result<(Stream, Option<IpAddr>)>> {
+    ) -> Poll<io::Result<(Stream, Option<SocketAddr>)>> {
         match self {
             Socket::Tcp(socket) => socket.poll_accept(cx).map_ok(|(stream, peer)| {
                 let _ = stream.set_nodelay(true);
-                (Stream::Tcp(stream), Some(peer.ip().to_canonical()))
+                (Stream::Tcp(stream), Some(peer))
             }),
             Socket::Unix(socket) => socket
                 .poll_accept(cx)
@@ -42,13 +52,13 @@ impl Socket {
 
 /// Accepts until told to stop; then takes what waits in the queue and closes the socket.
 pub async fn accept(worker: Rc<Worker>, listening: Listening) {
-    let socket = match listening {
-        Listening::Tcp { socket, .. } => TcpListener::from_std(socket).map(Socket::Tcp),
-        Listening::Unix { socket, .. } => UnixListener::from_std(socket).map(Socket::Unix),
+    let tls = worker.shared.acceptor.is_some() && !listening.is_plain();
+    let Ok(socket) = Socket::new(listening) else {
+        return;
     };
-    let Ok(socket) = socket else { return };
     let mut stopping = pin!(worker.stopping());
     let mut stop = false;
+    let mut paused: Option<Held> = None;
     loop {
         let accepted = std::future::poll_fn(|cx| {
             stop |= !stop && stopping.as_mut().poll(cx).is_ready();
@@ -61,19 +71,61 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
         .await;
         match accepted {
             None => return,
-            Some(Ok((stream, address))) => {
-                let client = Client {
-                    link: Link::new(Side::Server, worker.limits),
-                    control: Rc::new(Control::default()),
-                    worker_id: 0,
-                    address,
-                    trusted: false,
-                    scheme: "http",
-                    tunnel: Cell::new(None),
-                };
-                tokio::task::spawn_local(connection::serve(worker.clone(), stream, client));
+            Some(Ok((stream, peer))) => {
+                paused = None;
+                match worker.shared.count_in(peer.map(|p| p.ip().to_canonical())) {
+                    Ok(counted) => {
+                        let worker = worker.clone();
+                        tokio::task::spawn_local(async move {
+                            greet(worker, stream, peer, tls).await;
+                            drop(counted);
+                        });
+                    }
+                    Err(full) => {
+                        worker.local.connection_refused(match full {
+                            Full::Total => ConnectionRefused::Total,
+                            Full::PerClient => ConnectionRefused::PerClient,
+                        });
+                        tokio::task::spawn_local(turn_away(stream, tls));
+                    }
+                }
             }
-            Some(Err(_)) => tokio::time::sleep(PAUSE).await,
+            Some(Err(error)) if is_exhaustion(&error) => {
+                if paused.is_none() {
+                    tracing::error!(%error, "no connection can be accepted: raise the limit of open files (ulimit -n, LimitNOFILE); accepting goes on by itself");
+                    paused = Some(worker.local.open(Open::AcceptPaused));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            // The connection was gone before it was accepted.
+            Some(Err(_)) => {}
         }
     }
+}
+
+/// EMFILE, ENFILE, ENOBUFS, ENOMEM: what goes away when something is closed.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12))
+}
+
+/// Answers 503 on a connection that is one too many. Under TLS it is closed: a handshake would cost what is lacking.
+async fn turn_away(mut stream: Stream, tls: bool) {
+    if tls {
+        return;
+    }
+    let error = ProxyError::busy("has as many connections as it may have");
+    let reply = reply::error(&error, Format::Json, false, b"Connection: close\r\n");
+    let ResponseBody::Whole(Some(body)) = reply.body else {
+        return;
+    };
+    let bytes = [&reply.head[..], b"\r\n", &body].concat();
+    let _ = tokio::time::timeout(Duration::from_secs(1), async {
+        let mut scratch = [0u8; 4096];
+        // What has come is read first, so that closing does not reset the answer away.
+        let _ = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut scratch)).await;
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        while stream.read(&mut scratch).await.is_ok_and(|n| n > 0) {}
+    })
+    .await;
 }

@@ -4,7 +4,6 @@ use super::config::{Config, Listen, Portal};
 use super::listener;
 use super::upstream::Upstream;
 use super::worker::{Shared, Worker};
-use crate::catalogue::Catalogue;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -81,6 +80,14 @@ impl Listening {
                 .ok()
                 .and_then(|a| a.as_pathname().map(|p| format!("unix:{}", p.display())))
                 .unwrap_or_else(|| "unix:?".into()),
+        }
+    }
+
+    /// Whether it speaks no TLS whatever the certificates.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Listening::Tcp { plain, .. } => *plain,
+            Listening::Unix { .. } => true,
         }
     }
 
@@ -201,20 +208,6 @@ impl Server {
     }
 }
 
-impl Shared {
-    /// What all threads share.
-    pub fn new(config: Config, catalogue: Arc<Catalogue>) -> Arc<Self> {
-        let room = usize::try_from(config.rewrite_memory / 1024)
-            .unwrap_or(usize::MAX)
-            .clamp(1, Semaphore::MAX_PERMITS);
-        Arc::new(Shared {
-            rewrite_room: Arc::new(Semaphore::new(room)),
-            catalogue,
-            config: Arc::new(config),
-        })
-    }
-}
-
 /// One thread, from start to end; gives the number of requests that were cut off.
 async fn thread(
     shared: Arc<Shared>,
@@ -222,8 +215,9 @@ async fn thread(
     mut commands: mpsc::UnboundedReceiver<Command>,
     first: bool,
 ) -> usize {
-    let upstream = Upstream::new(shared.config.clone(), None, Box::new(|_| {}));
-    let worker = Worker::new(shared, upstream);
+    let local = shared.telemetry.metrics.local();
+    let upstream = Upstream::new(shared.clone(), local.clone());
+    let worker = Worker::new(shared, upstream, local);
     let mut accepting = Vec::new();
     for socket in sockets {
         accepting.push(tokio::task::spawn_local(listener::accept(
@@ -241,7 +235,7 @@ async fn thread(
     let mut draining = false;
     loop {
         let gone = worker.gone.notified();
-        if draining && worker.open() == 0 {
+        if draining && worker.is_done() {
             return cut;
         }
         tokio::select! {
@@ -258,13 +252,10 @@ async fn thread(
                 Some(Command::Cut) | None => {
                     cut += worker.in_flight();
                     worker.cut();
-                    if !draining {
-                        draining = true;
-                        worker.stop_accepting();
-                    }
+                    worker.stop_accepting();
                     // Connections end as soon as their tasks have seen it.
                     let until = Instant::now() + Duration::from_secs(1);
-                    while worker.open() > 0 && Instant::now() < until {
+                    while !worker.is_done() && Instant::now() < until {
                         tokio::task::yield_now().await;
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }

@@ -12,6 +12,8 @@ use super::stream::Stream;
 use super::watch::{Look, limit, watched};
 use super::wire::head::{Limits, ResponseHead};
 use super::wire::{Awaited, Fault, Link, OutHead, Side, Wire};
+use super::worker::Shared;
+use crate::telemetry::metrics::{ConnectError as Cause, Held, LocalMetrics, Open, Phase};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Method, Request};
@@ -32,6 +34,7 @@ struct Connection {
     link: Rc<Link>,
     /// Since when it is in the pool.
     idle: Rc<Cell<Option<Instant>>>,
+    counted: Held,
 }
 
 /// The portal, as one thread sees it.
@@ -40,19 +43,8 @@ pub struct Upstream {
     tls: Option<TlsConnector>,
     limits: Limits,
     pool: RefCell<Vec<Connection>>,
-    /// Connections open, used or idle.
-    open: Rc<Cell<usize>>,
-    report: Box<dyn Fn(UpstreamEvent<'_>)>,
-}
-
-/// What telemetry is told of the portal's side.
-#[derive(Clone, Copy, Debug)]
-pub enum UpstreamEvent<'a> {
-    Connected,
-    ConnectFailed(&'a str),
-    Reused,
-    SentAgain,
-    TruncatedAnswer,
+    shared: Arc<Shared>,
+    local: LocalMetrics,
 }
 
 /// A connection in use; goes back to the pool when its answer has been read to the end.
@@ -64,19 +56,22 @@ pub struct Lease {
 
 impl Lease {
     /// The answer was read to its end.
-    pub fn give_back(self) {
+    pub fn give_back(mut self) {
         if self.reusable
             && self.connection.link.message_done()
             && !self.connection.sender.is_closed()
         {
             self.connection.idle.set(Some(Instant::now()));
+            self.connection.counted = self.upstream.local.open(Open::PoolIdle);
             self.upstream.pool.borrow_mut().push(self.connection);
         }
     }
 
     /// The answer broke off.
     pub fn broken(self) {
-        (self.upstream.report)(UpstreamEvent::TruncatedAnswer);
+        if self.connection.link.fault() == Some(Fault::ReadTimeout) {
+            self.upstream.local.timeout(Phase::UpstreamBody);
+        }
     }
 }
 
@@ -92,8 +87,19 @@ pub struct Answer {
     pub head: ResponseHead,
     pub body: Incoming,
     pub lease: Option<Lease>,
+    /// From the last byte sent to the portal to the head of its answer.
+    pub after: Duration,
     /// The portal switched protocols: its socket, when the answer's head is done.
     pub switched: Option<tokio::sync::oneshot::Receiver<(Stream, Vec<u8>)>>,
+}
+
+impl Answer {
+    /// The body was read, or there is none: the connection can serve the next call.
+    pub fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
 }
 
 /// A request as it is sent: the head is made anew for each attempt.
@@ -106,30 +112,19 @@ pub struct Sending<'a> {
 }
 
 impl Upstream {
-    /// # Errors
-    /// A CA file that cannot be used; system roots that cannot be read.
-    pub fn new(
-        config: Arc<Config>,
-        tls: Option<Arc<rustls::ClientConfig>>,
-        report: Box<dyn Fn(UpstreamEvent<'_>)>,
-    ) -> Rc<Self> {
+    pub fn new(shared: Arc<Shared>, local: LocalMetrics) -> Rc<Self> {
         Rc::new(Upstream {
             limits: Limits {
                 head: 256 * 1024,
                 target: 0,
                 fields: 512,
             },
-            tls: tls.map(TlsConnector::from),
-            config,
+            tls: shared.upstream_tls.clone().map(TlsConnector::from),
+            config: shared.config.clone(),
             pool: RefCell::default(),
-            open: Rc::default(),
-            report,
+            shared,
+            local,
         })
-    }
-
-    /// Connections open and of these idle.
-    pub fn connections(&self) -> (usize, usize) {
-        (self.open.get(), self.pool.borrow().len())
     }
 
     /// Closes what is idle.
@@ -139,9 +134,10 @@ impl Upstream {
 
     fn idle(&self) -> Option<Connection> {
         let mut pool = self.pool.borrow_mut();
-        while let Some(connection) = pool.pop() {
+        while let Some(mut connection) = pool.pop() {
             if connection.sender.is_ready() && !connection.sender.is_closed() {
                 connection.idle.set(None);
+                connection.counted = self.local.open(Open::PoolBusy);
                 return Some(connection);
             }
         }
@@ -155,14 +151,33 @@ impl Upstream {
     pub async fn probe(&self) -> Result<(), String> {
         match self.dial().await {
             Ok(_) => {
-                (self.report)(UpstreamEvent::Connected);
+                self.reached();
                 Ok(())
             }
             Err(e) => {
-                (self.report)(UpstreamEvent::ConnectFailed(&e.what));
+                self.not_reached(&e);
                 Err(e.what)
             }
         }
+    }
+
+    fn reached(&self) {
+        self.local.upstream_connected();
+        self.shared.telemetry.health.upstream_reached();
+    }
+
+    fn not_reached(&self, error: &ConnectError) {
+        self.local.connect_error(match error.proxy_status {
+            "dns_error" => Cause::Resolve,
+            "connection_timeout" => Cause::Timeout,
+            "tls_certificate_error" => Cause::Certificate,
+            "tls_protocol_error" => Cause::Tls,
+            _ => Cause::Connect,
+        });
+        self.shared
+            .telemetry
+            .health
+            .upstream_failed(error.what.as_str());
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -182,7 +197,6 @@ impl Upstream {
         let mut fresh_attempts = 0;
         loop {
             let pooled = if sending.upgrade { None } else { self.idle() };
-            let reused = pooled.is_some();
             let (mut connection, switched) = match pooled {
                 Some(connection) => (connection, None),
                 None => {
@@ -229,16 +243,15 @@ impl Upstream {
                     let Some(head) = link.take_response() else {
                         return Err(ProxyError::internal("the answer's head was lost"));
                     };
-                    if reused {
-                        (self.report)(UpstreamEvent::Reused);
-                    }
                     let reusable = head.keeps_alive && !sending.upgrade;
                     let lease = Lease {
                         connection,
                         upstream: self.clone(),
                         reusable,
                     };
+                    let after = link.last_write().elapsed();
                     return Ok(Answer {
+                        after,
                         head,
                         body: response.into_body(),
                         lease: Some(lease),
@@ -258,7 +271,7 @@ impl Upstream {
                     };
                     match again {
                         Some(again) if fresh_attempts < 2 => {
-                            (self.report)(UpstreamEvent::SentAgain);
+                            self.local.retry();
                             body = again;
                         }
                         _ => {
@@ -286,14 +299,18 @@ impl Upstream {
     > {
         let stream = match self.dial().await {
             Ok(stream) => {
-                (self.report)(UpstreamEvent::Connected);
+                self.reached();
                 stream
             }
             Err(e) => {
-                (self.report)(UpstreamEvent::ConnectFailed(&e.what));
+                self.not_reached(&e);
                 return Err(ProxyError::unreachable(e.proxy_status, &e.what));
             }
         };
+        let own_end = stream.local_address();
+        if let Some(end) = own_end {
+            self.shared.own_end(end, true);
+        }
         let link = Link::new(Side::Client, self.limits);
         let wire = Wire::new(stream, link.clone());
         let (sender, mut driven) = http1::Builder::new()
@@ -303,8 +320,7 @@ impl Upstream {
                 ProxyError::unreachable("connection_terminated", "the connection could not be used")
             })?;
         let idle = Rc::new(Cell::new(None));
-        let open = self.open.clone();
-        open.set(open.get() + 1);
+        let shared = self.shared.clone();
         let limits = self.config.timeouts;
         let (facts, since) = (link.clone(), idle.clone());
         let interval = limits
@@ -325,15 +341,27 @@ impl Upstream {
                     first.append(&mut rest);
                     let _ = give.send((stream, first));
                 }
-                open.set(open.get() - 1);
+                if let Some(end) = own_end {
+                    shared.own_end(end, false);
+                }
             });
         } else {
             tokio::task::spawn_local(async move {
                 let _ = watched(&mut driven, interval, look).await;
-                open.set(open.get() - 1);
+                if let Some(end) = own_end {
+                    shared.own_end(end, false);
+                }
             });
         }
-        Ok((Connection { sender, link, idle }, switched))
+        Ok((
+            Connection {
+                sender,
+                link,
+                idle,
+                counted: self.local.open(Open::PoolBusy),
+            },
+            switched,
+        ))
     }
 
     async fn dial(&self) -> Result<Stream, ConnectError> {

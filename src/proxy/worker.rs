@@ -1,22 +1,159 @@
 //! What one thread holds: the portal's side, the connections that it serves, and its part of the telemetry.
 
-use super::config::Config;
+use super::config::{Config, Portal};
 use super::connection::Handle;
+use super::handle::Client;
+use super::origin;
+use super::peer;
+use super::span::Span;
+use super::tls::Certificates;
 use super::upstream::Upstream;
-use super::wire::head::Limits;
+use super::wire::head::{Limits, Name, RequestHead};
+use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::protocol::credentials;
+use crate::protocol::target::Place;
+use crate::telemetry::Telemetry;
+use crate::telemetry::caller::Caller;
+use crate::telemetry::metrics::{LocalMetrics, Open};
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
 /// What all threads share.
 pub struct Shared {
     pub config: Arc<Config>,
-    pub catalogue: Arc<crate::catalogue::Catalogue>,
+    pub catalogue: Arc<Catalogue>,
+    pub telemetry: Arc<Telemetry>,
     /// Room for bodies that are being translated, in KiB.
     pub rewrite_room: Arc<Semaphore>,
+    pub certificates: Option<Arc<Certificates>>,
+    pub acceptor: Option<tokio_rustls::TlsAcceptor>,
+    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Connections of clients, in all and by address.
+    open: AtomicUsize,
+    open_by_client: Mutex<HashMap<IpAddr, usize>>,
+    /// Our ends of the connections to the portal: who connects to us from one of them is ourselves.
+    own_ends: Mutex<HashSet<SocketAddr>>,
+}
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    Total,
+    PerClient,
+}
+
+/// A connection that is counted for as long as this is held.
+pub struct Counted {
+    shared: Arc<Shared>,
+    client: Option<IpAddr>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(client) = self.client {
+            let mut by_client = self
+                .shared
+                .open_by_client
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(open) = by_client.get_mut(&client) {
+                *open -= 1;
+                if *open == 0 {
+                    by_client.remove(&client);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// # Errors
+    /// TLS files that cannot be used: which and why.
+    pub fn new(
+        config: Config,
+        catalogue: Arc<Catalogue>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Arc<Self>, String> {
+        let room = usize::try_from(config.rewrite_memory / 1024)
+            .unwrap_or(usize::MAX)
+            .clamp(1, Semaphore::MAX_PERMITS);
+        let certificates = if config.certificates.is_empty() {
+            None
+        } else {
+            Some(Certificates::load(&config.certificates)?)
+        };
+        let acceptor = match &certificates {
+            Some(certificates) => {
+                Some(super::tls::server(certificates.clone(), config.http2)?.into())
+            }
+            None => None,
+        };
+        Ok(Arc::new(Shared {
+            rewrite_room: Arc::new(Semaphore::new(room)),
+            catalogue,
+            telemetry,
+            certificates,
+            acceptor,
+            upstream_tls: super::tls::client(&config)?,
+            config: Arc::new(config),
+            open: AtomicUsize::new(0),
+            open_by_client: Mutex::default(),
+            own_ends: Mutex::default(),
+        }))
+    }
+
+    /// Counts a connection in.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub fn count_in(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Counted, Full> {
+        let mut counted = Counted {
+            shared: self.clone(),
+            client: None,
+        };
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.config.max_connections {
+            return Err(Full::Total);
+        }
+        if let Some(client) =
+            client.filter(|_| self.config.max_connections_per_client != usize::MAX)
+        {
+            let mut by_client = self
+                .open_by_client
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let open = by_client.entry(client).or_insert(0);
+            if *open >= self.config.max_connections_per_client {
+                return Err(Full::PerClient);
+            }
+            *open += 1;
+            counted.client = Some(client);
+        }
+        Ok(counted)
+    }
+
+    /// Remembers our end of a connection to the portal.
+    pub fn own_end(&self, address: SocketAddr, open: bool) {
+        let mut own = self.own_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if open {
+            own.insert(address);
+        } else {
+            own.remove(&address);
+        }
+    }
+
+    fn is_own_end(&self, address: SocketAddr) -> bool {
+        self.own_ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&address)
+    }
 }
 
 /// One thread's state.
@@ -24,6 +161,7 @@ pub struct Worker {
     pub config: Arc<Config>,
     pub shared: Arc<Shared>,
     pub upstream: Rc<Upstream>,
+    pub local: LocalMetrics,
     pub server: http1::Builder,
     pub limits: Limits,
     /// The `Host` for the portal; `None` keeps the client's.
@@ -31,18 +169,24 @@ pub struct Worker {
     stopping: Notify,
     connections: RefCell<HashMap<u64, Handle>>,
     next: Cell<u64>,
+    ids: Cell<u64>,
     draining: Cell<bool>,
-    tunnels: Cell<usize>,
     cut: Notify,
     /// Told when a connection has gone.
     pub gone: Notify,
 }
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>, upstream: Rc<Upstream>) -> Rc<Self> {
+    pub fn new(shared: Arc<Shared>, upstream: Rc<Upstream>, local: LocalMetrics) -> Rc<Self> {
         let config = shared.config.clone();
         let mut server = http1::Builder::new();
         server.auto_date_header(false).max_headers(16);
+        let seed = {
+            use std::hash::{BuildHasher, Hasher};
+            std::collections::hash_map::RandomState::new()
+                .build_hasher()
+                .finish()
+        };
         Rc::new(Worker {
             limits: Limits {
                 head: config.max_head,
@@ -54,14 +198,107 @@ impl Worker {
             config,
             shared,
             upstream,
+            local,
             server,
             connections: RefCell::default(),
             next: Cell::new(0),
+            ids: Cell::new(seed),
             draining: Cell::new(false),
-            tunnels: Cell::new(0),
             cut: Notify::new(),
             gone: Notify::new(),
         })
+    }
+
+    /// A new request id: 16 hexadecimal digits, from a random start (splitmix64).
+    pub fn next_id(&self) -> String {
+        let state = self.ids.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.ids.set(state);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        format!("{:016x}", z ^ (z >> 31))
+    }
+
+    /// The line that tells our id of the request, where ops ask for one.
+    pub fn id_line(&self, span: &Span) -> String {
+        if self.config.request_id_header {
+            span.id_line()
+        } else {
+            String::new()
+        }
+    }
+
+    /// What is done to the calls of a rule.
+    pub fn mode(&self, rule: &Rule) -> Mode {
+        match rule.kind {
+            RuleKind::Exact => Mode::Rewrite,
+            RuleKind::Watched => Mode::Observe,
+        }
+    }
+
+    /// The client's address: behind trusted proxies the one that they name.
+    pub fn client_address(&self, client: &Client, head: &RequestHead) -> Option<IpAddr> {
+        let forwarded = head.fields.known(Name::XForwardedFor);
+        peer::client_address(
+            client.address,
+            client.trusted,
+            forwarded,
+            &self.config.trusted_proxies,
+        )
+    }
+
+    /// Who calls.
+    pub fn caller(
+        &self,
+        client: &Client,
+        place: &Place<'_>,
+        head: &RequestHead,
+        body: Option<(&[u8], &[u8])>,
+    ) -> Caller {
+        let credentials = credentials::read(place, &head.fields, head.target(), body);
+        let address = self.client_address(client, head);
+        Caller::of(
+            &credentials,
+            &head.fields,
+            head.target(),
+            address,
+            &self.shared.telemetry.fingerprints,
+        )
+    }
+
+    /// The portal's own origin in a field of its answer, as the proxy's.
+    pub fn turn_origin(
+        &self,
+        client: &Client,
+        head: &RequestHead,
+        name: Name,
+        value: &[u8],
+    ) -> Option<Vec<u8>> {
+        let Portal::Tcp { host, port, .. } = &self.config.portal else {
+            return None;
+        };
+        if !self.config.rewrite_origin {
+            return None;
+        }
+        let forwarded = |name: Name| head.fields.first(name).filter(|_| client.trusted);
+        let scheme = forwarded(Name::XForwardedProto)
+            .and_then(|v| std::str::from_utf8(v).ok())
+            .unwrap_or(client.scheme);
+        let authority = forwarded(Name::XForwardedHost)
+            .or(head.fields.first(Name::Host))
+            .unwrap_or(b"");
+        origin::turn(
+            name,
+            value,
+            &origin::Portal { host, port: *port },
+            &origin::Seen { scheme, authority },
+        )
+    }
+
+    /// Whether the request comes from ourselves: the portal's address leads back here.
+    pub fn is_loop(&self, client: &Client) -> bool {
+        !client.checked.replace(true)
+            && client.peer.is_some_and(|peer| self.shared.is_own_end(peer))
     }
 
     /// Counts a connection in.
@@ -81,9 +318,9 @@ impl Worker {
         self.gone.notify_waiters();
     }
 
-    /// Connections of clients that are open.
-    pub fn open(&self) -> usize {
-        self.connections.borrow().len()
+    /// Whether nothing is left to do: no connection, and no work without one.
+    pub fn is_done(&self) -> bool {
+        self.connections.borrow().is_empty() && unfinished() == 0
     }
 
     /// Has the accept loops take what waits in their queues and end.
@@ -117,6 +354,9 @@ impl Worker {
     /// Ends everything now.
     pub fn cut(&self) {
         for handle in self.connections.borrow().values() {
+            for _ in 0..handle.in_flight() {
+                self.local.cut();
+            }
             handle.cut();
         }
         self.cut.notify_waiters();
@@ -128,14 +368,29 @@ impl Worker {
     }
 
     /// Counts a tunnel for as long as what it gives is held.
-    pub fn tunnel_opened(self: &Rc<Self>) -> impl Drop + use<> {
-        self.tunnels.set(self.tunnels.get() + 1);
-        struct Open(Rc<Worker>);
-        impl Drop for Open {
-            fn drop(&mut self) {
-                self.0.tunnels.set(self.0.tunnels.get() - 1);
-            }
-        }
-        Open(self.clone())
+    pub fn tunnel_opened(&self) -> crate::telemetry::metrics::Held {
+        self.local.open(Open::Tunnel)
     }
+}
+
+thread_local! {
+    /// Work that goes on without its client.
+    static UNFINISHED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Lets work go on in a task of its own. Outside of a worker (at its end) it is dropped.
+pub fn finish(work: impl std::future::Future<Output = ()> + 'static) {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return;
+    }
+    UNFINISHED.set(UNFINISHED.get() + 1);
+    tokio::task::spawn_local(async move {
+        work.await;
+        UNFINISHED.set(UNFINISHED.get() - 1);
+    });
+}
+
+/// How much work goes on without its client.
+fn unfinished() -> usize {
+    UNFINISHED.get()
 }

@@ -224,6 +224,10 @@ impl RequestHead {
     pub fn target(&self) -> &[u8] {
         &self.fields.raw[self.target.start as usize..self.target.end as usize]
     }
+    /// Where [`target`](Self::target) stands in the head's bytes.
+    pub fn target_span(&self) -> Range<usize> {
+        self.target.start as usize..self.target.end as usize
+    }
     /// Whether the client asks for the connection to end after this exchange (RFC 9112 §9.3).
     pub fn wants_close(&self) -> bool {
         match self.minor {

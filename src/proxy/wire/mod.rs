@@ -234,6 +234,14 @@ impl Link {
             && self.partial_head.get().is_none()
             && self.write_wait.get().is_none()
     }
+    /// HTTP/2: counts a stream in.
+    pub fn enter(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+    /// HTTP/2: counts a stream out.
+    pub fn leave(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+    }
     /// Has the connection's task polled.
     pub fn nudge(&self) {
         self.wake();
@@ -325,15 +333,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
 
     /// Waits until a whole head has come (true), or the peer has closed or failed (false), without hyper.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        loop {
-            match &self.read {
-                ReadState::Head => match ready!(self.poll_read_head(cx)) {
-                    Ok(true) => return Poll::Ready(true),
-                    Ok(false) | Err(_) => return Poll::Ready(false),
-                },
-                ReadState::Ended => return Poll::Ready(false),
-                _ => return Poll::Ready(true),
-            }
+        match &self.read {
+            ReadState::Head => Poll::Ready(matches!(ready!(self.poll_read_head(cx)), Ok(true))),
+            ReadState::Ended => Poll::Ready(false),
+            _ => Poll::Ready(true),
         }
     }
 

@@ -1,0 +1,269 @@
+//! A call with deprecated uses: translated or observed, carried out, and logged before its answer's head goes on.
+
+use super::body::{RequestBody, Truncated, peek};
+use super::error::{At, ProxyError};
+use super::handle::{Client, blame, send};
+use super::headers::BodyPlan;
+use super::reply::{self, Additions, Reply};
+use super::room::Reserved;
+use super::span::Span;
+use super::upstream::Answer;
+use super::wire::head::{Framing, RequestHead};
+use super::worker::Worker;
+use crate::catalogue::Mode;
+use crate::protocol::answer;
+use crate::telemetry::caller::Caller;
+use crate::telemetry::event::DeprecationEvent;
+use crate::translate::{Action, DeprecatedUse};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// Bytes of an error answer that are read for its code.
+const ERROR_LIMIT: usize = 64 * 1024;
+/// Bytes of a batch's answer that are read for the codes of its commands.
+const BATCH_LIMIT: usize = 1024 * 1024;
+
+/// All that a call with deprecated uses needs; owned, so that it can be finished without its client.
+pub struct Job {
+    pub worker: Rc<Worker>,
+    pub client: Rc<Client>,
+    pub span: Rc<Span>,
+    pub head: RequestHead,
+    pub uses: Vec<DeprecatedUse>,
+    pub batch: bool,
+    /// The target, if translation changed it.
+    pub target: Option<Vec<u8>>,
+    pub body: RequestBody,
+    pub plan: BodyPlan,
+    pub caller: Caller,
+    pub moment: Moment,
+    pub reserved: Option<Reserved>,
+}
+
+/// When a request's head came, by both clocks, and what it is called.
+#[derive(Clone)]
+pub struct Moment {
+    pub began: Instant,
+    pub timestamp: SystemTime,
+    pub request_id: Arc<str>,
+    pub client_request_id: Option<Arc<str>>,
+    pub trace_id: Option<Arc<str>>,
+    /// The path, with its secrets masked.
+    pub target: Arc<str>,
+}
+
+/// What the portal made of the uses.
+#[derive(Default)]
+struct Told {
+    status: Option<u16>,
+    error: Option<String>,
+    /// By the key of a batch's command.
+    errors: Vec<(String, String)>,
+}
+
+impl Job {
+    /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
+    pub async fn carry_out(mut self) -> Result<Reply, ProxyError> {
+        if !self.worker.shared.telemetry.log.can_accept()
+            && self.uses.iter().any(|u| u.action == Action::Rewritten)
+        {
+            for usage in &mut self.uses {
+                usage.action = Action::Refused;
+                usage.refusal = Some(crate::translate::Reason::LogFailure);
+            }
+            let error = ProxyError::log_unavailable();
+            let _ = self.record(&Told {
+                status: Some(error.status),
+                error: Some(error.code.into()),
+                errors: Vec::new(),
+            });
+            return Err(error);
+        }
+        let body = std::mem::replace(&mut self.body, RequestBody::Empty);
+        let sent = send(
+            &self.worker,
+            &self.client,
+            &self.span,
+            &self.head,
+            self.target.as_deref(),
+            body,
+            self.plan,
+            false,
+        )
+        .await;
+        drop(self.reserved.take());
+        match sent {
+            Err(error) => {
+                let error = blame(&self.client, error);
+                let told = Told {
+                    status: Some(error.status),
+                    error: Some(error.code.into()),
+                    errors: Vec::new(),
+                };
+                self.record(&told).map_err(|_| error.clone())?;
+                Err(error)
+            }
+            Ok(mut answer) => {
+                if let Some(application) =
+                    answer.head.fields.named("x-bitrix-rest-application").next()
+                {
+                    self.caller.name_application(application);
+                }
+                let mut told = Told {
+                    status: Some(answer.head.status),
+                    ..Told::default()
+                };
+                let read = match self.look_into(&mut answer, &mut told).await {
+                    Ok(read) => read,
+                    Err(Truncated) => {
+                        let error = ProxyError::broken_answer(
+                            "http_response_incomplete",
+                            "the portal's answer broke off",
+                        );
+                        told = Told {
+                            status: Some(error.status),
+                            error: Some(error.code.into()),
+                            errors: Vec::new(),
+                        };
+                        let _ = self.record(&told);
+                        return Err(error);
+                    }
+                };
+                if self.record(&told).is_err()
+                    && self.uses.iter().any(|u| u.action == Action::Rewritten)
+                {
+                    // The call was executed: the answer goes on all the same, and the log's trouble is said by the log.
+                    tracing::debug!("an executed call could not be logged");
+                }
+                let lines = self.deprecation_lines();
+                let origin = |name, value: &[u8]| {
+                    self.worker
+                        .turn_origin(&self.client, &self.head, name, value)
+                };
+                let id_line = self.worker.id_line(&self.span);
+                let additions = Additions {
+                    deprecation: &lines,
+                    read,
+                    origin: Some(&origin),
+                    lines: id_line.as_bytes(),
+                    ..Additions::default()
+                };
+                Ok(reply::pass_on(&self.head, answer, additions))
+            }
+        }
+    }
+
+    /// Reads an error's code, or those of a batch's commands, out of the answer. Gives what was read.
+    async fn look_into(
+        &self,
+        answer: &mut Answer,
+        told: &mut Told,
+    ) -> Result<Option<(bytes::Bytes, bool)>, Truncated> {
+        let head = &answer.head;
+        let plain = head
+            .fields
+            .named("content-encoding")
+            .all(|value| value.eq_ignore_ascii_case(b"identity"));
+        if !plain || head.framing == Framing::None || self.head.method() == b"HEAD" {
+            return Ok(None);
+        }
+        let limit = match (self.batch, head.status) {
+            (_, 400..) => ERROR_LIMIT,
+            (true, _) => BATCH_LIMIT,
+            (false, _) => return Ok(None),
+        };
+        let (read, whole) = peek(&mut answer.body, limit).await?;
+        if whole {
+            told.error = if answer.head.status >= 400 {
+                answer::error_code(&read)
+            } else {
+                None
+            };
+            if self.batch {
+                told.errors = answer::batch_error_codes(&read);
+            }
+        }
+        Ok(if read.is_empty() && !whole {
+            None
+        } else {
+            Some((read, whole))
+        })
+    }
+
+    fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
+        record(&self.worker, &self.moment, &self.caller, &self.uses, told)
+    }
+
+    fn deprecation_lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        if self.worker.config.deprecation_headers {
+            let mut seen: Vec<usize> = Vec::new();
+            for usage in &self.uses {
+                if !seen.contains(&usage.rule.id) {
+                    seen.push(usage.rule.id);
+                    lines.extend_from_slice(&reply::deprecation_lines(&usage.rule));
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// Logs uses whose call went no further than here.
+pub fn record_refusal(
+    worker: &Worker,
+    moment: &Moment,
+    caller: &Caller,
+    uses: &[DeprecatedUse],
+    error: &ProxyError,
+) {
+    let told = Told {
+        status: Some(error.status),
+        error: Some(error.code.into()),
+        errors: Vec::new(),
+    };
+    let _ = record(worker, moment, caller, uses, &told);
+    debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
+}
+
+fn record(
+    worker: &Worker,
+    moment: &Moment,
+    caller: &Caller,
+    uses: &[DeprecatedUse],
+    told: &Told,
+) -> Result<(), crate::telemetry::log::LogUnavailable> {
+    let caller = Arc::new(caller.clone());
+    let duration = moment.began.elapsed();
+    let events: Vec<DeprecationEvent> = uses
+        .iter()
+        .map(|usage| DeprecationEvent {
+            timestamp: moment.timestamp,
+            request_id: moment.request_id.clone(),
+            client_request_id: moment.client_request_id.clone(),
+            trace_id: moment.trace_id.clone(),
+            rule: usage.rule.clone(),
+            action: usage.action,
+            reason: usage.refusal,
+            mode: None::<Mode>,
+            encoding: usage.encoding,
+            batch_key: usage.batch_key.clone(),
+            changes: usage.changes.clone(),
+            target: moment.target.clone(),
+            caller: caller.clone(),
+            status: told.status,
+            error: match &usage.batch_key {
+                None => told.error.clone(),
+                Some(key) => told
+                    .errors
+                    .iter()
+                    .find(|(k, _)| k == key)
+                    .map(|(_, code)| code.clone())
+                    .or_else(|| told.error.clone()),
+            },
+            duration,
+        })
+        .collect();
+    worker.shared.telemetry.record(&worker.local, &events)
+}

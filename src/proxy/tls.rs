@@ -1,0 +1,246 @@
+//! TLS on both sides: certificates for clients, chosen by name and reloaded while running; trust towards the portal.
+
+use super::config::{CertificateFiles, Config};
+use arc_swap::ArcSwap;
+use rustls::RootCertStore;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// A file that cannot be used: which and why, for one line to ops.
+fn unusable(path: &Path, why: impl std::fmt::Display) -> String {
+    format!("{}: {why}", path.display())
+}
+
+fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let list = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| unusable(path, e))?;
+    if list.is_empty() {
+        Err(unusable(path, "it has no certificate in PEM form"))
+    } else {
+        Ok(list)
+    }
+}
+
+/// The certificates for clients; the first serves names that no other has.
+#[derive(Debug)]
+pub struct Certificates {
+    files: Vec<CertificateFiles>,
+    loaded: ArcSwap<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    keys: Vec<Arc<CertifiedKey>>,
+    modified: Vec<Option<SystemTime>>,
+}
+
+impl Certificates {
+    /// # Errors
+    /// Names the file that cannot be used and why.
+    pub fn load(files: &[CertificateFiles]) -> Result<Arc<Self>, String> {
+        Ok(Arc::new(Certificates {
+            loaded: ArcSwap::from_pointee(Loaded::read(files)?),
+            files: files.to_vec(),
+        }))
+    }
+
+    /// Reads all files again. New handshakes use the new ones; if one is bad, all the old ones stay.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used and why.
+    pub fn reload(&self) -> Result<(), String> {
+        self.loaded.store(Arc::new(Loaded::read(&self.files)?));
+        Ok(())
+    }
+
+    /// Whether a file is not the one that was read.
+    pub fn changed(&self) -> bool {
+        self.loaded.load().modified != modified(&self.files)
+    }
+
+    /// The leaf certificates, in DER.
+    pub fn leaves(&self) -> Vec<CertificateDer<'static>> {
+        self.loaded
+            .load()
+            .keys
+            .iter()
+            .filter_map(|key| key.cert.first().cloned())
+            .collect()
+    }
+}
+
+fn modified(files: &[CertificateFiles]) -> Vec<Option<SystemTime>> {
+    files
+        .iter()
+        .flat_map(|f| [&f.certificate, &f.key])
+        .map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok())
+        .collect()
+}
+
+impl Loaded {
+    fn read(files: &[CertificateFiles]) -> Result<Self, String> {
+        let modified = modified(files);
+        let keys = files
+            .iter()
+            .map(|f| {
+                let chain = certificates_of(&f.certificate)?;
+                let key = PrivateKeyDer::from_pem_file(&f.key).map_err(|e| unusable(&f.key, e))?;
+                let pair =
+                    CertifiedKey::from_der(chain, key, &provider()).map_err(|e| match e {
+                        rustls::Error::InconsistentKeys(_) => unusable(
+                            &f.key,
+                            format_args!(
+                                "it is not the key of the certificate in {}",
+                                f.certificate.display()
+                            ),
+                        ),
+                        e => unusable(&f.certificate, e),
+                    })?;
+                Ok(Arc::new(pair))
+            })
+            .collect::<Result<_, String>>()?;
+        Ok(Loaded { keys, modified })
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let loaded = self.loaded.load();
+        if loaded.keys.len() > 1
+            && let Some(name) = hello
+                .server_name()
+                .and_then(|n| ServerName::try_from(n).ok())
+        {
+            let serves = |key: &&Arc<CertifiedKey>| {
+                key.cert
+                    .first()
+                    .and_then(|cert| ParsedCertificate::try_from(cert).ok())
+                    .is_some_and(|cert| verify_server_name(&cert, &name).is_ok())
+            };
+            if let Some(key) = loaded.keys.iter().find(serves) {
+                return Some(key.clone());
+            }
+        }
+        loaded.keys.first().cloned()
+    }
+}
+
+/// What clients are offered: TLS 1.2 and 1.3, tickets for resumption, HTTP/2 only when asked for.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn server(
+    certificates: Arc<Certificates>,
+    http2: bool,
+) -> Result<Arc<rustls::ServerConfig>, String> {
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(|e| e.to_string())?;
+    config.alpn_protocols = if http2 {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
+    Ok(Arc::new(config))
+}
+
+/// How the portal's certificate is checked; `None` where the portal is not reached by TLS.
+///
+/// # Errors
+/// A CA file that cannot be used, or a system without authorities.
+pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, String> {
+    if !matches!(config.portal, super::config::Portal::Tcp { tls: true, .. }) {
+        return Ok(None);
+    }
+    let builder = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
+    let verifier: Arc<dyn ServerCertVerifier> = if config.upstream_insecure {
+        Arc::new(Unchecked(provider()))
+    } else if let Some(path) = &config.upstream_ca {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates_of(path)? {
+            roots.add(certificate).map_err(|e| unusable(path, e))?;
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|e| unusable(path, e))?
+    } else {
+        Arc::new(
+            rustls_platform_verifier::Verifier::new(provider())
+                .map_err(|e| format!("the system's certificate authorities cannot be read ({e}); name a file of them with --upstream-ca"))?,
+        )
+    };
+    let mut client = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    client.alpn_protocols = if config.upstream_http2 {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
+    Ok(Some(Arc::new(client)))
+}
+
+/// `--upstream-insecure`: any certificate will do.
+#[derive(Debug)]
+struct Unchecked(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
