@@ -7,6 +7,8 @@ mod exposition;
 mod labels;
 mod process;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
