@@ -2,18 +2,26 @@
 //! integration tests run against it, and the property tests ask it what a call and its translation do.
 //!
 //! - [`reading`] a call as received → what the portal would do (pure)
+//! - [`server`] the same over HTTP: credentials, headers, a record of what came
+//! - [`portal`] what a call does: users, stored forms, documented errors
 //! - [`operation`] the deprecated family and its successors: what is done, whatever it is called
 //! - [`php`], [`form`], [`json`], [`multipart`], [`url`] PHP's own readers, compared with PHP itself by a test
 //!
 //! It uses nothing of [`crate::protocol`] or [`crate::translate`]: two readings that share no code check each other.
 
+pub mod answer;
 pub mod form;
+mod http;
 pub mod json;
 pub mod multipart;
 pub mod operation;
 pub mod php;
+pub mod portal;
 pub mod reading;
+pub mod server;
 pub mod url;
 
 pub use operation::{Action, Details, Effect, LeadType, Operation, User, Work};
+pub use portal::SandboxUser;
 pub use reading::{PortalConfig, Reading, Received};
+pub use server::{Recorded, Sandbox, SandboxConfig};

@@ -2,14 +2,24 @@
 //! before any method sees them (PROTOCOL §2). All rules here were compared with PHP 8.2.
 
 use std::collections::HashMap;
+use std::fmt;
 
 /// A key of a PHP array. A string that spells an integer *is* that integer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// An integer, or a string that spells one in its shortest form.
     Int(i64),
     /// Any other string; bytes, since PHP asks for no encoding.
     Text(Vec<u8>),
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Int(number) => number.fmt(f),
+            Key::Text(name) => fmt::Debug::fmt(&name.escape_ascii().to_string(), f),
+        }
+    }
 }
 
 impl Key {
@@ -37,7 +47,7 @@ impl Key {
 }
 
 /// A PHP value. Numbers are equal only within their type, as `===` has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Value {
     /// JSON `null`: not set.
     Null,
@@ -51,6 +61,19 @@ pub enum Value {
     Text(Vec<u8>),
     /// A list or map.
     Array(Array),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(flag) => flag.fmt(f),
+            Value::Int(number) => number.fmt(f),
+            Value::Float(number) => number.fmt(f),
+            Value::Text(text) => fmt::Debug::fmt(&text.escape_ascii().to_string(), f),
+            Value::Array(array) => array.fmt(f),
+        }
+    }
 }
 
 impl From<&str> for Value {
@@ -170,7 +193,7 @@ fn leading_number(text: &[u8]) -> (Option<Number>, bool) {
         Ok(number) if integer => Number::Int(number),
         _ => Number::Float(spelled.parse().unwrap_or_default()),
     };
-    (Some(number), text[end..].iter().all(|byte| blank(byte)))
+    (Some(number), text[end..].iter().all(blank))
 }
 
 /// A float as `(int)` casts it: modulo 2^64, infinities and NaN are 0.
@@ -192,7 +215,7 @@ fn saturating(number: f64) -> i64 {
 }
 
 /// A PHP array: keys in the order in which they first came, each once.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Array {
     entries: Vec<(Key, Value)>,
     /// Where each key stands; empty while the array is small.
@@ -203,6 +226,36 @@ pub struct Array {
 
 /// Up to this many entries are searched in a row.
 const SMALL: usize = 16;
+
+/// Parameters that carry credentials (PROTOCOL §3): their values are not printed.
+const SECRET: [&str; 10] = [
+    "auth",
+    "access_token",
+    "refresh_token",
+    "ap",
+    "aplogin",
+    "sessid",
+    "client_secret",
+    "app_sid",
+    "application_token",
+    "code",
+];
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = |key: &Key| {
+            SECRET
+                .iter()
+                .any(|name| key.to_bytes().eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let mut map = f.debug_map();
+        for (key, value) in self.iter() {
+            let value: &dyn fmt::Debug = if secret(key) { &"***" } else { value };
+            map.entry(key, value);
+        }
+        map.finish()
+    }
+}
 
 impl PartialEq for Array {
     fn eq(&self, other: &Self) -> bool {

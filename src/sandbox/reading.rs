@@ -1,6 +1,8 @@
 //! A call as received → what the portal would do (pure): `docs/PROTOCOL.md` read from the portal's side. It shares
 //! nothing with the proxy's own reading, so that each checks the other.
 
+use std::fmt;
+
 use super::form::{parse_str, parse_urlencoded_body, raw_url_decode};
 use super::operation::{Effect, Operation, Work};
 use super::php::{Array, Key, Value};
@@ -12,8 +14,9 @@ pub const BATCH_LENGTH: usize = 50;
 /// Batches within batches that this portal follows; a real one has no limit but its memory.
 const BATCH_DEPTH: usize = 16;
 
-/// A request as it came, its body unchunked but otherwise raw.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// A request as it came, its body unchunked but otherwise raw. `Debug` tells its shape alone: targets, fields and
+/// bodies carry credentials.
+#[derive(Clone, Default, PartialEq)]
 pub struct Received {
     /// The HTTP method.
     pub verb: Vec<u8>,
@@ -23,6 +26,23 @@ pub struct Received {
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self
+            .fields
+            .iter()
+            .map(|(name, _)| name.escape_ascii().to_string())
+            .collect();
+        let verb = self.verb.escape_ascii().to_string();
+        let mut shown = f.debug_struct("Received");
+        shown
+            .field("verb", &verb)
+            .field("fields", &names)
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Received {
@@ -72,7 +92,7 @@ pub enum Format {
 }
 
 /// What the address says of who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Access {
     /// `/rest/USER/CODE/…`.
     Webhook {
@@ -83,6 +103,15 @@ pub enum Access {
     },
     /// `/rest/METHOD`: a token or a session stands elsewhere.
     Other,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Access::Webhook { user, .. } => write!(f, "Webhook({}, ***)", user.escape_ascii()),
+            Access::Other => f.write_str("Other"),
+        }
+    }
 }
 
 /// Where a request goes.
