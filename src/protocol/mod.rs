@@ -4,9 +4,14 @@
 //! here gives *spans* of the bytes that it was given, so that whoever changes a call can leave all other bytes alone.
 pub mod answer;
 pub mod credentials;
+pub mod form;
 pub mod head;
+pub mod json;
+mod layer;
+pub mod name;
 mod secret;
 pub mod target;
 
 pub use head::Fields;
+pub use layer::Layer;
 pub use secret::Secret;

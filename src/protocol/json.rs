@@ -1,0 +1,628 @@
+//! JSON as PHP's `json_decode` reads it (PROTOCOL §2), as spans of the bytes that it came in.
+//!
+//! A scanner of our own: serde_json's `RawValue` gives spans too, but reads what PHP refuses (512 levels, escaped lone
+//! surrogates), and a call whose body the portal would ignore must not be told apart by a second pass. It checks and
+//! finds in one pass, without recursion, and copies nothing; duplicate keys, order and the spelling of numbers stay.
+use super::Layer;
+use std::fmt;
+use std::ops::Range;
+
+/// PHP refuses a document nested this deep.
+const TOO_DEEP: usize = 512;
+
+/// What kind of value stands somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `{…}`
+    Object,
+    /// `[…]`
+    List,
+    /// `"…"`
+    String,
+    /// A number, `true` or `false`.
+    Other,
+    /// `null`: not set.
+    Null,
+}
+
+/// A value: what it is, and where it stands. A string's span includes its quotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// What kind of value it is.
+    pub kind: Kind,
+    /// Its bytes.
+    pub span: Range<usize>,
+}
+
+/// A member of an object, or an entry of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The key with its quotes; empty in a list.
+    pub key: Range<usize>,
+    /// The value.
+    pub value: Value,
+    /// Where the value before it ends, or the opening bracket: from there on the bytes are this member's.
+    pub after: usize,
+}
+
+/// Why PHP would not read a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The byte at which it shows.
+    pub at: usize,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What can be wrong with a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No JSON.
+    Syntax,
+    /// 512 levels or more.
+    Depth,
+    /// Bytes that are not UTF-8.
+    Utf8,
+    /// `\ud800` without its other half.
+    Surrogate,
+    /// A byte order mark.
+    ByteOrderMark,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at;
+        match self.fault {
+            Fault::Syntax => write!(out, "is not valid JSON (byte {at})"),
+            Fault::Depth => write!(out, "is nested {TOO_DEEP} levels deep or more (byte {at})"),
+            Fault::Utf8 => write!(out, "is not UTF-8 (byte {at})"),
+            Fault::Surrogate => write!(out, "escapes half of a surrogate pair (byte {at})"),
+            Fault::ByteOrderMark => write!(out, "begins with a byte order mark"),
+        }
+    }
+}
+
+/// Checks a document, and gives what stands at its top; `member` gets each member or entry of that.
+///
+/// # Errors
+/// Where PHP would refuse the document.
+pub fn read(bytes: &[u8], member: impl FnMut(Member)) -> Result<Value, Unreadable> {
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        return Err(Unreadable {
+            at: 0,
+            fault: Fault::ByteOrderMark,
+        });
+    }
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(Unreadable {
+            at: error.valid_up_to(),
+            fault: Fault::Utf8,
+        });
+    }
+    Scanner { bytes, at: 0 }.document(member)
+}
+
+/// The members of an object or the entries of a list of a document that [`read`] has checked; none of another value.
+pub fn members<'a>(bytes: &'a [u8], value: &Value) -> Members<'a> {
+    let inside = match value.kind {
+        Kind::Object | Kind::List => value.span.start + 1..value.span.end - 1,
+        _ => value.span.end..value.span.end,
+    };
+    Members {
+        bytes,
+        keyed: value.kind == Kind::Object,
+        at: inside.start,
+        end: inside.end,
+    }
+}
+
+/// Whether a key, given with its quotes, is `name`.
+pub fn key_is(bytes: &[u8], key: &Range<usize>, name: &[u8]) -> bool {
+    let inside = &bytes[inside(key)];
+    inside.len() >= name.len() && Layer::Json.decode(inside).as_ref() == name
+}
+
+/// What stands between the quotes of a string's span.
+pub fn inside(string: &Range<usize>) -> Range<usize> {
+    if string.is_empty() {
+        string.clone()
+    } else {
+        string.start + 1..string.end - 1
+    }
+}
+
+/// The document's checker: one pass, its only state a bit for each open bracket.
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn document(mut self, mut member: impl FnMut(Member)) -> Result<Value, Unreadable> {
+        let mut open = Brackets::default();
+        let mut top = Value {
+            kind: Kind::Null,
+            span: 0..0,
+        };
+        let mut current = Member {
+            key: 0..0,
+            value: top.clone(),
+            after: 0,
+        };
+        loop {
+            self.blank();
+            let start = self.at;
+            let kind = self.begin_value()?;
+            match open.depth {
+                0 => {
+                    top = Value {
+                        kind,
+                        span: start..start,
+                    }
+                }
+                1 => {
+                    current.value = Value {
+                        kind,
+                        span: start..start,
+                    }
+                }
+                _ => {}
+            }
+            if let Kind::Object | Kind::List = kind {
+                if open.depth == 0 {
+                    current.after = self.at;
+                }
+                if !open.push(kind == Kind::Object) {
+                    return Err(Unreadable {
+                        at: start,
+                        fault: Fault::Depth,
+                    });
+                }
+                self.blank();
+                if self.peek() != Some(open.closer()) {
+                    if open.is_object() {
+                        self.key(&open, &mut current)?;
+                    }
+                    continue;
+                }
+                self.at += 1;
+                open.pop();
+            }
+            if self.after_value(&mut open, &mut current, &mut member)? {
+                top.span.end = self.at;
+                self.blank();
+                return if self.at == self.bytes.len() {
+                    Ok(top)
+                } else {
+                    self.syntax()
+                };
+            }
+        }
+    }
+
+    /// Goes from a value's end to where the next value is due; true at the end of the value at the top.
+    fn after_value(
+        &mut self,
+        open: &mut Brackets,
+        current: &mut Member,
+        member: &mut impl FnMut(Member),
+    ) -> Result<bool, Unreadable> {
+        loop {
+            if open.depth == 0 {
+                return Ok(true);
+            }
+            if open.depth == 1 {
+                current.value.span.end = self.at;
+                member(current.clone());
+                current.after = self.at;
+            }
+            self.blank();
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    if open.is_object() {
+                        self.key(open, current)?;
+                    }
+                    return Ok(false);
+                }
+                Some(byte) if byte == open.closer() => {
+                    self.at += 1;
+                    open.pop();
+                }
+                _ => return self.syntax(),
+            }
+        }
+    }
+
+    fn key(&mut self, open: &Brackets, current: &mut Member) -> Result<(), Unreadable> {
+        self.blank();
+        let start = self.at;
+        if self.peek() != Some(b'"') {
+            return self.syntax();
+        }
+        self.string()?;
+        if open.depth == 1 {
+            current.key = start..self.at;
+        }
+        self.blank();
+        if self.peek() != Some(b':') {
+            return self.syntax();
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Passes a scalar, or an opening bracket.
+    fn begin_value(&mut self) -> Result<Kind, Unreadable> {
+        match self.peek() {
+            Some(b'{') => {
+                self.at += 1;
+                Ok(Kind::Object)
+            }
+            Some(b'[') => {
+                self.at += 1;
+                Ok(Kind::List)
+            }
+            Some(b'"') => self.string().map(|()| Kind::String),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|()| Kind::Other),
+            Some(b't') => self.word(b"true").map(|()| Kind::Other),
+            Some(b'f') => self.word(b"false").map(|()| Kind::Other),
+            Some(b'n') => self.word(b"null").map(|()| Kind::Null),
+            _ => self.syntax(),
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), Unreadable> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return self.syntax();
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Unreadable> {
+        self.at += usize::from(self.peek() == Some(b'-'));
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Unreadable> {
+        let length = self.bytes[self.at..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
+        self.at += length;
+        if length == 0 { self.syntax() } else { Ok(()) }
+    }
+
+    fn string(&mut self) -> Result<(), Unreadable> {
+        self.at += 1;
+        loop {
+            self.at = end_of_plain(self.bytes, self.at);
+            match self.bytes[self.at..] {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                [
+                    b'\\',
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                    ..,
+                ] => self.at += 2,
+                [b'\\', b'u', ..] => self.unicode()?,
+                _ => return self.syntax(),
+            }
+        }
+    }
+
+    fn unicode(&mut self) -> Result<(), Unreadable> {
+        let start = self.at;
+        match self.code_unit()? {
+            0xD800..=0xDBFF if self.bytes[self.at..].starts_with(b"\\u") => {
+                match self.code_unit()? {
+                    0xDC00..=0xDFFF => Ok(()),
+                    _ => Err(Unreadable {
+                        at: start,
+                        fault: Fault::Surrogate,
+                    }),
+                }
+            }
+            0xD800..=0xDFFF => Err(Unreadable {
+                at: start,
+                fault: Fault::Surrogate,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes `\uXXXX`.
+    fn code_unit(&mut self) -> Result<u32, Unreadable> {
+        let digits = self.bytes.get(self.at + 2..self.at + 6).unwrap_or_default();
+        let code = digits.iter().try_fold(0, |code, digit| {
+            Some(code << 4 | (*digit as char).to_digit(16)?)
+        });
+        match code.filter(|_| !digits.is_empty()) {
+            Some(code) => {
+                self.at += 6;
+                Ok(code)
+            }
+            None => self.syntax(),
+        }
+    }
+
+    fn blank(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn syntax<T>(&self) -> Result<T, Unreadable> {
+        Err(Unreadable {
+            at: self.at,
+            fault: Fault::Syntax,
+        })
+    }
+}
+
+/// The brackets that are open: for each whether it is an object's.
+#[derive(Default)]
+struct Brackets {
+    objects: [u64; TOO_DEEP / 64],
+    depth: usize,
+}
+
+impl Brackets {
+    /// Opens one more; false where that is too deep.
+    fn push(&mut self, is_object: bool) -> bool {
+        self.depth += 1;
+        if self.depth == TOO_DEEP {
+            return false;
+        }
+        let (word, bit) = (self.depth / 64, 1 << (self.depth % 64));
+        if is_object {
+            self.objects[word] |= bit;
+        } else {
+            self.objects[word] &= !bit;
+        }
+        true
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn is_object(&self) -> bool {
+        self.objects[self.depth / 64] & (1 << (self.depth % 64)) != 0
+    }
+
+    fn closer(&self) -> u8 {
+        if self.is_object() { b'}' } else { b']' }
+    }
+}
+
+/// The first byte from `at` on that means something in a string: a quote, a backslash, a control character, the end.
+fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    const STRIDE: usize = 32;
+    let stops = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\');
+    while let Some(chunk) = bytes.get(at..at + STRIDE) {
+        // Without a branch inside, so that the compiler makes vector instructions of it.
+        if chunk.iter().fold(false, |found, b| found | stops(*b)) {
+            break;
+        }
+        at += STRIDE;
+    }
+    at + bytes[at..].iter().take_while(|b| !stops(**b)).count()
+}
+
+/// The members of an object, or the entries of a list.
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
+    bytes: &'a [u8],
+    keyed: bool,
+    at: usize,
+    end: usize,
+}
+
+impl Iterator for Members<'_> {
+    type Item = Member;
+
+    fn next(&mut self) -> Option<Member> {
+        let after = self.at;
+        self.pass(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b','));
+        if self.at >= self.end {
+            return None;
+        }
+        let mut key = self.at..self.at;
+        if self.keyed {
+            key.end = self.pass_string();
+            self.pass(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b':'));
+        }
+        let start = self.at;
+        let kind = match self.bytes[start] {
+            b'{' => Kind::Object,
+            b'[' => Kind::List,
+            b'"' => Kind::String,
+            b'n' => Kind::Null,
+            _ => Kind::Other,
+        };
+        match kind {
+            Kind::Object | Kind::List => self.pass_brackets(),
+            Kind::String => {
+                self.pass_string();
+            }
+            _ => self.pass(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b',')),
+        }
+        Some(Member {
+            key,
+            value: Value {
+                kind,
+                span: start..self.at,
+            },
+            after,
+        })
+    }
+}
+
+impl Members<'_> {
+    fn pass(&mut self, passes: impl Fn(u8) -> bool) {
+        self.at += self.bytes[self.at..self.end]
+            .iter()
+            .take_while(|b| passes(**b))
+            .count();
+    }
+
+    fn pass_string(&mut self) -> usize {
+        self.at += 1;
+        while let Some(length) = memchr::memchr2(b'"', b'\\', &self.bytes[self.at..self.end]) {
+            self.at += length + 1;
+            if self.bytes[self.at - 1] == b'"' {
+                break;
+            }
+            self.at += 1;
+        }
+        self.at
+    }
+
+    fn pass_brackets(&mut self) {
+        let mut depth = 0usize;
+        while self.at < self.end {
+            match self.bytes[self.at] {
+                b'"' => {
+                    self.pass_string();
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(bytes: &[u8]) -> Option<Fault> {
+        read(bytes, |_| {}).err().map(|unreadable| unreadable.fault)
+    }
+
+    fn nested(levels: usize) -> Vec<u8> {
+        [b"[".repeat(levels), b"]".repeat(levels)].concat()
+    }
+
+    #[test]
+    fn what_php_reads_is_read() {
+        for good in [
+            "{}",
+            "[]",
+            " null ",
+            "-0",
+            "1E+5",
+            "1.0e-3",
+            r#""\u0000\/\ud83d\ude00""#,
+            r#"{"a":[{"b":{}},[],""]}"#,
+            "12345678901234567890",
+            "\"\u{7f}\u{e9}\"",
+            "{\n\"a\" :\t1 , \"a\":2}",
+        ] {
+            assert_eq!(fault(good.as_bytes()), None, "{good}");
+        }
+        assert_eq!(fault(&nested(511)), None);
+    }
+
+    #[test]
+    fn what_php_refuses_is_refused() {
+        for bad in [
+            "",
+            " ",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "01",
+            "1.",
+            "-",
+            "1e",
+            "TRUE",
+            "nul",
+            "[1] x",
+            "[1]\0",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"abc",
+            "{\"a\" 1}",
+            "[}",
+            "{]",
+            "\u{b}1",
+            "\"\\u123",
+        ] {
+            assert_eq!(fault(bad.as_bytes()), Some(Fault::Syntax), "{bad:?}");
+        }
+        assert_eq!(fault(&nested(512)), Some(Fault::Depth));
+        assert_eq!(fault(&nested(200_000)), Some(Fault::Depth));
+        assert_eq!(fault(b"\xEF\xBB\xBF{}"), Some(Fault::ByteOrderMark));
+        assert_eq!(fault(b"\"\xFF\""), Some(Fault::Utf8));
+        for half in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800\u0041""#,
+            r#""\ud800x""#,
+        ] {
+            assert_eq!(fault(half.as_bytes()), Some(Fault::Surrogate), "{half}");
+        }
+    }
+
+    #[test]
+    fn members_are_spans_with_duplicates_and_in_order() {
+        let text = r#" { "a" : 1.0 ,"b":{"c":[1,"}"]}, "a":null} "#;
+        let bytes = text.as_bytes();
+        let mut seen = Vec::new();
+        let top = read(bytes, |member| seen.push(member)).unwrap();
+        let shown: Vec<_> = seen
+            .iter()
+            .map(|m| (&text[m.key.clone()], &text[m.value.span.clone()]))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("\"a\"", "1.0"),
+                ("\"b\"", r#"{"c":[1,"}"]}"#),
+                ("\"a\"", "null")
+            ]
+        );
+        assert_eq!(seen, members(bytes, &top).collect::<Vec<_>>());
+        assert_eq!(
+            &text[seen[2].after..seen[2].value.span.end],
+            r#", "a":null"#
+        );
+    }
+
+    #[test]
+    fn keys_are_compared_unescaped() {
+        let key = br#""\u0061b""#;
+        assert!(key_is(key, &(0..key.len()), b"ab"));
+        assert!(!key_is(key, &(0..key.len()), b"abc"));
+    }
+}
