@@ -1,11 +1,17 @@
 //! What a rule can say: how a deprecated method's call becomes its successor's, or only that it is deprecated.
+//!
+//! A rule says *what* the portal is to read, never *how* that is written: the engine finds the parameter that counts in
+//! whatever encoding a call has.
+use serde::Deserialize;
+use serde_json::Value;
 
 /// How far a rule goes with the calls of its method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RuleKind {
     /// Call for call the same as its successor: can be translated.
     Exact,
     /// Seen and logged, never changed.
+    #[default]
     Watched,
 }
 
@@ -26,7 +32,7 @@ pub enum Mode {
 }
 
 /// A deprecated method.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     /// The rule's index in [`super::Catalogue::rules`].
     pub id: usize,
@@ -38,6 +44,13 @@ pub struct Rule {
     pub kind: RuleKind,
     /// Calls of it change nothing on the portal, so that they can be repeated to compare answers.
     pub read_only: bool,
+    /// Parameters that the successor needs.
+    pub set: Vec<Set>,
+    /// Parameters that the successor reads under another name.
+    pub rename: Vec<Rename>,
+    /// The top-level parameters that the method reads, in all spellings: where a call has so many parameters that the
+    /// portal drops some, what is set takes the place of another one.
+    pub reads: Vec<String>,
     /// The date (`YYYY-MM-DD`) of the first public revision of the documentation that marks the method as deprecated.
     pub deprecated: Option<String>,
     /// The date (`YYYY-MM-DD`) from which calls are refused, where one is set.
@@ -46,11 +59,71 @@ pub struct Rule {
     pub documentation: Option<String>,
 }
 
+/// A top-level parameter that gets a value, whatever the call has under its name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    /// The parameter.
+    pub name: String,
+    /// Its value: text, a number, `true` or `false`.
+    pub to: Value,
+    /// Other spellings that the successor honours; such a parameter gives way.
+    #[serde(default)]
+    pub instead_of: Vec<String>,
+}
+
+impl Set {
+    /// Every name that a call may carry the parameter under.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name)
+            .chain(&self.instead_of)
+            .map(String::as_str)
+    }
+
+    /// The value as a form carries it.
+    pub fn form_value(&self) -> String {
+        match &self.to {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A parameter whose value the successor reads under another name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rename {
+    /// The objects in which it stands, from the top: for each all spellings, of which the first one that is set counts.
+    pub inside: Vec<Vec<String>>,
+    /// Its name.
+    pub from: String,
+    /// The name that the successor reads.
+    pub to: String,
+    /// Names that count before it: where one of them is set, nothing is renamed.
+    #[serde(default)]
+    pub yields_to: Vec<String>,
+}
+
 impl Rule {
     /// The address of the documentation's page.
     pub fn documentation_url(&self) -> Option<String> {
         self.documentation
             .as_ref()
             .map(|page| format!("https://apidocs.bitrix24.com/{page}.html"))
+    }
+
+    /// Whether a top-level parameter of that name matters to the translation.
+    pub fn concerns(&self, name: &[u8]) -> bool {
+        let is = |spelling: &String| spelling.as_bytes() == name;
+        self.set
+            .iter()
+            .any(|set| set.names().any(|spelling| spelling.as_bytes() == name))
+            || self
+                .rename
+                .iter()
+                .any(|rename| match rename.inside.first() {
+                    Some(spellings) => spellings.iter().any(is),
+                    None => is(&rename.from) || is(&rename.to) || rename.yields_to.iter().any(is),
+                })
     }
 }

@@ -28,6 +28,27 @@ pub enum Credentials<'a> {
     None,
 }
 
+/// The parameters that hold credentials, or say what kind they are.
+const PARAMETERS: [&str; 10] = [
+    "auth",
+    "access_token",
+    "refresh_token",
+    "aplogin",
+    "ap",
+    "sessid",
+    "client_id",
+    "client_secret",
+    "APP_SID",
+    "application_token",
+];
+
+/// Whether a parameter's value is a credential, or belongs to one.
+pub fn is_parameter(name: &[u8]) -> bool {
+    PARAMETERS
+        .iter()
+        .any(|parameter| parameter.as_bytes().eq_ignore_ascii_case(name))
+}
+
 /// Reads the credentials of a call. `body` is its Content-Type and its bytes, where they are at hand.
 pub fn read<'a>(
     place: &Place<'a>,

@@ -4,6 +4,7 @@
 //! surrogates), and a call whose body the portal would ignore must not be told apart by a second pass. It checks and
 //! finds in one pass, without recursion, and copies nothing; duplicate keys, order and the spelling of numbers stay.
 use super::Layer;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -118,8 +119,13 @@ pub fn members<'a>(bytes: &'a [u8], value: &Value) -> Members<'a> {
 
 /// Whether a key, given with its quotes, is `name`.
 pub fn key_is(bytes: &[u8], key: &Range<usize>, name: &[u8]) -> bool {
-    let inside = &bytes[inside(key)];
-    inside.len() >= name.len() && Layer::Json.decode(inside).as_ref() == name
+    let inside = inside(key);
+    inside.len() >= name.len() && text(bytes, key).as_ref() == name
+}
+
+/// The text of a string, given with its quotes.
+pub fn text<'a>(bytes: &'a [u8], string: &Range<usize>) -> Cow<'a, [u8]> {
+    Layer::Json.decode(&bytes[inside(string)])
 }
 
 /// What stands between the quotes of a string's span.

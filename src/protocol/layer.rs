@@ -41,6 +41,27 @@ impl Layer {
         Cow::Owned(text)
     }
 
+    /// The text's begin in lower case, up to a byte of `stops`: into `text`, unless it is longer than `longest` bytes.
+    pub fn begin(self, raw: &[u8], stops: &[u8], longest: usize, text: &mut Vec<u8>) -> bool {
+        text.clear();
+        let mut at = 0;
+        while at < raw.len() {
+            let (unit, character) = self.unit(&raw[at..]);
+            match character {
+                Unit::Byte(byte) if stops.contains(&byte) => break,
+                Unit::Byte(byte) => text.push(byte.to_ascii_lowercase()),
+                Unit::Char(c) if c.is_ascii() && stops.contains(&(c as u8)) => break,
+                Unit::Char(c) => text
+                    .extend_from_slice(c.to_ascii_lowercase().encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+            if text.len() > longest {
+                return false;
+            }
+            at += unit;
+        }
+        true
+    }
+
     /// The raw bytes that stand for each of `spans` of the decoded text. The spans are in order and do not overlap.
     pub fn to_raw(
         self,
@@ -59,7 +80,7 @@ impl Layer {
             .collect()
     }
 
-    /// `text`, which is ASCII, wrapped.
+    /// `text`, wrapped.
     pub fn encode(self, text: &str) -> Cow<'_, str> {
         match self {
             Layer::Plain => Cow::Borrowed(text),
@@ -192,6 +213,19 @@ mod tests {
             [0..6, 7..9]
         );
         assert_eq!(Layer::Plain.to_raw(b"abc", [1..2]), [1..2]);
+    }
+
+    #[test]
+    fn the_begin_of_a_text_ends_at_a_stop_however_that_is_written() {
+        let begin = |layer: Layer, raw: &str| {
+            let mut text = Vec::new();
+            layer
+                .begin(raw.as_bytes(), b"?#", 5, &mut text)
+                .then(|| String::from_utf8(text).unwrap())
+        };
+        assert_eq!(begin(Layer::Form, "a.B%3Fc").as_deref(), Some("a.b"));
+        assert_eq!(begin(Layer::Json, r"\u0041b\u0023c").as_deref(), Some("ab"));
+        assert_eq!(begin(Layer::Plain, "abcdef?"), None);
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! The engine: a legacy call in, the same operation under its successor's name out (pure). It knows no method by name.
 //!
 //! Two doors: [`intake`] decides by a request's head alone what has to be read of it, [`translate`] takes the whole call.
+mod apply;
+mod batch;
+mod edit;
+mod fields;
+mod object;
 mod refusal;
+mod single;
 
 pub use refusal::{Reason, Refusal};
 
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::protocol::call::Reader;
 use crate::protocol::target::Place;
 use std::sync::Arc;
 
@@ -120,11 +127,14 @@ impl Encoding {
 
     /// The encoding that a call's head announces.
     pub fn of(verb: &[u8], content_type: Option<&[u8]>, has_body: bool) -> Self {
-        let _ = content_type;
-        if verb == b"POST" && has_body {
-            Encoding::Raw
-        } else {
-            Encoding::Query
+        if verb != b"POST" || !has_body {
+            return Encoding::Query;
+        }
+        match Reader::of(content_type) {
+            Reader::Json => Encoding::Json,
+            Reader::Urlencoded => Encoding::Form,
+            Reader::Multipart => Encoding::Multipart,
+            Reader::Raw => Encoding::Raw,
         }
     }
 }
@@ -193,20 +203,75 @@ pub fn intake<'c>(
 
 /// Translates a call that [`intake`] asked for.
 pub fn translate(call: &Call<'_>, catalogue: &Catalogue, mode: &dyn Fn(&Rule) -> Mode) -> Verdict {
-    let _ = (call, catalogue, mode);
-    Verdict {
-        outcome: Outcome::Untouched,
-        uses: Vec::new(),
-        batch: false,
+    let Place::Call { method, name, .. } = call.place else {
+        return Verdict::untouched();
+    };
+    if method == BATCH {
+        return batch::translate(call, catalogue, mode);
+    }
+    match catalogue.find(method.as_bytes()) {
+        Some(rule) => single::translate(call, name.clone(), rule, mode(rule)),
+        None => Verdict::untouched(),
     }
 }
 
-/// The verdict on a call whose body is over `limit` bytes; `call` has none of it.
+/// The verdict on a call whose body is over `limit` bytes; `call` has none of it. Nothing of it is sent: a batch too could
+/// hold deprecated commands.
 pub fn too_large(call: &Call<'_>, catalogue: &Catalogue, limit: usize) -> Verdict {
-    let _ = (call, catalogue, limit);
-    Verdict {
-        outcome: Outcome::Untouched,
-        uses: Vec::new(),
-        batch: false,
+    let Place::Call { method, .. } = call.place else {
+        return Verdict::untouched();
+    };
+    let encoding = Encoding::of(call.verb, call.content_type, true);
+    if method == BATCH {
+        let outcome = Outcome::Refused(Refusal::too_large(None, limit));
+        return Verdict {
+            outcome,
+            uses: Vec::new(),
+            batch: true,
+        };
+    }
+    match catalogue.find(method.as_bytes()) {
+        Some(rule) => Verdict::refused(rule, encoding, Refusal::too_large(Some(rule), limit)),
+        None => Verdict::untouched(),
+    }
+}
+
+impl Verdict {
+    fn untouched() -> Self {
+        Self {
+            outcome: Outcome::Untouched,
+            uses: Vec::new(),
+            batch: false,
+        }
+    }
+
+    /// Of a single call.
+    fn refused(rule: &Arc<Rule>, encoding: Encoding, refusal: Refusal) -> Self {
+        let mut used = DeprecatedUse::observed(rule, encoding);
+        used.action = Action::Refused;
+        used.refusal = Some(refusal.reason);
+        Self {
+            outcome: Outcome::Refused(refusal),
+            uses: vec![used],
+            batch: false,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The body, as far as it counts: with another verb than POST it does not.
+    fn counting_body(&self) -> &[u8] {
+        if self.verb == b"POST" { self.body } else { b"" }
+    }
+
+    /// Whether the body is compressed or otherwise encoded.
+    fn is_encoded(&self) -> bool {
+        let is_plain =
+            |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+        self.content_encoding.is_some_and(|codings| {
+            !codings
+                .split(|b| *b == b',')
+                .all(|coding| is_plain(coding.trim_ascii()))
+        })
     }
 }

@@ -1,4 +1,6 @@
 //! Why a call goes no further, and what its sender can do.
+use crate::catalogue::{Mode, Rule};
+use crate::protocol::json::Unreadable;
 
 /// Why a deprecated call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,4 +44,110 @@ pub struct Refusal {
     pub description: String,
     /// Why, as events and metrics say it.
     pub reason: Reason,
+}
+
+impl Refusal {
+    /// The body of a call cannot be read.
+    pub(super) fn unreadable(rule: &Rule, why: Unreadable) -> Self {
+        let method = &rule.method;
+        Self {
+            status: 400,
+            code: "INVALID_JSON",
+            description: format!(
+                "The body of {method} {why}. Nothing was executed: send valid JSON, or call {}.",
+                successor(rule)
+            ),
+            reason: Reason::Unreadable,
+        }
+    }
+
+    /// The body of a call is compressed.
+    pub(super) fn encoded(rule: &Rule) -> Self {
+        let method = &rule.method;
+        Self {
+            status: 415,
+            code: "UNSUPPORTED_CONTENT_ENCODING",
+            description: format!(
+                "The body of {method} has a Content-Encoding, which a portal does not read. Nothing was executed: \
+                 send the body as it is, or call {}.",
+                successor(rule)
+            ),
+            reason: Reason::Encoding,
+        }
+    }
+
+    /// The body of a call, or of a batch where there is no rule, is over the limit.
+    pub(super) fn too_large(rule: Option<&Rule>, limit: usize) -> Self {
+        let (what, instead) = match rule {
+            Some(rule) => (rule.method.as_str(), format!("or call {}", successor(rule))),
+            None => ("batch", "or send fewer commands at once".to_owned()),
+        };
+        Self {
+            status: 413,
+            code: "REQUEST_TOO_LARGE",
+            description: format!(
+                "The body of {what} is larger than {limit} bytes, up to which bodies are read here. Nothing was \
+                 executed: send less, {instead}."
+            ),
+            reason: Reason::TooLarge,
+        }
+    }
+
+    /// There are so many parameters that the successor's would not be read.
+    pub(super) fn too_many(rule: &Rule) -> Self {
+        let method = &rule.method;
+        Self {
+            status: 413,
+            code: "REQUEST_TOO_LARGE",
+            description: format!(
+                "{method} has as many parameters as a portal reads, so that none can be added. Nothing was executed: \
+                 send fewer, or call {}.",
+                successor(rule)
+            ),
+            reason: Reason::TooLarge,
+        }
+    }
+
+    /// The method is switched off, for a while or for good; `None` where it is not.
+    pub(super) fn switched_off(rule: &Rule, mode: Mode) -> Option<Self> {
+        let (code, how, reason) = match mode {
+            Mode::Brownout => (
+                "DEPRECATED_METHOD_BROWNOUT",
+                "is deprecated and switched off for a while",
+                Reason::Brownout,
+            ),
+            Mode::Block => (
+                "DEPRECATED_METHOD_BLOCKED",
+                "is deprecated and switched off",
+                Reason::Blocked,
+            ),
+            Mode::Observe | Mode::Compare | Mode::Rewrite => return None,
+        };
+        let until = rule.sunset.as_ref().filter(|_| mode == Mode::Brownout);
+        let until = until
+            .map(|date| format!(" It stops working on {date}."))
+            .unwrap_or_default();
+        let read = rule
+            .documentation_url()
+            .map(|url| format!(" ({url})"))
+            .unwrap_or_default();
+        let method = &rule.method;
+        let description = format!(
+            "{method} {how}.{until} Nothing was executed: call {}{read}.",
+            successor(rule)
+        );
+        Some(Self {
+            status: 410,
+            code,
+            description,
+            reason,
+        })
+    }
+}
+
+/// What to call instead, in words.
+fn successor(rule: &Rule) -> &str {
+    rule.replacement
+        .as_deref()
+        .unwrap_or("what the documentation names in its place")
 }

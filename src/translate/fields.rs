@@ -1,0 +1,315 @@
+//! The parameters of a form, as a form string or as multipart: those that a rule concerns, in the order in which they
+//! came, and what a rule does to them as edits.
+use super::edit::Edit;
+use crate::protocol::form::{self, Limit, Pair};
+use crate::protocol::multipart::{self, FieldName};
+use crate::protocol::name::{self, Name};
+use crate::protocol::{Layer, credentials};
+use std::ops::Range;
+
+/// The parameters of a form.
+pub(super) struct Fields<'a> {
+    bytes: &'a [u8],
+    wire: Wire,
+    found: Vec<Field>,
+    /// How many pairs the portal counts; it reads as many as the limit says.
+    counted: usize,
+    limit: usize,
+    edits: Vec<Edit>,
+}
+
+/// How the form is written.
+enum Wire {
+    /// A form string at `span`; `joins` is what has to stand before a pair that is put in at its end.
+    Form {
+        span: Range<usize>,
+        limit: Limit,
+        joins: &'static str,
+    },
+    /// Multipart: the first field's boundary line begins at `start`.
+    Multipart {
+        start: usize,
+        line: String,
+        newline: &'static str,
+    },
+}
+
+/// A parameter that a rule concerns.
+pub(super) struct Field {
+    pub name: Name,
+    raw_name: RawName,
+    /// The value, raw.
+    pub value: Range<usize>,
+    is_read: bool,
+}
+
+enum RawName {
+    Form(Range<usize>),
+    Multipart(FieldName),
+}
+
+/// Fields that share the begin of their names: the value that the portal has under that name.
+pub(super) struct FieldsNode {
+    /// The fields that count, in order: earlier ones that a later one overwrote are gone.
+    pub live: Vec<usize>,
+    /// How many keys they share.
+    pub depth: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the form string at `span`; of its parameters those whose top-level key `concerns` a rule.
+    pub fn form(
+        bytes: &'a [u8],
+        span: Range<usize>,
+        limit: Limit,
+        concerns: impl Fn(&[u8]) -> bool,
+    ) -> Self {
+        let mut pairs = form::pairs(bytes, span.clone(), limit);
+        let mut found = Vec::new();
+        for pair in pairs.by_ref() {
+            let raw = &bytes[pair.name.clone()];
+            if name::top_level(raw).is_some_and(|top| concerns(&top))
+                && let Some(name) = Name::read(&Layer::Form.decode(raw))
+            {
+                found.push(Field {
+                    name,
+                    raw_name: RawName::Form(pair.name),
+                    value: pair.value,
+                    is_read: pair.is_read,
+                });
+            }
+        }
+        let counted = pairs.counted();
+        let joins = if matches!(bytes[span.clone()].last(), None | Some(b'&')) {
+            ""
+        } else {
+            "&"
+        };
+        let wire = Wire::Form { span, limit, joins };
+        Self {
+            bytes,
+            wire,
+            found,
+            counted,
+            limit: limit.pairs,
+            edits: Vec::new(),
+        }
+    }
+
+    /// Reads the query of an address (a request target, a command): `path?query#fragment`.
+    pub fn query(address: &'a [u8], concerns: impl Fn(&[u8]) -> bool) -> Self {
+        let span = crate::protocol::target::query(address);
+        let has_mark = span.start > 0 && address[span.start - 1] == b'?';
+        let mut fields = Self::form(address, span, Limit::QUERY, concerns);
+        if let Wire::Form { joins, .. } = &mut fields.wire
+            && !has_mark
+        {
+            *joins = "?";
+        }
+        fields
+    }
+
+    /// Reads a multipart body that has at least one field.
+    pub fn multipart(bytes: &'a [u8], boundary: &[u8], concerns: impl Fn(&[u8]) -> bool) -> Self {
+        let limit = Limit::QUERY.pairs;
+        let mut found = Vec::new();
+        let mut counted = 0;
+        let mut wire = Wire::Multipart {
+            start: 0,
+            line: String::new(),
+            newline: "",
+        };
+        for field in multipart::fields(bytes, boundary) {
+            counted += 1;
+            if counted == 1 {
+                let line = String::from_utf8_lossy(boundary).into_owned();
+                wire = Wire::Multipart {
+                    start: field.start,
+                    line,
+                    newline: if field.has_cr { "\r\n" } else { "\n" },
+                };
+            }
+            let is_read = counted <= limit;
+            if let Some(name) = Name::read(&field.name.text)
+                && name.key(0).is_some_and(&concerns)
+            {
+                found.push(Field {
+                    name,
+                    raw_name: RawName::Multipart(field.name),
+                    value: field.value,
+                    is_read,
+                });
+            }
+        }
+        Self {
+            bytes,
+            wire,
+            found,
+            counted,
+            limit,
+            edits: Vec::new(),
+        }
+    }
+
+    /// The parameters that the portal reads, in order.
+    pub fn read(&self) -> impl Iterator<Item = &Field> {
+        self.found.iter().filter(|field| field.is_read)
+    }
+
+    /// How values are wrapped.
+    pub fn layer(&self) -> Layer {
+        match self.wire {
+            Wire::Form { .. } => Layer::Form,
+            Wire::Multipart { .. } => Layer::Plain,
+        }
+    }
+
+    /// All parameters.
+    pub fn root(&self) -> FieldsNode {
+        FieldsNode {
+            live: (0..self.found.len())
+                .filter(|at| self.found[*at].is_read)
+                .collect(),
+            depth: 0,
+        }
+    }
+
+    /// What the portal has under a key; `None` where it is not set.
+    pub fn child(&self, parent: &FieldsNode, key: &str) -> Option<FieldsNode> {
+        let depth = parent.depth;
+        let mut live: Vec<usize> = Vec::new();
+        let mut is_scalar = false;
+        for at in &parent.live {
+            let name = &self.found[*at].name;
+            if name.key(depth) != Some(key.as_bytes()) {
+                continue;
+            }
+            if name.is_too_deep() {
+                live.clear();
+                continue;
+            }
+            // A scalar takes the place of all before it, and an element that of a scalar before it.
+            let ends_here = name.keys().len() == depth + 1;
+            if ends_here || is_scalar {
+                live.clear();
+            }
+            is_scalar = ends_here;
+            live.push(*at);
+        }
+        (!live.is_empty()).then_some(FieldsNode {
+            live,
+            depth: depth + 1,
+        })
+    }
+
+    /// Gives the last key of a node another name.
+    pub fn rename(&mut self, node: &FieldsNode, to: &str) {
+        for at in &node.live {
+            let field = &self.found[*at];
+            let key = field.name.keys()[node.depth - 1].span.clone();
+            let span = match &field.raw_name {
+                RawName::Form(raw) => {
+                    let spans = Layer::Form.to_raw(&self.bytes[raw.clone()], [key]);
+                    raw.start + spans[0].start..raw.start + spans[0].end
+                }
+                RawName::Multipart(name) => name.raw(key),
+            };
+            self.edits.push(Edit::new(span, self.layer().encode(to)));
+        }
+    }
+
+    /// Puts `name=value` in the place of every parameter whose top-level key is one of `names`. Their number stays, so
+    /// that none which the portal dropped as one too many is read now. Gives the keys that gave way, and whether
+    /// the portal reads one of them.
+    pub fn replace(&mut self, names: &[&str], name: &str, value: &str) -> (Vec<String>, bool) {
+        let mut gave_way = Vec::new();
+        let mut is_read = false;
+        for field in &self.found {
+            let Some(key) = field
+                .name
+                .key(0)
+                .filter(|key| names.iter().any(|name| name.as_bytes() == *key))
+            else {
+                continue;
+            };
+            gave_way.push(String::from_utf8_lossy(key).into_owned());
+            is_read |= field.is_read;
+            match &field.raw_name {
+                RawName::Form(raw) => {
+                    self.edits.push(Edit::new(
+                        raw.start..field.value.end,
+                        form_pair(name, value),
+                    ));
+                }
+                RawName::Multipart(raw) => {
+                    self.edits.push(Edit::new(raw.raw(0..raw.text.len()), name));
+                    self.edits.push(Edit::new(field.value.clone(), value));
+                }
+            }
+        }
+        (gave_way, is_read)
+    }
+
+    /// Adds a parameter; false where the portal would not read one more.
+    pub fn add(&mut self, name: &str, value: &str) -> bool {
+        if self.counted >= self.limit {
+            return false;
+        }
+        match &mut self.wire {
+            Wire::Form { span, joins, .. } => {
+                self.edits.push(Edit::insert(
+                    span.end,
+                    format!("{joins}{}", form_pair(name, value)),
+                ));
+                *joins = "&";
+            }
+            Wire::Multipart {
+                start,
+                line,
+                newline: n,
+            } => {
+                let part = format!(
+                    "--{line}{n}Content-Disposition: form-data; name=\"{name}\"{n}{n}{value}{n}"
+                );
+                self.edits.push(Edit::insert(*start, part));
+            }
+        }
+        self.counted += 1;
+        true
+    }
+
+    /// Puts a parameter in the place of one that counts for nothing: nameless, or read by no one. False where there is
+    /// none. `reads` are the top-level keys that the method reads; none where that is not known.
+    pub fn add_in_place_of_another(&mut self, name: &str, value: &str, reads: &[String]) -> bool {
+        let Wire::Form { span, limit, .. } = &self.wire else {
+            return false;
+        };
+        let counts = |pair: &Pair| match name::top_level(&self.bytes[pair.name.clone()]) {
+            None => false,
+            Some(key) => {
+                reads.is_empty()
+                    || key.as_ref() == name.as_bytes()
+                    || reads.iter().any(|read| read.as_bytes() == key.as_ref())
+                    || credentials::is_parameter(&key)
+            }
+        };
+        let taken = |pair: &Pair| self.edits.iter().any(|edit| edit.span == pair.whole());
+        let mut pairs =
+            form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
+        let Some(pair) = pairs.find(|pair| !counts(pair) && !taken(pair)) else {
+            return false;
+        };
+        self.edits
+            .push(Edit::new(pair.whole(), form_pair(name, value)));
+        true
+    }
+
+    /// What has been changed.
+    pub fn into_edits(self) -> Vec<Edit> {
+        self.edits
+    }
+}
+
+fn form_pair(name: &str, value: &str) -> String {
+    format!("{}={}", Layer::Form.encode(name), Layer::Form.encode(value))
+}

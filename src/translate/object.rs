@@ -1,0 +1,154 @@
+//! The parameters of a JSON body: those that a rule concerns, and what a rule does to them as edits.
+use super::edit::Edit;
+use crate::protocol::json::{self, Kind, Member, Value};
+use std::ops::Range;
+
+/// The parameters of a JSON body.
+pub(super) struct Object<'a> {
+    bytes: &'a [u8],
+    top: Value,
+    /// The members at the top that a rule concerns.
+    members: Vec<Member>,
+    edits: Vec<Edit>,
+    added: Vec<String>,
+}
+
+/// A value in the body, and the member that it is the value of.
+pub(super) struct ObjectNode {
+    /// The value.
+    pub value: Value,
+    key: Range<usize>,
+}
+
+impl<'a> Object<'a> {
+    /// The object or list of a body, with its members that a rule concerns.
+    pub fn new(bytes: &'a [u8], top: Value, members: Vec<Member>) -> Self {
+        Self {
+            bytes,
+            top,
+            members,
+            edits: Vec::new(),
+            added: Vec::new(),
+        }
+    }
+
+    /// Takes the place of `{}`, `[]` or `null`, when something is added.
+    pub fn in_place_of(bytes: &'a [u8], span: Range<usize>) -> Self {
+        Self::new(
+            bytes,
+            Value {
+                kind: Kind::Null,
+                span,
+            },
+            Vec::new(),
+        )
+    }
+
+    /// The object itself.
+    pub fn root(&self) -> ObjectNode {
+        ObjectNode {
+            value: self.top.clone(),
+            key: 0..0,
+        }
+    }
+
+    /// What the portal has under a key; of duplicates the last. `null` too, since it hides what the query has there.
+    pub fn child(&self, parent: &ObjectNode, key: &str) -> Option<ObjectNode> {
+        self.named(parent, key).pop().map(|member| ObjectNode {
+            value: member.value,
+            key: member.key,
+        })
+    }
+
+    /// Gives a node's member another key. Members that have it already and come later would win: they are `null`, and get
+    /// the old key.
+    pub fn rename(&mut self, parent: &ObjectNode, node: &ObjectNode, to: &str) {
+        let old = String::from_utf8_lossy(&self.bytes[node.key.clone()]).into_owned();
+        self.edits.push(Edit::new(node.key.clone(), quoted(to)));
+        for member in self
+            .named(parent, to)
+            .into_iter()
+            .filter(|member| member.key.start > node.key.start)
+        {
+            self.edits.push(Edit::new(member.key, old.clone()));
+        }
+    }
+
+    /// Puts `name: value` in the place of the first member at the top whose key is one of `names`, and removes the
+    /// others. Gives the keys that gave way.
+    pub fn replace(
+        &mut self,
+        names: &[&str],
+        name: &str,
+        value: &serde_json::Value,
+    ) -> Vec<String> {
+        let mut gave_way: Vec<String> = Vec::new();
+        for member in &self.members {
+            let Some(found) = names
+                .iter()
+                .find(|name| json::key_is(self.bytes, &member.key, name.as_bytes()))
+            else {
+                continue;
+            };
+            if gave_way.is_empty() {
+                self.edits.push(Edit::new(member.key.clone(), quoted(name)));
+                self.edits
+                    .push(Edit::new(member.value.span.clone(), value.to_string()));
+            } else {
+                self.edits
+                    .push(Edit::new(member.after..member.value.span.end, ""));
+            }
+            gave_way.push((*found).to_owned());
+        }
+        gave_way
+    }
+
+    /// Adds a member at the end; false in a list, whose entries have numbers for names.
+    pub fn add(&mut self, name: &str, value: &serde_json::Value) -> bool {
+        if self.top.kind == Kind::List {
+            return false;
+        }
+        self.added.push(format!("{}:{value}", quoted(name)));
+        true
+    }
+
+    /// What has been changed.
+    pub fn into_edits(mut self) -> Vec<Edit> {
+        if !self.added.is_empty() {
+            let added = self.added.join(",");
+            self.edits.push(match self.top.kind {
+                Kind::Object => Edit::insert(self.end_of_last_value(), format!(",{added}")),
+                _ => Edit::new(self.top.span.clone(), format!("{{{added}}}")),
+            });
+        }
+        self.edits
+    }
+
+    /// Where the last value in the object ends: before the blanks before the closing bracket.
+    fn end_of_last_value(&self) -> usize {
+        let inside = &self.bytes[..self.top.span.end - 1];
+        inside.len()
+            - inside
+                .iter()
+                .rev()
+                .take_while(|b| b.is_ascii_whitespace())
+                .count()
+    }
+
+    fn named(&self, parent: &ObjectNode, key: &str) -> Vec<Member> {
+        let is = |member: &Member| json::key_is(self.bytes, &member.key, key.as_bytes());
+        match parent.value.kind {
+            Kind::Object if parent.value == self.top => {
+                self.members.iter().filter(|m| is(m)).cloned().collect()
+            }
+            Kind::Object => json::members(self.bytes, &parent.value)
+                .filter(is)
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,92 @@
+//! A call of one deprecated method.
+use super::apply::{Parameters, Source, apply};
+use super::edit::{Edit, splice};
+use super::fields::Fields;
+use super::object::Object;
+use super::{Action, Call, DeprecatedUse, Encoding, Outcome, Refusal, Verdict};
+use crate::catalogue::{Mode, Rule, RuleKind};
+use crate::protocol::call::{Body, read_body};
+use crate::protocol::json;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Translates, refuses or only observes a call, as `mode` has it. `name` is where the method stands in the target.
+pub(super) fn translate(
+    call: &Call<'_>,
+    name: Range<usize>,
+    rule: &Arc<Rule>,
+    mode: Mode,
+) -> Verdict {
+    let encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
+    if let Some(refusal) = Refusal::switched_off(rule, mode) {
+        return Verdict::refused(rule, encoding, refusal);
+    }
+    let successor = match (&rule.replacement, rule.kind, mode) {
+        (Some(successor), RuleKind::Exact, Mode::Rewrite) => successor,
+        _ => {
+            let uses = vec![DeprecatedUse::observed(rule, encoding)];
+            return Verdict {
+                outcome: Outcome::Untouched,
+                uses,
+                batch: false,
+            };
+        }
+    };
+    if call.is_encoded() && !call.counting_body().is_empty() {
+        return Verdict::refused(rule, encoding, Refusal::encoded(rule));
+    }
+    let parameters = match read(call, rule) {
+        Ok(parameters) => parameters,
+        Err(why) => return Verdict::refused(rule, encoding, Refusal::unreadable(rule, why)),
+    };
+    let Ok(mut applied) = apply(rule, parameters) else {
+        return Verdict::refused(rule, encoding, Refusal::too_many(rule));
+    };
+    applied.query.push(Edit::new(name, successor));
+    let outcome = Outcome::Rewritten {
+        target: splice(call.target, applied.query),
+        body: splice(call.counting_body(), applied.body),
+    };
+    let action = Action::Rewritten;
+    let used = DeprecatedUse {
+        action,
+        changes: applied.changes,
+        ..DeprecatedUse::observed(rule, encoding)
+    };
+    Verdict {
+        outcome,
+        uses: vec![used],
+        batch: false,
+    }
+}
+
+/// The parameters of a call, as far as the rule concerns them.
+fn read<'a>(call: &Call<'a>, rule: &Rule) -> Result<Parameters<'a>, json::Unreadable> {
+    let concerns = |name: &[u8]| rule.concerns(name);
+    let query = Fields::query(call.target, concerns);
+    if call.verb != b"POST" {
+        return Ok(Parameters::of_query(query));
+    }
+    let bytes = call.body;
+    let keep = |member: &json::Member| rule.concerns(&json::text(bytes, &member.key));
+    let (body, is_declared) = match read_body(call.content_type, bytes, keep)? {
+        Body::Empty { json: None } => return Ok(Parameters::of_query(query)),
+        Body::Empty { json: Some(span) } => {
+            (Source::Object(Object::in_place_of(bytes, span)), true)
+        }
+        Body::Json { top, members } => (Source::Object(Object::new(bytes, top, members)), true),
+        Body::Form {
+            span,
+            limit,
+            is_declared,
+        } => (
+            Source::Fields(Fields::form(bytes, span, limit, concerns)),
+            is_declared,
+        ),
+        Body::Multipart { boundary } => (
+            Source::Fields(Fields::multipart(bytes, boundary, concerns)),
+            true,
+        ),
+    };
+    Ok(Parameters::of_body_and_query(body, is_declared, query))
+}
