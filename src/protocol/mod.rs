@@ -3,6 +3,7 @@
 //! A portal is a PHP application, so names and values are read by PHP's rules, not by those of the formats. Everything
 //! here gives *spans* of the bytes that it was given, so that whoever changes a call can leave all other bytes alone.
 pub mod answer;
+pub mod batch;
 pub mod call;
 pub mod credentials;
 pub mod form;

@@ -1,16 +1,201 @@
-//! The commands of a batch.
-use super::{Call, Verdict};
-use crate::catalogue::{Catalogue, Mode, Rule};
+//! A batch: each of its commands on its own, wherever and however often they are wrapped (PROTOCOL §5).
+//!
+//! A command is an address inside a value: it is unwrapped only when its method is a rule's, translated as a call with a
+//! query, and its edits are carried back to the bytes that it is wrapped in. All others keep theirs.
+use super::apply::{Parameters, apply};
+use super::edit::{Edit, splice, wrap};
+use super::fields::Fields;
+use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
+use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::protocol::Layer;
+use crate::protocol::batch::{Commands, is_cmd};
+use crate::protocol::call::{Body, raw, read_body};
+use crate::protocol::json;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A method that no portal has: what becomes of a command that is refused, so that keys, order and `halt` stay the
+/// portal's own.
+pub const BLOCKED_METHOD: &str = "deprecated.method.blocked";
+
+/// A batch inside a batch is followed so far down.
+const DEEPEST: usize = 4;
 
 /// Translates the commands of a batch, each on its own.
 pub(super) fn translate(
-    _call: &Call<'_>,
-    _catalogue: &Catalogue,
-    _mode: &dyn Fn(&Rule) -> Mode,
+    call: &Call<'_>,
+    catalogue: &Catalogue,
+    mode: &dyn Fn(&Rule) -> Mode,
 ) -> Verdict {
-    Verdict {
-        outcome: super::Outcome::Untouched,
+    let mut pass = Pass {
+        catalogue,
+        mode,
         uses: Vec::new(),
+        method: Vec::new(),
+        encoding: Encoding::Query,
+    };
+    let (layer, in_body) = body_arrays(call);
+    let mut in_query = arrays(&Fields::query(call.target, is_cmd));
+    in_query.retain(|(spelling, _)| !in_body.iter().any(|(hiding, _)| hiding == spelling));
+    let target_edits = pass.arrays(&in_query, Layer::Form, call.target, "", 0);
+    pass.encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
+    let body_edits = pass.arrays(&in_body, layer, call.body, "", 0);
+    let outcome = match (
+        splice(call.target, target_edits),
+        splice(call.body, body_edits),
+    ) {
+        (None, None) => Outcome::Untouched,
+        (target, body) => Outcome::Rewritten { target, body },
+    };
+    Verdict {
+        outcome,
+        uses: pass.uses,
         batch: true,
     }
+}
+
+/// The commands under each spelling of `cmd` that is present.
+type Arrays = Vec<(Vec<u8>, Commands)>;
+
+/// The commands in a batch's body, and how they are wrapped. One that the portal cannot read has none.
+fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
+    let bytes = call.counting_body();
+    if call.is_encoded() {
+        return (Layer::Plain, Arrays::new());
+    }
+    let keep = |member: &json::Member| is_cmd(&json::text(bytes, &member.key));
+    let body = read_body(call.content_type, bytes, keep).unwrap_or_else(|_| raw(bytes));
+    match body {
+        Body::Empty { .. } => (Layer::Plain, Arrays::new()),
+        Body::Json { members, .. } => {
+            let mut arrays = Arrays::new();
+            for member in members {
+                let spelling = json::text(bytes, &member.key).into_owned();
+                let commands = Commands::of_json(bytes, &member.value);
+                arrays.retain(|(earlier, _)| *earlier != spelling);
+                arrays.push((spelling, commands));
+            }
+            (Layer::Json, arrays)
+        }
+        Body::Form { span, limit, .. } => (
+            Layer::Form,
+            arrays(&Fields::form(bytes, span, limit, is_cmd)),
+        ),
+        Body::Multipart { boundary } => (
+            Layer::Plain,
+            arrays(&Fields::multipart(bytes, boundary, is_cmd)),
+        ),
+    }
+}
+
+fn arrays(fields: &Fields<'_>) -> Arrays {
+    let mut arrays = Arrays::new();
+    for field in fields.read() {
+        let Some(spelling) = field.name.key(0) else {
+            continue;
+        };
+        let at = arrays
+            .iter()
+            .position(|(known, _)| known == spelling)
+            .unwrap_or_else(|| {
+                arrays.push((spelling.to_vec(), Commands::default()));
+                arrays.len() - 1
+            });
+        arrays[at].1.take_field(&field.name, field.value.clone());
+    }
+    arrays
+}
+
+/// One pass over a batch.
+struct Pass<'p> {
+    catalogue: &'p Catalogue,
+    mode: &'p dyn Fn(&Rule) -> Mode,
+    uses: Vec<DeprecatedUse>,
+    /// The method of the command in hand, lower-cased; kept to be used again.
+    method: Vec<u8>,
+    encoding: Encoding,
+}
+
+impl Pass<'_> {
+    /// The edits of all commands in some bytes. `outer` is the key of the batch that these are in, with a slash.
+    fn arrays(
+        &mut self,
+        arrays: &Arrays,
+        layer: Layer,
+        bytes: &[u8],
+        outer: &str,
+        depth: usize,
+    ) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        for (_, commands) in arrays {
+            for (key, at) in commands.that_run() {
+                if self.begins_with_known_method(layer, &bytes[at.clone()]) {
+                    let key = format!("{outer}{}", String::from_utf8_lossy(key));
+                    let command = layer.decode(&bytes[at.clone()]);
+                    edits.extend(wrap(layer, bytes, at, self.command(&command, key, depth)));
+                }
+            }
+        }
+        edits
+    }
+
+    /// Whether a wrapped command is one to look into; its method is then in hand.
+    fn begins_with_known_method(&mut self, layer: Layer, raw: &[u8]) -> bool {
+        let longest = self.catalogue.longest_method().max(BATCH.len());
+        layer.begin(raw, b"?#", longest, &mut self.method)
+            && (self.method == BATCH.as_bytes() || self.catalogue.find(&self.method).is_some())
+    }
+
+    /// The edits of one command, as it is unwrapped.
+    fn command(&mut self, command: &[u8], key: String, depth: usize) -> Vec<Edit> {
+        let name = 0..memchr::memchr2(b'?', b'#', command).unwrap_or(command.len());
+        match self.catalogue.find(&self.method).cloned() {
+            Some(rule) => self.deprecated(command, name, &rule, key),
+            // Only the exact name is refused inside a batch.
+            None if command[name.clone()] == *BATCH.as_bytes() || depth == DEEPEST => Vec::new(),
+            None => {
+                let arrays = arrays(&Fields::query(command, is_cmd));
+                self.arrays(&arrays, Layer::Form, command, &format!("{key}/"), depth + 1)
+            }
+        }
+    }
+
+    /// The edits of a command whose method has a rule.
+    fn deprecated(
+        &mut self,
+        command: &[u8],
+        name: Range<usize>,
+        rule: &Arc<Rule>,
+        key: String,
+    ) -> Vec<Edit> {
+        let mut used = DeprecatedUse::observed(rule, self.encoding);
+        used.batch_key = Some(key);
+        let edits = match ((self.mode)(rule), rule.kind, &rule.replacement) {
+            (Mode::Brownout, ..) => refuse(&mut used, name, Reason::Brownout),
+            (Mode::Block, ..) => refuse(&mut used, name, Reason::Blocked),
+            (Mode::Rewrite, RuleKind::Exact, Some(successor)) => {
+                let query = Fields::query(command, |key| rule.concerns(key));
+                match apply(rule, Parameters::of_query(query)) {
+                    Ok(applied) => {
+                        used.action = Action::Rewritten;
+                        used.changes = applied.changes;
+                        let mut edits = applied.query;
+                        edits.push(Edit::new(name, successor));
+                        edits
+                    }
+                    Err(_) => refuse(&mut used, name, Reason::TooLarge),
+                }
+            }
+            _ => Vec::new(),
+        };
+        self.uses.push(used);
+        edits
+    }
+}
+
+/// Puts a method that no portal has in the place of a command's.
+fn refuse(used: &mut DeprecatedUse, name: Range<usize>, reason: Reason) -> Vec<Edit> {
+    used.action = Action::Refused;
+    used.refusal = Some(reason);
+    vec![Edit::new(name, BLOCKED_METHOD)]
 }

@@ -294,9 +294,13 @@ impl<'a> Fields<'a> {
             }
         };
         let taken = |pair: &Pair| self.edits.iter().any(|edit| edit.span == pair.whole());
-        let mut pairs =
-            form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
-        let Some(pair) = pairs.find(|pair| !counts(pair) && !taken(pair)) else {
+        let free = || {
+            let pairs =
+                form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
+            pairs.filter(|pair| !counts(pair) && !taken(pair))
+        };
+        let nameless = |pair: &Pair| name::top_level(&self.bytes[pair.name.clone()]).is_none();
+        let Some(pair) = free().find(nameless).or_else(|| free().next()) else {
             return false;
         };
         self.edits

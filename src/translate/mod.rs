@@ -9,6 +9,7 @@ mod object;
 mod refusal;
 mod single;
 
+pub use batch::BLOCKED_METHOD;
 pub use refusal::{Reason, Refusal};
 
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
@@ -166,6 +167,16 @@ impl DeprecatedUse {
             batch_key: None,
             changes: Vec::new(),
             refusal: None,
+        }
+    }
+
+    /// What to tell the sender of a command that was refused ([`Action::Refused`] in a batch), in the place of the
+    /// portal's error.
+    pub fn refusal_of_command(&self) -> Option<Refusal> {
+        match self.refusal? {
+            Reason::Brownout => Refusal::switched_off(&self.rule, Mode::Brownout),
+            Reason::Blocked => Refusal::switched_off(&self.rule, Mode::Block),
+            _ => Some(Refusal::too_many(&self.rule)),
         }
     }
 }

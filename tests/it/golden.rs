@@ -1,0 +1,194 @@
+//! The golden cases: `tests/golden/FOLDER/SENTENCE.case`, bytes as they travel.
+//!
+//! `--- request` is a request line, fields, an empty line and a body; `--- upstream` what the portal gets instead, or
+//! `untouched`, or `refused` with status, code and description; `--- uses` a line for each deprecated use, `--- changes`
+//! what was changed. `--- mode` names another mode than rewrite. `UPDATE_GOLDEN=1 cargo test` writes what the engine
+//! does now, and the diff is the review.
+use b24_migration_proxy::catalogue::{Catalogue, Mode};
+use b24_migration_proxy::protocol::target::{RestPath, place};
+use b24_migration_proxy::translate::{Call, Outcome, Verdict, translate};
+use std::path::{Path, PathBuf};
+
+/// A case's sections, in the order of the file.
+type Sections = Vec<(String, Vec<u8>)>;
+
+#[test]
+fn every_golden_case_is_translated_as_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let files = cases(&root);
+    assert!(files.len() > 1, "no cases in {}", root.display());
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = std::fs::read(&file).unwrap();
+        let now = written(&replayed(sections(&text)));
+        if now != text {
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::write(&file, &now).unwrap();
+            } else {
+                wrong.push(format!(
+                    "{}:\n{}",
+                    file.display(),
+                    String::from_utf8_lossy(&now)
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "the engine now does this:\n{}",
+        wrong.join("\n")
+    );
+}
+
+fn cases(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| {
+            if path.is_dir() {
+                cases(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn sections(text: &[u8]) -> Sections {
+    let mut sections = Sections::new();
+    for line in text.split_inclusive(|b| *b == b'\n') {
+        match line.strip_prefix(b"--- ") {
+            Some(name) => sections.push((
+                String::from_utf8_lossy(name).trim_end().to_owned(),
+                Vec::new(),
+            )),
+            None => sections
+                .last_mut()
+                .expect("a case begins with `--- `")
+                .1
+                .extend_from_slice(line),
+        }
+    }
+    // The line's end before the next heading is not part of a body.
+    for (_, text) in &mut sections {
+        text.pop();
+    }
+    sections
+}
+
+fn written(sections: &Sections) -> Vec<u8> {
+    sections
+        .iter()
+        .flat_map(|(name, text)| [format!("--- {name}\n").as_bytes(), text, b"\n"].concat())
+        .collect()
+}
+
+/// The case's request and mode, and what the engine makes of them.
+fn replayed(sections: Sections) -> Sections {
+    let given: Sections = sections
+        .into_iter()
+        .filter(|(name, _)| name == "mode" || name == "request")
+        .collect();
+    let mode = given
+        .iter()
+        .find(|(name, _)| name == "mode")
+        .map_or(Mode::Rewrite, |(_, text)| mode(text));
+    let request = &given
+        .iter()
+        .find(|(name, _)| name == "request")
+        .expect("a case has a request")
+        .1;
+    let (head, body) = split_head(request);
+    let mut lines = head.split(|b| *b == b'\n');
+    let line = lines.next().unwrap();
+    let space = line.iter().position(|b| *b == b' ').expect("VERB TARGET");
+    let (verb, target) = (&line[..space], &line[space + 1..]);
+    let fields: Vec<&[u8]> = lines.collect();
+    let field = |name: &str| {
+        fields.iter().find_map(|field| {
+            let (found, value) = field.split_at(field.iter().position(|b| *b == b':')?);
+            found
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then(|| value[1..].trim_ascii())
+        })
+    };
+    let rest = RestPath::default();
+    let call = Call {
+        verb,
+        target,
+        place: &place(target, &rest),
+        content_type: field("content-type"),
+        content_encoding: field("content-encoding"),
+        body,
+    };
+    let verdict = translate(&call, &Catalogue::builtin(), &|_| mode);
+    let upstream = match &verdict.outcome {
+        Outcome::Untouched => b"untouched".to_vec(),
+        Outcome::Refused(refusal) => format!(
+            "refused\n{} {}\n{}",
+            refusal.status, refusal.code, refusal.description
+        )
+        .into_bytes(),
+        Outcome::Rewritten {
+            target: new_target,
+            body: new_body,
+        } => {
+            let mut request = [verb, b" ", new_target.as_deref().unwrap_or(target)].concat();
+            for field in &fields {
+                request.extend_from_slice(&[b"\n", *field].concat());
+            }
+            let body = new_body.as_deref().unwrap_or(body);
+            if !body.is_empty() {
+                request.extend_from_slice(&[b"\n\n", body].concat());
+            }
+            request
+        }
+    };
+    let mut replayed = given.clone();
+    replayed.push(("upstream".into(), upstream));
+    if !verdict.uses.is_empty() {
+        replayed.push(("uses".into(), uses(&verdict).into_bytes()));
+    }
+    replayed
+}
+
+fn split_head(request: &[u8]) -> (&[u8], &[u8]) {
+    match request.windows(2).position(|two| two == b"\n\n") {
+        Some(end) => (&request[..end], &request[end + 2..]),
+        None => (request, b""),
+    }
+}
+
+fn uses(verdict: &Verdict) -> String {
+    let mut lines = Vec::new();
+    for used in &verdict.uses {
+        let key = used
+            .batch_key
+            .as_ref()
+            .map(|key| format!("[{key}] "))
+            .unwrap_or_default();
+        let reason = used
+            .refusal
+            .map(|reason| format!(" ({})", reason.as_str()))
+            .unwrap_or_default();
+        let (action, encoding) = (used.action.as_str(), used.encoding.as_str());
+        lines.push(format!(
+            "{key}{} {action}{reason}, {encoding}",
+            used.rule.method
+        ));
+        lines.extend(used.changes.iter().map(|change| format!("  {change}")));
+    }
+    lines.join("\n")
+}
+
+fn mode(text: &[u8]) -> Mode {
+    match text {
+        b"observe" => Mode::Observe,
+        b"compare" => Mode::Compare,
+        b"brownout" => Mode::Brownout,
+        b"block" => Mode::Block,
+        other => panic!("{} is no mode", String::from_utf8_lossy(other)),
+    }
+}
