@@ -212,7 +212,7 @@ mod tests {
             Layer::Json.to_raw(br"\u00e9x\ny", [0..2, 3..4]),
             [0..6, 7..9]
         );
-        assert_eq!(Layer::Plain.to_raw(b"abc", [1..2]), [1..2]);
+        assert_eq!(Layer::Plain.to_raw(b"abc", [0..0, 1..2]), [0..0, 1..2]);
     }
 
     #[test]
