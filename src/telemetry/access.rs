@@ -64,3 +64,43 @@ impl AccessLine<'_> {
         out.push(b'\n');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn a_request_is_a_line_in_opentelemetrys_names() {
+        let mut out = Vec::new();
+        AccessLine {
+            timestamp: UNIX_EPOCH,
+            request_id: "01JD",
+            client_request_id: None,
+            trace_id: None,
+            method: "GET",
+            path: "/rest/1/***/crm.deal.list",
+            protocol_version: "1.1",
+            scheme: "http",
+            client_address: "2001:db8::1".parse().ok(),
+            user_agent: Some("a \"quoted\" one"),
+            status: Some(200),
+            request_bytes: 120,
+            response_bytes: 4096,
+            outcome: "forwarded",
+            error: None,
+            duration: Duration::from_millis(12),
+        }
+        .write_line(&mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"timestamp":"1970-01-01T00:00:00.000Z","event":"access","request_id":"01JD","http.request.method":"GET","#,
+                r#""url.scheme":"http","url.path":"/rest/1/***/crm.deal.list","network.protocol.version":"1.1","#,
+                r#""client.address":"2001:db8::1","user_agent.original":"a \"quoted\" one","http.response.status_code":200,"#,
+                r#""http.request.size":120,"http.response.size":4096,"outcome":"forwarded","duration_ms":12.000}"#,
+                "\n"
+            )
+        );
+    }
+}

@@ -217,3 +217,143 @@ fn short(mut text: String) -> String {
     text.truncate(cut(&text, LONGEST_TEXT).len());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::target::{RestPath, place};
+
+    /// A head with nothing but a `User-Agent`.
+    struct Agent<'a>(&'a [u8]);
+
+    impl Fields for Agent<'_> {
+        fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
+            (lower_case_name == "user-agent").then_some(self.0)
+        }
+        fn all<'a>(&'a self, lower_case_name: &'a str) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
+            Box::new(self.get(lower_case_name).into_iter())
+        }
+    }
+
+    const PHP: Agent<'_> = Agent(b"b24-php-sdk-vendor-v-1.9.0-php-8.3.1");
+
+    fn of(credentials: &Credentials<'_>) -> Caller {
+        let fingerprints = Fingerprints::default().of_portal("example.bitrix24.com");
+        Caller::of(
+            credentials,
+            &PHP,
+            b"/rest/x",
+            "192.0.2.7".parse().ok(),
+            &fingerprints,
+        )
+    }
+
+    #[test]
+    fn a_webhook_is_its_portal_its_user_and_its_codes_fingerprint() {
+        let target = b"/rest/7/verysecretcode01/crm.lead.details.configuration.reset";
+        let place = place(target, &RestPath::default());
+        let credentials = crate::protocol::credentials::read(&place, &PHP, target, None);
+        let caller = of(&credentials);
+        let fingerprint = Fingerprints::default().of(&Secret::new("verysecretcode01"));
+        assert_eq!(caller.auth, Auth::Webhook);
+        assert_eq!(caller.user.as_deref(), Some("7"));
+        assert_eq!(
+            caller.key,
+            format!("webhook:example.bitrix24.com:7:{fingerprint}")
+        );
+        assert_eq!(caller.sdk.as_deref(), Some("b24phpsdk 1.9.0"));
+        assert_eq!(caller.fingerprint.as_deref(), Some(fingerprint.as_str()));
+        assert!(!format!("{caller:?}").contains("verysecret"));
+    }
+
+    #[test]
+    fn an_application_is_what_the_portal_calls_it_else_its_own_id_never_its_token() {
+        let token = |text: &'static str| Some(Secret::new(text));
+        let mut named = of(&Credentials::OAuth {
+            token: token("hour-1"),
+            client: token("local.5f"),
+        });
+        let same = of(&Credentials::OAuth {
+            token: token("hour-2"),
+            client: token("local.5f"),
+        });
+        assert_eq!(named.key, same.key);
+        assert!(named.key.starts_with("client:") && !named.key.contains("local.5f"));
+        named.name_application(b"local.5f00.abc");
+        assert_eq!(
+            (named.key.as_str(), named.application.as_deref()),
+            ("application:local.5f00.abc", Some("local.5f00.abc"))
+        );
+
+        let one = of(&Credentials::OAuth {
+            token: token("hour-1"),
+            client: None,
+        });
+        let next = of(&Credentials::OAuth {
+            token: token("hour-2"),
+            client: None,
+        });
+        assert_ne!(one.fingerprint, next.fingerprint);
+        assert_eq!(one.key, next.key);
+        assert_eq!(one.key, "oauth:b24phpsdk:192.0.2.7");
+    }
+
+    #[test]
+    fn without_credentials_library_and_address_tell_callers_apart() {
+        assert_eq!(of(&Credentials::Session).key, "session:b24phpsdk:192.0.2.7");
+        assert_eq!(of(&Credentials::None).key, "none:b24phpsdk:192.0.2.7");
+        let unread = of(&Credentials::None).with_unread_body();
+        assert_eq!(
+            (unread.auth, unread.key.as_str()),
+            (Auth::Unknown, "unknown:b24phpsdk:192.0.2.7")
+        );
+        let mut named = unread;
+        named.name_application(b"local.1");
+        assert_eq!(
+            (named.auth, named.key.as_str()),
+            (Auth::OAuth, "application:local.1")
+        );
+    }
+
+    #[test]
+    fn a_webhooks_caller_keeps_its_key_whatever_the_answer_names() {
+        let mut caller = of(&Credentials::Webhook {
+            user: "1".into(),
+            code: Secret::new("code"),
+        });
+        let before = caller.key.clone();
+        caller.name_application(b"");
+        assert_eq!(caller.application, None);
+        caller.name_application(b"local.1");
+        assert_eq!(caller.key, before);
+    }
+
+    #[test]
+    fn fingerprints_are_stable_and_depend_on_the_key() {
+        let secret = Secret::new("abcdef0123456789");
+        let default = Fingerprints::default().of(&secret);
+        // Documented: another value here means that logs of before and after cannot be joined.
+        assert_eq!(default, "08927a26ae80637f");
+        assert_eq!(
+            Fingerprints::new(b"key\n").of(&secret),
+            Fingerprints::new(b"key").of(&secret)
+        );
+        assert_ne!(Fingerprints::new(b"key").of(&secret), default);
+        let shown = format!("{:?}", Fingerprints::new(b"key"));
+        assert!(shown.contains("***") && !shown.contains('['), "{shown}");
+    }
+
+    #[test]
+    fn texts_are_cut_at_512_bytes_between_characters() {
+        let agent = "\u{e9}".repeat(400);
+        let caller = Caller::of(
+            &Credentials::None,
+            &Agent(agent.as_bytes()),
+            b"/",
+            None,
+            &Fingerprints::default(),
+        );
+        assert_eq!(caller.user_agent.unwrap().len(), 512);
+        assert_eq!(caller.key, "none:unknown");
+    }
+}

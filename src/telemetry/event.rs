@@ -109,14 +109,10 @@ fn write_changes(changes: &[String], out: &mut Vec<u8>) {
         .checked_sub(MOST_CHANGES)
         .filter(|&more| more > 0)
     {
-        super::json::string(&mut *separated(out), &format!("and {more} more"));
+        out.push(b',');
+        super::json::string(out, &format!("and {more} more"));
     }
     out.push(b']');
-}
-
-fn separated(out: &mut Vec<u8>) -> &mut Vec<u8> {
-    out.push(b',');
-    out
 }
 
 /// A change of a rule's mode, for all callers or for some: also a line of the deprecation log.
@@ -218,5 +214,205 @@ impl EventLine {
     /// The timestamp in milliseconds since 1970; nothing when it is not one of ours.
     pub fn millis(&self) -> Option<u64> {
         super::json::read_timestamp(&self.timestamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::telemetry::caller::Auth;
+    use proptest::prelude::*;
+    use std::time::UNIX_EPOCH;
+
+    fn event() -> DeprecationEvent {
+        DeprecationEvent {
+            timestamp: UNIX_EPOCH + Duration::from_millis(1_795_652_717_042),
+            request_id: "01JD".into(),
+            client_request_id: Some("their-id".into()),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+            rule: Catalogue::builtin()
+                .find(b"crm.lead.details.configuration.reset")
+                .unwrap()
+                .clone(),
+            action: Action::Rewritten,
+            reason: None,
+            mode: Some(Mode::Rewrite),
+            encoding: Encoding::Json,
+            batch_key: None,
+            changes: vec!["entityTypeId is set to 1".to_owned()],
+            target: "/rest/1/***/crm.lead.details.configuration.reset".into(),
+            caller: Arc::new(Caller {
+                auth: Auth::Webhook,
+                user: Some("1".to_owned()),
+                fingerprint: Some("0123456789abcdef".to_owned()),
+                address: Some("192.0.2.7".parse().unwrap()),
+                user_agent: Some("curl/8.5.0".to_owned()),
+                sdk: Some("curl 8.5.0".to_owned()),
+                key: "webhook:example.bitrix24.com:1:0123456789abcdef".to_owned(),
+                ..Caller::default()
+            }),
+            status: Some(200),
+            error: None,
+            duration: Duration::from_micros(41_250),
+        }
+    }
+
+    fn line(event: &DeprecationEvent, name: Option<&str>) -> String {
+        let mut out = Vec::new();
+        event.write_line(name, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_a_line_of_json_with_the_fields_of_the_documentation() {
+        let rule = event().rule;
+        let expected = format!(
+            concat!(
+                r#"{{"schema":1,"timestamp":"2026-11-26T00:25:17.042Z","event":"deprecated_call","request_id":"01JD","#,
+                r#""client_request_id":"their-id","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","#,
+                r#""rule":"crm.lead.details.configuration.reset","method":"crm.lead.details.configuration.reset","#,
+                r#""replacement":"crm.item.details.configuration.reset","action":"rewritten","mode":"rewrite","#,
+                r#""encoding":"json","changes":["entityTypeId is set to 1"],"#,
+                r#""target":"/rest/1/***/crm.lead.details.configuration.reset","#,
+                r#""caller":{{"key":"webhook:example.bitrix24.com:1:0123456789abcdef","name":"shop","auth":"webhook","#,
+                r#""user":"1","fingerprint":"0123456789abcdef","address":"192.0.2.7","user_agent":"curl/8.5.0","#,
+                r#""sdk":"curl 8.5.0"}},"documentation":"{}","status":200,"duration_ms":41.250}}"#,
+                "\n"
+            ),
+            rule.documentation_url().unwrap()
+        );
+        assert_eq!(line(&event(), Some("shop")), expected);
+    }
+
+    #[test]
+    fn the_documentation_shows_every_field() {
+        let text = include_str!("../../docs/EVENTS.md");
+        let refused = DeprecationEvent {
+            action: Action::Refused,
+            reason: Some(Reason::Blocked),
+            batch_key: Some("a".to_owned()),
+            error: Some("X".to_owned()),
+            caller: Arc::new(Caller {
+                application: Some("local.1".to_owned()),
+                ..(*event().caller).clone()
+            }),
+            ..event()
+        };
+        let mut mode_changed = Vec::new();
+        mode_change().write_line(&mut mode_changed);
+        let lines = [line(&refused, Some("shop")).into_bytes(), mode_changed];
+        for line in lines {
+            let fields: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(&line).unwrap();
+            for (name, value) in &fields {
+                assert!(
+                    text.contains(&format!("`{name}`")),
+                    "docs/EVENTS.md lacks {name}"
+                );
+                for inner in value.as_object().into_iter().flat_map(|inner| inner.keys()) {
+                    assert!(
+                        text.contains(&format!("`{name}.{inner}`")),
+                        "docs/EVENTS.md lacks {name}.{inner}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn mode_change() -> ModeChanged {
+        ModeChanged {
+            timestamp: UNIX_EPOCH,
+            method: "crm.lead.details.configuration.get".to_owned(),
+            from: Mode::Rewrite,
+            to: Mode::Brownout,
+            scope: Some("caller shop".to_owned()),
+            cause: "schedule",
+            origin: Some("proxy.toml:12".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_change_of_mode_is_a_line_too() {
+        let mut out = Vec::new();
+        mode_change().write_line(&mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"schema":1,"timestamp":"1970-01-01T00:00:00.000Z","event":"mode_changed","#,
+                r#""rule":"crm.lead.details.configuration.get","method":"crm.lead.details.configuration.get","#,
+                r#""from":"rewrite","to":"brownout","scope":"caller shop","cause":"schedule","origin":"proxy.toml:12"}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn of_many_changes_a_line_names_the_first_and_counts_the_rest() {
+        let event = DeprecationEvent {
+            changes: (0..40).map(|n| format!("change {n}")).collect(),
+            ..event()
+        };
+        let read = EventLine::parse(line(&event, None).as_bytes()).unwrap();
+        assert_eq!(read.changes.len(), MOST_CHANGES + 1);
+        assert_eq!(read.changes.last().unwrap(), "and 8 more");
+    }
+
+    #[test]
+    fn lines_of_other_versions_can_be_read_and_torn_ones_are_told() {
+        let newer = EventLine::parse(
+            br#"{"schema":2,"event":"deprecated_call","method":"a.b","new":{"x":[1]}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (newer.schema, newer.method.as_str(), newer.millis()),
+            (2, "a.b", None)
+        );
+        let whole = line(&event(), None);
+        assert!(EventLine::parse(&whole.as_bytes()[..whole.len() / 2]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_sends_the_line_is_one_line_of_json_and_reads_back(
+            texts in prop::collection::vec(prop::option::of(any::<String>()), 9),
+            long in 0usize..2000,
+            changes in prop::collection::vec(any::<String>(), 0..5),
+            status in prop::option::of(100u16..600),
+        ) {
+            let text = |at: usize| texts[at].clone();
+            let cut_text = |at: usize| texts[at].as_deref().map(|text| super::super::json::cut(text, 512).to_owned());
+            let caller = Caller {
+                user: text(0),
+                application: text(1),
+                user_agent: Some("\u{1f600}".repeat(long)),
+                sdk: text(2),
+                key: text(3).unwrap_or_default(),
+                ..Caller::default()
+            };
+            let event = DeprecationEvent {
+                request_id: text(4).unwrap_or_default().into(),
+                client_request_id: text(5).map(Into::into),
+                batch_key: text(6),
+                error: text(7),
+                changes: changes.clone(),
+                status,
+                caller: Arc::new(caller),
+                ..event()
+            };
+            let line = line(&event, texts[8].as_deref());
+            prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
+            let read = EventLine::parse(line.as_bytes()).unwrap();
+            prop_assert_eq!(read.caller.user, cut_text(0));
+            prop_assert_eq!(read.caller.application, cut_text(1));
+            prop_assert_eq!(read.caller.user_agent.unwrap().chars().count(), long.min(128));
+            prop_assert_eq!(read.client_request_id, cut_text(5));
+            prop_assert_eq!(read.batch_key, cut_text(6));
+            prop_assert_eq!(read.error, cut_text(7));
+            prop_assert_eq!(read.caller.name, cut_text(8));
+            prop_assert_eq!(read.changes, changes);
+            prop_assert_eq!(read.status, status);
+            prop_assert_eq!(read.duration_ms, 41.25);
+        }
     }
 }

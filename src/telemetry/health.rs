@@ -145,3 +145,76 @@ fn ago(elapsed: Duration) -> String {
         seconds => format!("{} h", seconds / 3600),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traffic_is_wanted_only_while_serving() {
+        let health = Health::default();
+        assert_eq!(
+            health.readyz(),
+            (503, "starting\nupstream: not tried yet\n".to_owned())
+        );
+        health.enter(Stage::Serving);
+        assert_eq!(health.readyz().0, 200);
+        health.enter(Stage::Draining);
+        assert_eq!(health.readyz().0, 503);
+        assert!(health.readyz().1.starts_with("draining\n"));
+    }
+
+    #[test]
+    fn the_portals_state_is_that_of_the_last_attempt_and_changes_no_status() {
+        let health = Health::default();
+        health.enter(Stage::Serving);
+        health.upstream_failed("connection refused\nby 192.0.2.1:443");
+        let (status, text) = health.readyz();
+        assert_eq!(
+            (status, text.as_str()),
+            (
+                200,
+                "ready\nupstream: failed 0 s ago: connection refused by 192.0.2.1:443\n"
+            )
+        );
+        assert!(health.upstream_error().is_some());
+        health.upstream_reached();
+        assert!(health.readyz().1.contains("upstream: reached 0 s ago"));
+        assert_eq!(health.upstream_error(), None);
+    }
+
+    #[test]
+    fn trouble_with_the_log_is_said_and_is_no_reason_to_be_killed() {
+        let health = Health::default();
+        let well = LogStatus {
+            ok: true,
+            ..LogStatus::default()
+        };
+        assert_eq!(
+            health.healthz(&well),
+            (200, "ok\ndeprecation log: written\n".to_owned())
+        );
+        let ill = LogStatus {
+            queued: 3,
+            dropped: 2,
+            last_error: Some("No space left".to_owned()),
+            ..LogStatus::default()
+        };
+        let (status, text) = health.healthz(&ill);
+        assert_eq!(status, 200);
+        assert_eq!(
+            text,
+            "degraded\ndeprecation log: cannot be written: No space left; 3 lines wait in memory\n\
+             deprecation log: 2 lines were dropped since the start\n"
+        );
+    }
+
+    #[test]
+    fn times_are_told_in_the_unit_that_people_would_use() {
+        let told = |seconds| ago(Duration::from_secs(seconds));
+        assert_eq!(
+            [told(0), told(119), told(120), told(7200)],
+            ["0 s", "119 s", "2 min", "2 h"]
+        );
+    }
+}

@@ -10,7 +10,6 @@ mod json;
 pub mod live;
 pub mod log;
 pub mod metrics;
-mod queue;
 mod sdk;
 
 use std::cell::RefCell;
@@ -26,8 +25,8 @@ use caller::Fingerprints;
 use callers::Callers;
 use event::{DeprecationEvent, ModeChanged};
 use health::Health;
-use live::{Live, Rebuilt};
-use log::{DeprecationLog, LineLog, LogConfig, LogUnavailable};
+use live::{Live, ReadPart, Rebuilt};
+use log::{DeprecationLog, LineLog, LogConfig, LogTarget, LogUnavailable};
 use metrics::{LocalMetrics, Metrics};
 
 use crate::catalogue::Rule;
@@ -163,14 +162,17 @@ impl Telemetry {
         self.callers.store(Arc::new(callers));
     }
 
-    /// Brings back from the event log what the status page showed before a restart, and the times of last use.
+    /// Brings back from the event log what the status page showed before a restart, and the times of last use. Of the log
+    /// that is open, only what earlier runs wrote is read: it may be called while traffic flows, on a thread of its own.
     ///
     /// # Errors
     /// The file cannot be read; one that does not exist yet is no error.
     pub fn rebuild_from(&self, path: &Path) -> io::Result<Rebuilt> {
-        let rebuilt = self
-            .live
-            .rebuild_from(path, live::MOST_READ, &self.callers.load())?;
+        let mut part = ReadPart::default();
+        if matches!(self.log.target(), LogTarget::Path(own) if own == path) {
+            part.until = self.log.length_at_open();
+        }
+        let rebuilt = self.live.rebuild_from(path, part, &self.callers.load())?;
         for row in self.live.snapshot().rows {
             self.metrics.deprecated_before(
                 &row.method,

@@ -48,10 +48,15 @@ pub(super) fn recognise(user_agent: Option<&str>, target: &[u8]) -> Option<Strin
 }
 
 fn by_user_agent(user_agent: &str) -> Option<String> {
+    // aiohttp names Python first.
+    let user_agent = match user_agent.split_once(' ') {
+        Some((first, rest)) if first.starts_with("Python/") => rest,
+        _ => user_agent,
+    };
     let (rest, name) = PRODUCTS.iter().find_map(|(product, name)| {
-        let head = user_agent.get(..product.len())?;
-        head.eq_ignore_ascii_case(product)
-            .then(|| (&user_agent[product.len()..], *name))
+        let (head, rest) = user_agent.split_at_checked(product.len())?;
+        let ends = !rest.starts_with(|c: char| c.is_ascii_alphabetic());
+        (ends && head.eq_ignore_ascii_case(product)).then_some((rest, *name))
     })?;
     let version: String = rest
         .trim_start_matches(['-', '/', ' ', 'v'])
@@ -85,5 +90,53 @@ fn by_query(query: &[u8]) -> Option<String> {
         (_, Some(version)) => Some(format!("b24jssdk {version}")),
         (Some(_), None) => Some("b24jssdk".to_owned()),
         (None, None) => value("bx24_request_id").map(|_| "b24phpsdk".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_known_by_what_they_send() {
+        let of = |agent: &str| recognise(Some(agent), b"/rest/1/***/a");
+        for (agent, sdk) in [
+            ("b24-js-sdk/2.2.0", "b24jssdk 2.2.0"),
+            ("b24-php-sdk-vendor-v-1.9.0-php-8.3.1", "b24phpsdk 1.9.0"),
+            (
+                "b24-python-sdk-vendor-v-1.3.2-python-3.12",
+                "b24pysdk 1.3.2",
+            ),
+            ("Bitrix24 CRest PHP 1.36", "CRest 1.36"),
+            ("Python/3.11 aiohttp/3.9.1", "aiohttp 3.9.1"),
+            ("curl/8.5.0", "curl 8.5.0"),
+            ("Mozilla/5.0 (X11; Linux x86_64)", "browser"),
+            ("GuzzleHttp/7", "Guzzle 7"),
+        ] {
+            assert_eq!(of(agent).as_deref(), Some(sdk), "{agent}");
+        }
+        for agent in ["", "x", "b24", "\u{1f600}", "MakeBelieve"] {
+            assert_eq!(of(agent), None, "{agent}");
+        }
+    }
+
+    #[test]
+    fn a_query_tells_where_the_user_agent_does_not() {
+        let of = |target: &str, agent| recognise(agent, target.as_bytes());
+        let js = "/rest/1/c/a?bx24_request_id=1&bx24_sdk_ver=2.2.0&bx24_sdk_type=b24-js-sdk";
+        assert_eq!(
+            of(js, Some("Mozilla/5.0")).as_deref(),
+            Some("b24jssdk 2.2.0")
+        );
+        assert_eq!(of(js, None).as_deref(), Some("b24jssdk 2.2.0"));
+        assert_eq!(
+            of("/rest/1/c/a/?bx24_request_id=1", None).as_deref(),
+            Some("b24phpsdk")
+        );
+        assert_eq!(
+            of("/rest/1/c/a?bx24_sdk_ver=<b>&bx24_sdk_type=x", None).as_deref(),
+            Some("b24jssdk")
+        );
+        assert_eq!(of("/rest/1/c/a?x=1#bx24_request_id=1", None), None);
     }
 }
