@@ -1,5 +1,6 @@
 //! From what `serve` was told to what each layer is given: the data path's configuration and its sockets.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,13 +10,58 @@ use super::failure::Failure;
 use super::file::reason;
 use super::settings::Settings;
 use super::values::{Listen, Upstream};
-use crate::catalogue::Rule;
+use crate::catalogue::{Catalogue, Rule};
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
-use crate::proxy::{Listening, config};
+use crate::proxy::{Listening, Server, Shared, config};
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Fingerprints;
 use crate::telemetry::callers::Callers;
 use crate::telemetry::log::{LogConfig, LogTarget};
+
+/// A proxy that serves.
+pub struct Running {
+    pub server: Server,
+    pub shared: Arc<Shared>,
+    /// Where clients are served, as one would write it in a log.
+    pub addresses: Vec<String>,
+    /// The first TCP address among them.
+    pub address: Option<SocketAddr>,
+}
+
+/// Opens everything, sockets first, and begins to serve.
+pub fn start(settings: &Settings) -> Result<Running, Failure> {
+    let config = proxy_config(settings);
+    let sockets = sockets(&config)?;
+    let catalogue = Arc::new(Catalogue::builtin());
+    let telemetry = telemetry(settings, catalogue.rules())?;
+    rebuild(&telemetry, settings);
+    let shared = Shared::new(config, catalogue, telemetry)
+        .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
+    let addresses = sockets.iter().map(Listening::address).collect();
+    let address = sockets.iter().find_map(Listening::tcp_address);
+    let server = Server::start(sockets, Arc::clone(&shared))
+        .map_err(|error| Failure::usage(format!("cannot start: {}", reason(&error))))?;
+    Ok(Running {
+        server,
+        shared,
+        addresses,
+        address,
+    })
+}
+
+/// Brings back what the status page showed before a restart. A log that cannot be read costs the past, not the start.
+fn rebuild(telemetry: &Telemetry, settings: &Settings) {
+    match &settings.deprecation_log {
+        LogTarget::Stdout => telemetry.live.set_note(
+            "The deprecation log goes to standard output, so this page shows only what came since the proxy's start.",
+        ),
+        LogTarget::Path(path) => {
+            if let Err(error) = telemetry.rebuild_from(path) {
+                tracing::warn!(%error, "the deprecation log cannot be read; the status page starts empty");
+            }
+        }
+    }
+}
 
 /// The data path's configuration.
 pub fn proxy_config(settings: &Settings) -> Config {

@@ -83,6 +83,21 @@ impl Layers {
         )
     }
 
+    /// The defaults with these options on top.
+    pub fn given(options: &[(&'static str, &str)]) -> Self {
+        let layered = |text: &str, origin| Layered {
+            values: vec![text.to_owned()],
+            origin,
+        };
+        let defaults = OPTIONS
+            .iter()
+            .filter_map(|spec| Some((spec.name, layered(spec.default?, Origin::Default))));
+        let given = options
+            .iter()
+            .map(|(name, text)| (*name, layered(text, Origin::Option)));
+        Self(defaults.chain(given).collect())
+    }
+
     /// What this option is set to, if anything.
     pub fn get(&self, name: &str) -> Option<&Layered> {
         self.0.get(name)

@@ -7,6 +7,7 @@
 mod assemble;
 mod check;
 mod complaint;
+mod demo;
 mod effective;
 pub mod failure;
 mod file;
@@ -17,10 +18,12 @@ mod operational_log;
 pub mod options;
 mod paint;
 mod reload;
+mod sandbox;
 mod scan;
 mod serve;
 pub mod settings;
 mod supervisor;
+mod table;
 mod translate;
 pub mod values;
 
@@ -44,8 +47,16 @@ struct Verb {
 
 const VERBS: &[Verb] = &[
     Verb {
+        command: demo::command,
+        run: demo::run,
+    },
+    Verb {
         command: serve::command,
         run: serve::run,
+    },
+    Verb {
+        command: sandbox::command,
+        run: sandbox::run,
     },
     Verb {
         command: translate::command,

@@ -119,11 +119,11 @@ pub const OPTIONS: &[Spec] = &[
         ("Where clients are served: IP:PORT, http://IP:PORT or unix:/path; repeatable",
          "With a certificate a listener speaks TLS unless it is written http://IP:PORT. Sockets passed by systemd \
           (LISTEN_FDS) are used instead.")),
-    spec(CLIENTS, "tls-cert", One, "FILE", None, Applied,
+    spec(CLIENTS, "tls-cert", One, "FILE", None, NeedsRestart,
         ("The certificate for clients, with its chain (PEM)",
-         "Read again on SIGHUP and when the file changes; a bad new pair is refused and the old one stays. Several \
+         "The file is read again on SIGHUP and when it changes; a bad new pair is refused and the old one stays. Several \
           certificates, chosen by name: [[certificate]] in the configuration file.")),
-    spec(CLIENTS, "tls-key", One, "FILE", None, Applied,
+    spec(CLIENTS, "tls-key", One, "FILE", None, NeedsRestart,
         ("The certificate's private key (PEM, RSA or ECDSA)", "")),
     spec(CLIENTS, "http2", Switch, "", Some("false"), NeedsRestart,
         ("Offer HTTP/2 to clients; it breaks calls with raw < > \" in their address",
@@ -141,7 +141,7 @@ pub const OPTIONS: &[Spec] = &[
           and only when named. [[mode]] in the configuration file sets it by caller and by time.")),
     spec(TRANSLATION, "rules", Many, "FILE", None, Applied,
         ("Rules of your own, added to the built-in ones; repeatable", "See docs/RULES.md and `rules check FILE`.")),
-    spec(TRANSLATION, "no-deprecation-headers", Switch, "", Some("false"), Applied,
+    spec(TRANSLATION, "no-deprecation-headers", Switch, "", Some("false"), NeedsRestart,
         ("Do not add Deprecation, Sunset and Link to answers of deprecated calls", "")),
     spec(TRANSLATION, "max-rewrite-body", One, "SIZE", Some("32MiB"), NeedsRestart,
         ("The largest body of a call to be rewritten; a larger one is refused (413)",

@@ -1,25 +1,37 @@
 //! SIGHUP: the configuration is read again, and what can be applied without dropping a connection is, all or nothing.
 
+use std::sync::Arc;
+
 use super::settings::{Settings, Source};
 use super::{Failure, assemble};
-use crate::telemetry::Telemetry;
+use crate::proxy::Shared;
 
-/// What a reload starts from.
+/// What a reload starts from, and what it changes.
 pub struct Reload {
     source: Source,
     /// What the running process was started with.
     started: Settings,
+    shared: Arc<Shared>,
 }
 
 impl Reload {
-    pub fn new(source: Source, started: Settings) -> Self {
-        Self { source, started }
+    pub fn new(source: Source, started: Settings, shared: Arc<Shared>) -> Self {
+        Self {
+            source,
+            started,
+            shared,
+        }
+    }
+
+    /// What the threads share, and a reload changes.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Reads everything anew, and then applies all of it or nothing. Gives whether it was applied; the operational log
     /// says the rest.
-    pub fn run(&self, telemetry: &Telemetry) -> bool {
-        match self.apply(telemetry) {
+    pub fn run(&self) -> bool {
+        match self.apply() {
             Ok(settings) => {
                 for name in self.started.needs_restart(&settings) {
                     tracing::warn!(
@@ -39,11 +51,14 @@ impl Reload {
         }
     }
 
-    fn apply(&self, telemetry: &Telemetry) -> Result<Settings, Failure> {
-        // Everything that can fail comes before the first change.
+    fn apply(&self) -> Result<Settings, Failure> {
+        // Everything that can fail comes before the first change; the certificates swap themselves or fail as a whole.
         let settings = self.source.load()?;
         let callers = assemble::callers(&settings)?;
-        telemetry.set_callers(callers);
+        if let Some(certificates) = &self.shared.certificates {
+            certificates.reload().map_err(Failure::usage)?;
+        }
+        self.shared.telemetry.set_callers(callers);
         Ok(settings)
     }
 }

@@ -6,13 +6,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::file::reason;
 use super::reload::Reload;
-use super::settings::{Settings, Source};
+use super::settings::Source;
 use super::supervisor::Supervisor;
 use super::{Failure, Outcome, assemble, effective, operational_log, options, print};
-use crate::catalogue::Catalogue;
-use crate::proxy::{Listening, Server, Shared};
-use crate::telemetry::Telemetry;
-use crate::telemetry::log::{LogTarget, survive_the_file_size_limit};
+use crate::telemetry::log::survive_the_file_size_limit;
 
 pub fn command() -> Command {
     let command = Command::new("serve")
@@ -40,11 +37,6 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         return Ok(0);
     }
     operational_log::start(&settings);
-    let catalogue = Arc::new(Catalogue::builtin());
-    let config = assemble::proxy_config(&settings);
-    let sockets = assemble::sockets(&config)?;
-    let telemetry = assemble::telemetry(&settings, catalogue.rules())?;
-    rebuild(&telemetry, &settings);
     let cannot_start =
         |error: std::io::Error| Failure::usage(format!("cannot start: {}", reason(&error)));
     survive_the_file_size_limit().map_err(cannot_start)?;
@@ -53,32 +45,15 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .build()
         .map_err(cannot_start)?;
     runtime.block_on(async {
-        let addresses: Vec<String> = sockets.iter().map(Listening::address).collect();
-        let shared = Shared::new(config, catalogue, telemetry.clone())
-            .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
-        let server = Server::start(sockets, shared).map_err(cannot_start)?;
-        tracing::info!(listen = addresses.join(", "), "serving");
+        let running = assemble::start(&settings)?;
+        tracing::info!(listen = running.addresses.join(", "), "serving");
         let supervisor = Supervisor {
-            server,
-            telemetry,
+            server: running.server,
+            telemetry: Arc::clone(&running.shared.telemetry),
             drain_delay: settings.time.drain_delay,
             drain_timeout: settings.time.drain,
-            reload: Reload::new(source, settings),
+            reload: Reload::new(source, settings, running.shared),
         };
         supervisor.stay().await
     })
-}
-
-/// Brings back what the status page showed before a restart. A log that cannot be read costs the past, not the start.
-fn rebuild(telemetry: &Telemetry, settings: &Settings) {
-    match &settings.deprecation_log {
-        LogTarget::Stdout => telemetry.live.set_note(
-            "The deprecation log goes to standard output, so this page shows only what came since the proxy's start.",
-        ),
-        LogTarget::Path(path) => {
-            if let Err(error) = telemetry.rebuild_from(path) {
-                tracing::warn!(%error, "the deprecation log cannot be read; the status page starts empty");
-            }
-        }
-    }
 }

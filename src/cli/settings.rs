@@ -254,6 +254,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The defaults with these options set, whatever the environment says: for a command that needs a proxy of its own.
+    pub fn with(options: &[(&'static str, &str)]) -> Result<Self, Failure> {
+        Self::resolve(Layers::given(options), File::default())
+    }
+
     /// What each option was set to, and where.
     pub fn layers(&self) -> &Layers {
         &self.layers
@@ -262,10 +267,14 @@ impl Settings {
     /// Options whose value differs in `new` and that take effect only at the next start.
     pub fn needs_restart<'a>(&'a self, new: &'a Self) -> impl Iterator<Item = &'static str> + 'a {
         let waits = |change| change == Change::NeedsRestart;
+        let of_file = |settings: &'a Self| settings.layers.get("tls-cert").is_some().into();
+        let same = self.certificates[of_file(self)..] == new.certificates[of_file(new)..];
+        let certificates = (!same).then_some("certificate");
         self.layers
             .changed(&new.layers)
             .filter(move |spec| waits(spec.change))
             .map(|spec| spec.name)
+            .chain(certificates)
     }
 
     /// What no value shows by itself: values that do not go together.

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::failure::Failure;
 use super::reload::Reload;
-use crate::proxy::Server;
+use crate::proxy::{Server, Shared};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::Stage;
 
@@ -34,7 +34,7 @@ impl Supervisor {
     pub async fn stay(mut self) -> Result<u8, Failure> {
         let mut signals = Signals::listen()
             .map_err(|error| Failure::found(format!("cannot listen to signals: {error}")))?;
-        let ticking = tokio::spawn(tick(Arc::clone(&self.telemetry)));
+        let ticking = tokio::spawn(tick(self.reload.shared()));
         self.telemetry.health.enter(Stage::Serving);
         tell(&[NotifyState::Ready]);
 
@@ -67,7 +67,7 @@ impl Supervisor {
                         tell(&[NotifyState::Reloading, now]);
                     }
                     self.reopen();
-                    let successful = self.reload.run(&self.telemetry);
+                    let successful = self.reload.run();
                     self.telemetry
                         .metrics
                         .reloaded(successful, SystemTime::now());
@@ -167,16 +167,52 @@ impl Signals {
     }
 }
 
-/// Once a second: rotated logs are noticed, waiting lines written, and the service manager sees that we live.
-async fn tick(telemetry: Arc<Telemetry>) {
+/// Once a second: rotated logs are noticed, waiting lines written, new certificates taken, and the service manager sees
+/// that we live.
+async fn tick(shared: Arc<Shared>) {
     let watched = sd_notify::watchdog_enabled().is_some();
+    let mut certificates = CertificateWatch::default();
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
-        telemetry.tick();
+        shared.telemetry.tick();
+        certificates.look(&shared);
         if watched {
             tell(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+/// Takes new certificates when their files have changed. What is wrong with them is said once, not every second.
+#[derive(Default)]
+struct CertificateWatch {
+    said: Option<String>,
+}
+
+impl CertificateWatch {
+    fn look(&mut self, shared: &Shared) {
+        let Some(certificates) = shared
+            .certificates
+            .as_ref()
+            .filter(|certificates| certificates.changed())
+        else {
+            return;
+        };
+        match certificates.reload() {
+            Ok(()) => {
+                self.said = None;
+                tracing::info!(
+                    "the certificates' files have changed; new connections get the new ones"
+                );
+            }
+            Err(why) if self.said.as_ref() != Some(&why) => {
+                tracing::error!(
+                    "the certificates' files have changed and cannot be used; the old ones stay: {why}"
+                );
+                self.said = Some(why);
+            }
+            Err(_) => {}
         }
     }
 }

@@ -322,3 +322,123 @@ fn an_address_that_cannot_be_listened_on_says_why_and_what_to_do() {
         assert!(line.contains(said) && line.contains("--listen"), "{line}");
     }
 }
+
+#[test]
+fn the_demo_translates_every_call_as_it_should_be() {
+    let output = run(&["demo", "--once"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
+    for way in [
+        "JSON",
+        "form",
+        "multipart",
+        "GET",
+        ".xml",
+        "raw <",
+        "OAuth",
+        "batch in JSON",
+        "batch in a form",
+    ] {
+        assert!(text.contains(way), "{way}: {text}");
+    }
+    assert!(
+        !text.contains("WRONG") && !text.contains("sandboxcode"),
+        "{text}"
+    );
+}
+
+#[test]
+fn translate_shows_a_call_before_and_after_with_its_changes() {
+    let words = [
+        "translate",
+        "/rest/1/s3cretc0de/crm.lead.details.configuration.reset?entityTypeId=7",
+    ];
+    let output = run(&[
+        &words[..],
+        &["--data", r#"{"extras":{"lead.customer.type":2}}"#],
+    ]
+    .concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in [
+        "POST /rest/1/***/crm.lead.details.configuration.reset?entityTypeId=7",
+        "POST /rest/1/***/crm.item.details.configuration.reset",
+        r#"{"extras":{"lead.customer.type":2}}"#,
+        "extras[lead.customer.type] is now extras[leadCustomerType]",
+        "https://apidocs.bitrix24.com/",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(
+        !text.contains("s3cret") && !text.contains('\u{1b}'),
+        "{text}"
+    );
+}
+
+#[test]
+fn translate_shows_a_refusal_as_such_and_still_ends_well() {
+    let output = run(&[
+        "translate",
+        "crm.lead.details.configuration.reset",
+        "--data",
+        "{",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(answer["outcome"], "refused");
+    assert_eq!(answer["answer"]["status"], 400);
+    assert_eq!(answer["portal"], serde_json::Value::Null);
+    assert_eq!(answer["uses"][0]["reason"], "unreadable");
+}
+
+#[test]
+fn translate_reads_its_body_from_standard_input_or_a_file() {
+    use std::io::Write;
+    let body = br#"{"cmd":{"a":"crm.lead.details.configuration.reset","b":"user.current"}}"#;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), body).expect("written");
+    let by_file = run(&[
+        "translate",
+        "batch",
+        "--json",
+        "--data",
+        &format!("@{}", file.path().display()),
+    ]);
+    let mut child = program(&["translate", "batch", "--json", "-d", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    child
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(body)
+        .expect("written");
+    let by_input = child.wait_with_output().expect("its output");
+    assert_eq!(by_file.stdout, by_input.stdout);
+    let answer: serde_json::Value = serde_json::from_slice(&by_input.stdout).expect("JSON");
+    assert_eq!(answer["outcome"], "rewritten");
+    assert_eq!(answer["uses"][0]["batch_key"], "a");
+}
+
+#[test]
+fn the_sandbox_alone_says_how_to_call_it_and_answers() {
+    use std::io::{BufRead, BufReader};
+    let mut child = program(&["sandbox", "--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let first = lines.next().expect("a line").expect("UTF-8");
+    let address = first
+        .split("http://")
+        .nth(1)
+        .and_then(|rest| rest.split(';').next())
+        .expect("an address")
+        .to_owned();
+    assert!(std::net::TcpStream::connect(&address).is_ok(), "{address}");
+    child.kill().expect("ended");
+    child.wait().expect("gone");
+}

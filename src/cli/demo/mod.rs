@@ -1,0 +1,251 @@
+//! `demo`: a sandbox portal and the proxy in front of it, on this machine; a dozen and more calls as clients in the field
+//! send them, over real sockets; and a table of what became of each.
+
+mod calls;
+mod client;
+mod judge;
+mod show;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use self::judge::Played;
+use super::assemble::{self, Running};
+use super::file::reason;
+use super::paint::Paint;
+use super::settings::Settings;
+use super::{Failure, Outcome, print};
+use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::telemetry::event::EventLine;
+use crate::telemetry::health::Stage;
+
+/// How long an observed call's event may come after its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub fn command() -> Command {
+    Command::new("demo")
+        .about("Show it working: a sandbox portal, the proxy, real calls, and what became of each")
+        .long_about(
+            "Starts a sandbox portal and the proxy in front of it on free ports of this machine, sends a dozen and more \
+             calls as clients in the field send them (JSON, form, multipart, GET, batch, XML, OAuth, raw bytes in an \
+             address), and prints what was sent, what the portal did, what came back, and the deprecation events. Then \
+             it keeps running, for you to try, until Ctrl-C. Nothing outside of this machine is touched.",
+        )
+        .arg(
+            Arg::new("once")
+                .long("once")
+                .action(ArgAction::SetTrue)
+                .help("End after the table; exit status 0 only if every call became what it should, else 1"),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::found(format!("cannot start: {}", reason(&error))))?;
+    runtime.block_on(async {
+        let mut demo = Demo::start().await?;
+        let well = demo.play().await?;
+        if !matches.get_flag("once") {
+            demo.stay().await?;
+        }
+        demo.end().await;
+        Ok(if well { 0 } else { 1 })
+    })
+}
+
+/// The portal, the proxy, and the proxy's log.
+struct Demo {
+    sandbox: Sandbox,
+    proxy: Running,
+    address: SocketAddr,
+    log: Log,
+    paint: Paint,
+}
+
+impl Demo {
+    async fn start() -> Result<Self, Failure> {
+        let sandbox = Sandbox::start(SandboxConfig::default())
+            .await
+            .map_err(|error| {
+                Failure::found(format!(
+                    "the sandbox portal cannot listen: {}",
+                    reason(&error)
+                ))
+            })?;
+        let log = Log::create()?;
+        let settings = Settings::with(&[
+            ("upstream", &sandbox.url()),
+            ("listen", "127.0.0.1:0"),
+            ("admin-listen", "127.0.0.1:0"),
+            ("deprecation-log", &log.path.display().to_string()),
+            ("threads", "1"),
+        ])?;
+        let proxy = assemble::start(&settings)?;
+        proxy.shared.telemetry.health.enter(Stage::Serving);
+        let address = proxy
+            .address
+            .ok_or_else(|| Failure::found("the proxy has no address"))?;
+        Ok(Self {
+            sandbox,
+            proxy,
+            address,
+            log,
+            paint: Paint::for_stdout(),
+        })
+    }
+
+    /// Sends all calls and prints what became of them. Gives whether that was as it should be.
+    async fn play(&mut self) -> Result<bool, Failure> {
+        let paint = self.paint;
+        print(&format!(
+            "The proxy listens on http://{}, in front of a sandbox portal on {}.\n\n",
+            self.address,
+            self.sandbox.url()
+        ))?;
+        let mut played = Vec::new();
+        for sample in calls::SAMPLES {
+            played.push(self.call(sample).await?);
+        }
+        print(&format!(
+            "{}\n{}\n\n",
+            show::calls(&played, paint),
+            paint.dim(show::LEGEND)
+        ))?;
+        print(&format!(
+            "{}\n{}\n",
+            paint.bold("Call 1, to the byte:"),
+            show::to_the_byte(&played[0], paint)
+        ))?;
+        if let Some(line) = self.log.first_line() {
+            print(&format!(
+                "{}\n{line}\n\n",
+                paint.bold("Its line in the deprecation log:")
+            ))?;
+        }
+        let wrong = played
+            .iter()
+            .filter(|played| played.fault().is_some())
+            .count();
+        let events: usize = played.iter().map(|played| played.events.len()).sum();
+        print(&match wrong {
+            0 => paint.green(&format!(
+                "{} calls, {events} events: each became what it should.\n",
+                played.len()
+            )),
+            _ => paint.red(&format!(
+                "{wrong} of {} calls did not become what they should.\n",
+                played.len()
+            )),
+        })?;
+        Ok(wrong == 0)
+    }
+
+    async fn call(&mut self, sample: &'static calls::Sample) -> Result<Played, Failure> {
+        let answer = client::send(self.address, sample).await.map_err(|error| {
+            Failure::found(format!(
+                "{}: no answer from the proxy: {}",
+                sample.title,
+                reason(&error)
+            ))
+        })?;
+        let mut events = self.log.new_events();
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while events.len() < sample.uses && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            events.extend(self.log.new_events());
+        }
+        Ok(Played {
+            sample,
+            answer,
+            received: self.sandbox.take_received(),
+            events,
+        })
+    }
+
+    /// Stays for people to try, and prints each event as it comes.
+    async fn stay(&mut self) -> Result<(), Failure> {
+        let address = self.address;
+        print(&format!(
+            "\nTry it; Ctrl-C ends it:\n  curl -s http://{address}/rest/1/sandboxcode/crm.lead.details.configuration.reset -d scope=C\n\
+             The log: tail -f {}\n",
+            self.log.path.display()
+        ))?;
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            tokio::select! {
+                _ = &mut interrupted => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(200)) => {
+                    self.proxy.shared.telemetry.tick();
+                    for event in self.log.new_events() {
+                        print(&show::event(&event, self.paint))?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(self) {
+        let mut server = self.proxy.server;
+        server.drain();
+        let _ = tokio::time::timeout(PATIENCE, server.ended()).await;
+        server.cut();
+        server.join();
+    }
+}
+
+/// The deprecation log in a folder of its own, which goes with the demo.
+struct Log {
+    folder: PathBuf,
+    path: PathBuf,
+    read: usize,
+}
+
+impl Log {
+    fn create() -> Result<Self, Failure> {
+        let folder =
+            std::env::temp_dir().join(format!("b24-migration-proxy-demo-{}", std::process::id()));
+        std::fs::create_dir(&folder).map_err(|error| {
+            let why = reason(&error);
+            Failure::found(format!(
+                "cannot make the folder {}: {why}; set TMPDIR to another place",
+                folder.display()
+            ))
+        })?;
+        Ok(Self {
+            path: folder.join("deprecations.jsonl"),
+            folder,
+            read: 0,
+        })
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.path).unwrap_or_default()
+    }
+
+    fn first_line(&self) -> Option<String> {
+        self.text().lines().next().map(str::to_owned)
+    }
+
+    /// The events whose lines are new since the last look, whole lines only.
+    fn new_events(&mut self) -> Vec<EventLine> {
+        let text = self.text();
+        let new = text.get(self.read..).unwrap_or_default();
+        let whole = new.rfind('\n').map_or(0, |end| end + 1);
+        self.read += whole;
+        new[..whole]
+            .lines()
+            .filter_map(|line| EventLine::parse(line.as_bytes()).ok())
+            .collect()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

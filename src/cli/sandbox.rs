@@ -1,0 +1,68 @@
+//! `sandbox`: the stand-in portal alone, to try integrations against.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::assemble::cannot_listen;
+use super::file::reason;
+use super::{Failure, Outcome, print, values};
+use crate::sandbox::{Sandbox, SandboxConfig};
+
+pub fn command() -> Command {
+    Command::new("sandbox")
+        .about("Run the sandbox portal alone, to try integrations against")
+        .long_about(
+            "Runs a stand-in for a Bitrix24 portal that reads calls as a portal does (JSON, form, multipart, query, \
+             batch, XML; webhook and OAuth) and knows the *.details.configuration.* methods, the deprecated ones and \
+             their successors. It keeps nothing and touches nothing outside of this machine. Ends with Ctrl-C.",
+        )
+        .arg(
+            Arg::new("listen")
+                .long("listen")
+                .value_name("ADDR")
+                .env("B24_PROXY_SANDBOX_LISTEN")
+                .hide_env_values(true)
+                .default_value("127.0.0.1:8081")
+                .help("Where it is served: IP:PORT"),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Outcome {
+    let text = matches
+        .get_one::<String>("listen")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let listen = values::address(text).map_err(|why| Failure::usage(format!("--listen: {why}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::found(format!("cannot start: {}", reason(&error))))?;
+    runtime.block_on(async {
+        let config = SandboxConfig { listen, remember: 0, ..SandboxConfig::default() };
+        let users = config.users.clone();
+        let sandbox =
+            Sandbox::start(config).await.map_err(|error| cannot_listen(&listen.to_string(), "--listen", &error))?;
+        let url = sandbox.url();
+        let mut text = format!("A sandbox portal listens on {url}; Ctrl-C ends it.\n");
+        for user in &users {
+            let role = if user.administrator { "an administrator" } else { "no administrator" };
+            text += &format!(
+                "  user {} ({role}): webhook {url}/rest/{}/{}/, token {}\n",
+                user.id, user.id, user.webhook_code, user.access_token
+            );
+        }
+        if let Some(user) = users.first() {
+            text += &format!(
+                "Try it: curl -s {url}/rest/{}/{}/crm.item.details.configuration.reset -d entityTypeId=1\n",
+                user.id, user.webhook_code
+            );
+        }
+        print(&text)?;
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .map_err(|error| Failure::found(format!("cannot listen to signals: {}", reason(&error))))?;
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(0)
+    })
+}
