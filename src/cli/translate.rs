@@ -435,7 +435,7 @@ struct Text {
 }
 
 /// The width of the labels' column.
-const LABEL: usize = 12;
+const LABEL: usize = 14;
 
 impl Text {
     fn new(paint: Paint) -> Self {
