@@ -57,6 +57,10 @@ impl Reload {
         let callers = assemble::callers(&settings)?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
+            self.shared
+                .telemetry
+                .metrics
+                .set_certificates(certificates.ends());
         }
         self.shared.telemetry.set_callers(callers);
         Ok(settings)

@@ -202,6 +202,10 @@ impl CertificateWatch {
         match certificates.reload() {
             Ok(()) => {
                 self.said = None;
+                shared
+                    .telemetry
+                    .metrics
+                    .set_certificates(certificates.ends());
                 tracing::info!(
                     "the certificates' files have changed; new connections get the new ones"
                 );

@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 mod deprecated;
 pub mod error;
+mod expiry;
 mod finish;
 mod greet;
 mod handle;

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 fn provider() -> Arc<CryptoProvider> {
@@ -39,6 +39,8 @@ fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> 
 pub struct Certificates {
     files: Vec<CertificateFiles>,
     loaded: ArcSwap<Loaded>,
+    /// When the files that could not be used were written.
+    refused: Mutex<Vec<Option<SystemTime>>>,
 }
 
 #[derive(Debug)]
@@ -53,31 +55,47 @@ impl Certificates {
     pub fn load(files: &[CertificateFiles]) -> Result<Arc<Self>, String> {
         Ok(Arc::new(Certificates {
             loaded: ArcSwap::from_pointee(Loaded::read(files)?),
+            refused: Mutex::default(),
             files: files.to_vec(),
         }))
     }
 
-    /// Reads all files again. New handshakes use the new ones; if one is bad, all the old ones stay.
+    /// Reads all files again. New handshakes use the new ones, connections that are open go on; if one is bad, all the old
+    /// ones stay.
     ///
     /// # Errors
     /// Names the file that cannot be used and why.
     pub fn reload(&self) -> Result<(), String> {
-        self.loaded.store(Arc::new(Loaded::read(&self.files)?));
+        match Loaded::read(&self.files) {
+            Ok(loaded) => self.loaded.store(Arc::new(loaded)),
+            Err(why) => {
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) =
+                    modified(&self.files);
+                return Err(why);
+            }
+        }
         Ok(())
     }
 
-    /// Whether a file is not the one that was read.
+    /// Whether a file is neither the one that was read nor the one that was last refused.
     pub fn changed(&self) -> bool {
-        self.loaded.load().modified != modified(&self.files)
+        let now = modified(&self.files);
+        self.loaded.load().modified != now
+            && *self.refused.lock().unwrap_or_else(PoisonError::into_inner) != now
     }
 
-    /// The leaf certificates, in DER.
-    pub fn leaves(&self) -> Vec<CertificateDer<'static>> {
-        self.loaded
-            .load()
-            .keys
+    /// Each certificate's file, and when it ends, in seconds since 1970.
+    pub fn ends(&self) -> Vec<(String, i64)> {
+        let loaded = self.loaded.load();
+        let ends = loaded.keys.iter().map(|key| {
+            key.cert
+                .first()
+                .and_then(|leaf| super::expiry::not_after(leaf))
+        });
+        self.files
             .iter()
-            .filter_map(|key| key.cert.first().cloned())
+            .zip(ends)
+            .filter_map(|(files, end)| Some((files.certificate.display().to_string(), end?)))
             .collect()
     }
 }

@@ -89,6 +89,9 @@ impl Shared {
         } else {
             Some(Certificates::load(&config.certificates)?)
         };
+        if let Some(certificates) = &certificates {
+            telemetry.metrics.set_certificates(certificates.ends());
+        }
         let acceptor = match &certificates {
             Some(certificates) => {
                 Some(super::tls::server(certificates.clone(), config.http2)?.into())

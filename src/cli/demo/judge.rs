@@ -136,7 +136,11 @@ mod tests {
         Recorded {
             verb: sample.verb.into(),
             target: target.into(),
-            headers: sample.fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
+            headers: sample
+                .fields
+                .iter()
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .collect(),
             body: body.into(),
             operations: Vec::new(),
             status: 200,
@@ -145,14 +149,27 @@ mod tests {
     }
 
     fn played(sample: &'static Sample, received: Vec<Recorded>, action: &str) -> Played {
-        let line = format!(r#"{{"schema":1,"timestamp":"2026-11-25T00:00:00.000Z","event":"deprecated_call","action":"{action}"}}"#);
+        let line = format!(
+            r#"{{"schema":1,"timestamp":"2026-11-25T00:00:00.000Z","event":"deprecated_call","action":"{action}"}}"#
+        );
         let event = EventLine::parse(line.as_bytes()).expect("a line");
         let events = vec![event; sample.uses];
-        Played { sample, answer: Answer { status: 200, body: String::new() }, received, events }
+        Played {
+            sample,
+            answer: Answer {
+                status: 200,
+                body: String::new(),
+            },
+            received,
+            events,
+        }
     }
 
     fn first(fate: Fate) -> &'static Sample {
-        SAMPLES.iter().find(|sample| sample.fate == fate).expect("a sample")
+        SAMPLES
+            .iter()
+            .find(|sample| sample.fate == fate)
+            .expect("a sample")
     }
 
     #[test]
@@ -160,7 +177,10 @@ mod tests {
         let sample = first(Fate::Translated);
         let target = sample.target.replace("crm.lead", "crm.item");
         let body = r#"{"scope":"C","extras":{"leadCustomerType":2},"entityTypeId":1}"#;
-        assert_eq!(played(sample, vec![recorded(sample, &target, body)], "rewritten").fault(), None);
+        assert_eq!(
+            played(sample, vec![recorded(sample, &target, body)], "rewritten").fault(),
+            None
+        );
     }
 
     #[test]
@@ -171,11 +191,20 @@ mod tests {
         for (target, body, action) in [
             (sample.target, sample.body, "rewritten"),
             (&target, sample.body, "rewritten"),
-            (&target, &good.replace("\"entityTypeId\":1", "\"entityTypeId\":2"), "rewritten"),
+            (
+                &target,
+                &good.replace("\"entityTypeId\":1", "\"entityTypeId\":2"),
+                "rewritten",
+            ),
             (&target, &good.replace("\"C\"", "\"P\""), "rewritten"),
             (&target, good, "observed"),
         ] {
-            assert!(played(sample, vec![recorded(sample, target, body)], action).fault().is_some(), "{target} {body}");
+            assert!(
+                played(sample, vec![recorded(sample, target, body)], action)
+                    .fault()
+                    .is_some(),
+                "{target} {body}"
+            );
         }
         assert!(played(sample, Vec::new(), "rewritten").fault().is_some());
         let twice = vec![recorded(sample, &target, good); 2];
@@ -188,7 +217,10 @@ mod tests {
             let sample = first(fate);
             let same = recorded(sample, sample.target, sample.body);
             assert_eq!(played(sample, vec![same.clone()], "observed").fault(), None);
-            let other = Recorded { target: [sample.target, "&"].concat().into(), ..same };
+            let other = Recorded {
+                target: [sample.target, "&"].concat().into(),
+                ..same
+            };
             assert!(played(sample, vec![other], "observed").fault().is_some());
         }
     }
