@@ -13,6 +13,20 @@ pub fn is_cmd(key: &[u8]) -> bool {
     key.eq_ignore_ascii_case(b"cmd")
 }
 
+/// A command's text as the portal splits it: control characters are underscores.
+pub fn as_address(mut command: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if command.iter().any(u8::is_ascii_control) {
+        for byte in command
+            .to_mut()
+            .iter_mut()
+            .filter(|byte| byte.is_ascii_control())
+        {
+            *byte = b'_';
+        }
+    }
+    command
+}
+
 /// The commands under one spelling of `cmd`, as PHP builds the array: a key keeps the place where it came first, and has
 /// the value that came last.
 #[derive(Clone, Debug, Default)]

@@ -53,8 +53,17 @@ pub struct Pairs<'a> {
     counted: usize,
 }
 
+/// The part of the form string at `span` that PHP sees: where it does not know the length, a NUL ends it.
+pub fn seen(input: &[u8], span: Range<usize>, limit: Limit) -> Range<usize> {
+    match memchr(0, &input[span.clone()]).filter(|_| limit != Limit::URLENCODED) {
+        Some(length) => span.start..span.start + length,
+        None => span,
+    }
+}
+
 /// The pairs of the form string that stands at `span` of `input`.
 pub fn pairs(input: &[u8], span: Range<usize>, limit: Limit) -> Pairs<'_> {
+    let span = seen(input, span, limit);
     Pairs {
         input,
         end: span.end,
@@ -143,6 +152,15 @@ mod tests {
         assert_eq!(
             read("a&&b", limit(true)),
             [("a", "", true), ("b", "", false)]
+        );
+    }
+
+    #[test]
+    fn a_nul_ends_all_but_an_urlencoded_body() {
+        assert_eq!(read("a=1\0x&b", Limit::QUERY), [("a", "1", true)]);
+        assert_eq!(
+            read("a=1\0x&b", Limit::URLENCODED),
+            [("a", "1\0x", true), ("b", "", true)]
         );
     }
 

@@ -3,7 +3,14 @@
 //! PHP's reader is laxer than the standard, and clients count on it: it follows lines that end in a bare LF, reads on
 //! behind the closing boundary, takes unquoted names, and does without an end. So no library's parser can stand in.
 use memchr::{memchr, memmem};
+use std::collections::HashSet;
 use std::ops::Range;
+
+/// PHP's `max_input_vars`: later fields are dropped.
+pub const MOST_FIELDS: usize = 1000;
+
+/// With the `max_file_uploads` files that PHP takes beside its fields: later parts are not read.
+const MOST_PARTS: usize = MOST_FIELDS + 20;
 
 /// A field of a form: not a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +19,8 @@ pub struct Field {
     pub name: FieldName,
     /// Its value.
     pub value: Range<usize>,
-    /// Where its boundary's line begins.
-    pub start: usize,
-    /// Whether that line ends in CR LF.
-    pub has_cr: bool,
+    /// Its place within the limit, and no file before it has its name: the portal reads it.
+    pub is_read: bool,
 }
 
 /// A field's name: its text, and where each byte of that stands.
@@ -61,7 +66,16 @@ pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Fields<'a> {
         at: 0,
         line,
         next,
+        parts: 0,
+        fields: 0,
+        files: HashSet::new(),
     }
+}
+
+/// Where the first part begins, with its boundary's line, and whether that ends in CR LF; what stands before it counts for
+/// nothing.
+pub fn first_part(body: &[u8], boundary: &[u8]) -> Option<(usize, bool)> {
+    fields(body, boundary).find_boundary()
 }
 
 /// The fields of a body.
@@ -71,6 +85,10 @@ pub struct Fields<'a> {
     at: usize,
     line: Vec<u8>,
     next: memmem::Finder<'static>,
+    parts: usize,
+    fields: usize,
+    /// The names of the files so far, as PHP compares them.
+    files: HashSet<Vec<u8>>,
 }
 
 impl Iterator for Fields<'_> {
@@ -78,24 +96,29 @@ impl Iterator for Fields<'_> {
 
     fn next(&mut self) -> Option<Field> {
         loop {
-            let (start, has_cr) = self.find_boundary()?;
+            self.find_boundary()?;
             let Some(disposition) = self.headers() else {
                 continue;
             };
+            self.parts += 1;
             let (name, is_file) = disposition_names(&disposition);
-            if name.is_none() && !is_file {
+            if name.is_none() && !is_file || self.parts > MOST_PARTS {
                 self.at = self.body.len();
                 return None;
             }
             let value = self.value();
-            if let Some(name) = name.filter(|_| !is_file) {
-                return Some(Field {
-                    name,
-                    value,
-                    start,
-                    has_cr,
-                });
+            let Some(name) = name else { continue };
+            if is_file {
+                self.files.insert(compared(&name.text));
+                continue;
             }
+            self.fields += 1;
+            let is_read = self.fields <= MOST_FIELDS && !self.files.contains(&compared(&name.text));
+            return Some(Field {
+                name,
+                value,
+                is_read,
+            });
         }
     }
 }
@@ -234,6 +257,29 @@ fn unquoted(text: &[(u8, usize)]) -> FieldName {
     name
 }
 
+/// A name as PHP compares it to protect a file from a field of the same name.
+fn compared(name: &[u8]) -> Vec<u8> {
+    let name = &name[name.iter().take_while(|b| **b == b' ').count()..];
+    let open = memchr(b'[', name).unwrap_or(name.len());
+    let mut compared: Vec<u8> = name[..open]
+        .iter()
+        .map(|b| if matches!(b, b' ' | b'.') { b'_' } else { *b })
+        .collect();
+    let mut rest = &name[open..];
+    while let [b'[', inside @ ..] = rest {
+        let blank = inside
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\r' | b'\n' | b'\t'))
+            .count();
+        let inside = &inside[blank..];
+        let end = memchr(b']', inside).map_or(inside.len(), |close| close + 1);
+        compared.push(b'[');
+        compared.extend_from_slice(&inside[..end]);
+        rest = &inside[end..];
+    }
+    compared
+}
+
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
@@ -323,6 +369,21 @@ mod tests {
             read(&["--B\r\nX: y\r\n\r\nz\r\n".into(), part("name=b", "2")].concat()),
             [("b".into(), "2")]
         );
+    }
+
+    #[test]
+    fn a_file_protects_its_name_from_later_fields() {
+        let file = |name: &str| part(&format!("name=\"{name}\"; filename=\"f\""), "x");
+        let body = [
+            part("name=\"a.b[ c]\"", "1"),
+            file("a b[c]"),
+            part("name=\"a_b[c]\"", "2"),
+            part("name=\"d\"", "3"),
+        ];
+        let is_read: Vec<bool> = fields(body.concat().as_bytes(), b"B")
+            .map(|field| field.is_read)
+            .collect();
+        assert_eq!(is_read, [true, false, true]);
     }
 
     #[test]

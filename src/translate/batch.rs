@@ -8,8 +8,8 @@ use super::fields::Fields;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::Layer;
-use crate::protocol::batch::{Commands, is_cmd};
-use crate::protocol::call::{Body, raw, read_body};
+use crate::protocol::batch::{Commands, as_address, is_cmd};
+use crate::protocol::call::{Body, read_body};
 use crate::protocol::json;
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
         return (Layer::Plain, Arrays::new());
     }
     let keep = |member: &json::Member| is_cmd(&json::text(bytes, &member.key));
-    let body = read_body(call.content_type, bytes, keep).unwrap_or_else(|_| raw(bytes));
+    let body = read_body(call.content_type, bytes, keep).unwrap_or(Body::Empty { json: None });
     match body {
         Body::Empty { .. } => (Layer::Plain, Arrays::new()),
         Body::Json { members, .. } => {
@@ -131,7 +131,7 @@ impl Pass<'_> {
             for (key, at) in commands.that_run() {
                 if self.begins_with_known_method(layer, &bytes[at.clone()]) {
                     let key = format!("{outer}{}", String::from_utf8_lossy(key));
-                    let command = layer.decode(&bytes[at.clone()]);
+                    let command = as_address(layer.decode(&bytes[at.clone()]));
                     edits.extend(wrap(layer, bytes, at, self.command(&command, key, depth)));
                 }
             }

@@ -26,10 +26,11 @@ enum Wire {
         limit: Limit,
         joins: &'static str,
     },
-    /// Multipart: the first field's boundary line begins at `start`.
+    /// Multipart: the first part begins at `start`. Something is put in before it: a file's name is protected from fields
+    /// of that name behind it. A boundary `line` that is not UTF-8 is not written.
     Multipart {
         start: usize,
-        line: String,
+        line: Option<String>,
         newline: &'static str,
     },
 }
@@ -64,6 +65,7 @@ impl<'a> Fields<'a> {
         limit: Limit,
         concerns: impl Fn(&[u8]) -> bool,
     ) -> Self {
+        let span = form::seen(bytes, span, limit);
         let mut pairs = form::pairs(bytes, span.clone(), limit);
         let mut found = Vec::new();
         for pair in pairs.by_ref() {
@@ -111,25 +113,19 @@ impl<'a> Fields<'a> {
 
     /// Reads a multipart body that has at least one field.
     pub fn multipart(bytes: &'a [u8], boundary: &[u8], concerns: impl Fn(&[u8]) -> bool) -> Self {
-        let limit = Limit::QUERY.pairs;
+        let limit = multipart::MOST_FIELDS;
         let mut found = Vec::new();
         let mut counted = 0;
-        let mut wire = Wire::Multipart {
-            start: 0,
-            line: String::new(),
-            newline: "",
+        let (start, has_cr) = multipart::first_part(bytes, boundary).unwrap_or_default();
+        let line = str::from_utf8(boundary).ok().map(str::to_owned);
+        let wire = Wire::Multipart {
+            start,
+            line,
+            newline: if has_cr { "\r\n" } else { "\n" },
         };
         for field in multipart::fields(bytes, boundary) {
             counted += 1;
-            if counted == 1 {
-                let line = String::from_utf8_lossy(boundary).into_owned();
-                wire = Wire::Multipart {
-                    start: field.start,
-                    line,
-                    newline: if field.has_cr { "\r\n" } else { "\n" },
-                };
-            }
-            let is_read = counted <= limit;
+            let is_read = field.is_read;
             if let Some(name) = Name::read(&field.name.text)
                 && name.key(0).is_some_and(&concerns)
             {
@@ -268,6 +264,7 @@ impl<'a> Fields<'a> {
                 line,
                 newline: n,
             } => {
+                let Some(line) = line else { return false };
                 let part = format!(
                     "--{line}{n}Content-Disposition: form-data; name=\"{name}\"{n}{n}{value}{n}"
                 );
