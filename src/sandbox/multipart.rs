@@ -3,8 +3,6 @@
 //! a name ends the reading. PHP's buffer of 5 KiB shows in what it does with long lines and cut bodies, so this
 //! reader has one too.
 
-use std::collections::HashSet;
-
 use super::form::{register, until_nul};
 use super::php::{Array, Value};
 
@@ -63,7 +61,6 @@ fn boundary(content_type: &[u8]) -> Option<&[u8]> {
 fn read_parts(buffer: &mut Buffer<'_>, found: &mut Multipart<'_>) {
     let (mut fields, mut files, mut parts) = (0, 0, 0);
     let mut skip_files = false;
-    let mut taken_by_files = HashSet::new();
     while !buffer.at_end() {
         let Some(headers) = buffer.headers() else {
             return;
@@ -82,8 +79,7 @@ fn read_parts(buffer: &mut Buffer<'_>, found: &mut Multipart<'_>) {
             (Some(name), None) => {
                 let value = buffer.value();
                 fields += 1;
-                let name = normalised(&name);
-                if fields <= MAX_FIELDS && !taken_by_files.contains(&name) {
+                if fields <= MAX_FIELDS {
                     register(&mut found.fields, &name, Value::Text(value));
                 }
             }
@@ -99,7 +95,6 @@ fn read_parts(buffer: &mut Buffer<'_>, found: &mut Multipart<'_>) {
                     buffer.value();
                     files += 1;
                 }
-                taken_by_files.insert(normalised(&name));
                 found.files.push(name);
             }
         }
@@ -122,39 +117,6 @@ fn balanced(name: &[u8]) -> bool {
         }
     }
     open == 0
-}
-
-/// The name under which a file protects itself from fields that come later, and under which a field is kept:
-/// without blanks at its start and at the start of each index, and without what follows the last index.
-fn normalised(name: &[u8]) -> Vec<u8> {
-    let start = name.iter().take_while(|byte| **byte == b' ').count();
-    let name = &name[start..];
-    let first = name
-        .iter()
-        .position(|byte| *byte == b'[')
-        .unwrap_or(name.len());
-    let underscore = |byte: &u8| {
-        if matches!(byte, b' ' | b'.') {
-            b'_'
-        } else {
-            *byte
-        }
-    };
-    let mut clean: Vec<u8> = name[..first].iter().map(underscore).collect();
-    let mut at = first;
-    while name.get(at) == Some(&b'[') {
-        let inside = &name[at + 1..];
-        let blank = inside
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\r' | b'\n' | b'\t'))
-            .count();
-        let close = inside[blank..].iter().position(|byte| *byte == b']');
-        let end = close.map_or(inside.len(), |close| blank + close + 1);
-        clean.push(b'[');
-        clean.extend_from_slice(&inside[blank..end]);
-        at += 1 + end;
-    }
-    clean
 }
 
 /// `name` and `filename` of a Content-Disposition.
@@ -408,11 +370,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_filename_makes_a_file_and_a_file_keeps_its_name() {
+    fn an_empty_filename_makes_a_file_and_the_last_name_counts() {
         let body = part("a; filename=\"\"", "1") + &part("a", "2") + &part("b; name=c", "3");
         let found = read(b"multipart/form-data; boundary=\"B\"; x", body.as_bytes());
         assert_eq!(found.files, [b"a".to_vec()]);
-        assert_eq!(json::encode(&Value::Array(found.fields)), r#"{"c":"3"}"#);
+        assert_eq!(
+            json::encode(&Value::Array(found.fields)),
+            r#"{"a":"2","c":"3"}"#
+        );
     }
 
     #[test]

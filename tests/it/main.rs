@@ -2,5 +2,6 @@
 
 mod cli;
 mod golden;
+mod sandbox_php;
 mod scan;
 mod translate;
