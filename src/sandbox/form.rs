@@ -87,35 +87,42 @@ pub(crate) fn register(variables: &mut Array, name: &[u8], value: Value) {
     let Some((steps, overflow)) = steps(name) else {
         return;
     };
-    if overflow {
-        // The whole variable goes, earlier values included.
-        variables.remove(&Key::of(steps[0].as_deref().unwrap_or_default()));
-        return;
-    }
     let (last, path) = steps.split_last().unwrap_or((&None, &[]));
-    let mut array = variables;
-    for step in path {
-        if forbidden(step, name) {
-            return;
-        }
-        let slot = match step {
-            Some(index) => array.entry(Key::of(index)),
-            None => match array.appended() {
-                Some(slot) => slot,
-                None => return,
-            },
-        };
-        if !matches!(slot, Value::Array(_)) {
-            *slot = Value::Array(Array::default());
-        }
-        let Value::Array(inner) = slot else { return };
-        array = inner;
-    }
+    let Some(array) = innermost(variables, path, name) else {
+        return;
+    };
     match last {
+        _ if overflow => {
+            // The whole variable goes, earlier values included.
+            let first = steps[0].as_deref().unwrap_or_default();
+            variables.remove(&Key::of(first));
+        }
         _ if forbidden(last, name) => {}
         Some(index) => array.set(Key::of(index), value),
         None => array.append(value),
     }
+}
+
+/// The array at the end of `path`, made where it is missing; `None` where PHP gives the pair up on the way.
+fn innermost<'a>(variables: &'a mut Array, path: &[Step], name: &[u8]) -> Option<&'a mut Array> {
+    let mut array = variables;
+    for step in path {
+        if forbidden(step, name) {
+            return None;
+        }
+        let slot = match step {
+            Some(index) => array.entry(Key::of(index)),
+            None => array.appended()?,
+        };
+        if !matches!(slot, Value::Array(_)) {
+            *slot = Value::Array(Array::default());
+        }
+        let Value::Array(inner) = slot else {
+            return None;
+        };
+        array = inner;
+    }
+    Some(array)
 }
 
 /// PHP drops names that only mangling made look like a protected cookie.

@@ -1,6 +1,6 @@
 //! JSON as PHP's `json_decode($text, true)` reads it, and as `json_encode` writes it (PROTOCOL §2).
 //!
-//! Not serde_json: PHP refuses lone surrogates and 512 levels, takes `TRUE`, and makes integers of some keys.
+//! Not serde_json: PHP refuses lone surrogates and 512 levels, and makes integers of some keys and doubles of long integers.
 
 use super::php::{Array, Key, Value};
 
@@ -106,10 +106,7 @@ impl Reader<'_> {
             (b"null", Value::Null),
         ];
         let rest = &self.text[self.at..];
-        let found = words.into_iter().find(|(word, _)| {
-            rest.get(..word.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        });
+        let found = words.into_iter().find(|(word, _)| rest.starts_with(word));
         let (word, value) = found?;
         self.at += word.len();
         Some(value)
@@ -125,13 +122,11 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Option<Value> {
         let start = self.at;
-        let negative = self.take(b'-').is_some();
-        let whole = self.at;
-        let zero = self.take(b'0').is_some();
-        if !zero && self.digits() == 0 {
+        let _ = self.take(b'-');
+        if self.take(b'0').is_none() && self.digits() == 0 {
             return None;
         }
-        let mut integer = !(negative && zero && self.at == whole + 1);
+        let mut integer = true;
         let before = self.at;
         if self.take(b'.').is_some() {
             if self.digits() == 0 {
@@ -301,6 +296,7 @@ mod tests {
             "\u{feff}{}",
             "{} x",
             "nul",
+            "TRUE",
             "\"\t\"",
             "\"\\x\"",
             "\"\\ud800\"",
@@ -320,9 +316,9 @@ mod tests {
     #[test]
     fn values_are_read_as_php_reads_them() {
         for (text, value) in [
-            (" TRUE\n", Value::Bool(true)),
-            ("nUll", Value::Null),
-            ("-0", Value::Float(-0.0)),
+            (" true\n", Value::Bool(true)),
+            ("-0", Value::Int(0)),
+            ("-0e1", Value::Float(-0.0)),
             ("-7", Value::Int(-7)),
             ("9223372036854775808", Value::Float(9.223372036854776e18)),
             ("-9223372036854775808", Value::Int(i64::MIN)),

@@ -2,6 +2,7 @@
 
 mod cli;
 mod golden;
+mod sandbox_http;
 mod sandbox_php;
 mod scan;
 mod translate;

@@ -418,7 +418,18 @@ const MULTIPART: &[&[u8]] = &[
 /// JSON that is mostly right, with a piece put in somewhere now and then.
 fn json_text() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop_oneof![
-        Just("null".to_owned()),
+        prop::sample::select(vec![
+            "null",
+            "TRUE",
+            "Null",
+            "-0",
+            "01",
+            "-0.0",
+            "1E5",
+            "1e400",
+            "9223372036854775808"
+        ])
+        .prop_map(str::to_owned),
         any::<bool>().prop_map(|flag| flag.to_string()),
         any::<i64>().prop_map(|number| number.to_string()),
         any::<f64>()
