@@ -17,6 +17,7 @@
 pub mod admin;
 pub mod catalogue;
 pub mod cli;
+pub mod ladder;
 pub mod protocol;
 pub mod proxy;
 pub mod sandbox;

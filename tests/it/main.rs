@@ -2,6 +2,7 @@
 
 mod cli;
 mod golden;
+mod ladder;
 mod sandbox_http;
 mod sandbox_php;
 mod scan;

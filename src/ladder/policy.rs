@@ -1,0 +1,525 @@
+//! All that the configuration says of modes, together. Asked for every deprecated call: a rule of which no entry speaks
+//! costs one look at a slice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::entry::{Entry, Methods, Miss, Step};
+use super::guard::{Guard, Harm};
+use super::{Because, CallerView, Decision, nearest, word};
+use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+
+/// A brownout that names no end ends so long after it was first configured.
+pub const LONGEST_BROWNOUT: SignedDuration = SignedDuration::from_hours(1);
+
+/// A mode for all translated rules or for one method, as `--mode` gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Lower-cased; all translated rules without it.
+    pub method: Option<String>,
+    /// The mode.
+    pub mode: Mode,
+    /// Where it was given: `--mode`, `B24_PROXY_MODE` or `FILE:LINE`.
+    pub origin: String,
+}
+
+/// What cannot be meant, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The setting's or entry's origin.
+    pub origin: String,
+    /// What is wrong and what would be right.
+    pub why: String,
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.origin, self.why)
+    }
+}
+
+/// Which mode each rule is in, for whom and when.
+#[derive(Debug)]
+pub struct Policy {
+    plans: Box<[Plan]>,
+    settings: Vec<Setting>,
+    entries: Vec<Placed>,
+    guard: Arc<Guard>,
+    /// Whether any entry is a brownout, so that the guard has something to do.
+    guarded: bool,
+}
+
+/// What holds for one rule.
+#[derive(Debug)]
+struct Plan {
+    /// Entries that may match, in their order.
+    entries: Box<[usize]>,
+    /// What holds when none does.
+    base: Decision,
+}
+
+/// An entry in a policy.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) entry: Entry,
+    /// When it was first configured.
+    since: Timestamp,
+    /// Until when (Unix seconds) it is stopped; shared with the policy before a reload.
+    stopped_until: Arc<AtomicI64>,
+}
+
+/// Which entry decides for a caller at a moment, and why those before it do not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What is done with the call.
+    pub decision: Decision,
+    /// What says so: an origin and what it says.
+    pub decided_by: String,
+    /// The entries that were passed over: what they say, and why they do not match.
+    pub passed_over: Vec<(String, String)>,
+}
+
+impl Policy {
+    /// Nothing is configured: translated rules are in `rewrite`, watched methods in `observe`.
+    pub fn usual(catalogue: &Catalogue) -> Self {
+        let plans = catalogue.rules().iter().map(|rule| Plan {
+            entries: Box::default(),
+            base: usual(rule),
+        });
+        Self {
+            plans: plans.collect(),
+            settings: Vec::new(),
+            entries: Vec::new(),
+            guard: Arc::default(),
+            guarded: false,
+        }
+    }
+
+    /// Of settings, of which later ones win, and entries, of which the first that matches wins over any setting. An entry
+    /// that stood in `previous` already keeps when it was first configured, its stop and its counts.
+    ///
+    /// # Errors
+    /// What cannot be meant: unknown methods, modes that a rule cannot be in, a brownout for all.
+    pub fn build(
+        catalogue: &Catalogue,
+        settings: Vec<Setting>,
+        mut entries: Vec<Entry>,
+        now: Timestamp,
+        previous: Option<&Policy>,
+    ) -> Result<Self, Wrong> {
+        let mut policy = Self::usual(catalogue);
+        for (at, setting) in settings.iter().enumerate() {
+            if setting.method.is_none() {
+                policy.set_all(catalogue, at, setting)?;
+            }
+        }
+        let mut brownouts: Vec<(usize, Entry)> = Vec::new();
+        // A method's own setting wins over one for all, wherever it stands; a brownout ends as an entry of one does.
+        for (at, setting) in settings.iter().enumerate() {
+            if let Some(method) = &setting.method {
+                let rule = policy.set_one(catalogue, at, setting, method)?;
+                brownouts.retain(|(id, _)| *id != rule.id);
+                if setting.mode == Mode::Brownout {
+                    let mut entry = Entry::new(Step::always(Mode::Brownout), &*setting.origin);
+                    entry.methods.push(Methods::name(&rule.method));
+                    brownouts.push((rule.id, entry));
+                }
+            }
+        }
+        entries.extend(brownouts.into_iter().map(|(_, entry)| entry));
+        let mut plans: Vec<Vec<usize>> = vec![Vec::new(); policy.plans.len()];
+        for (at, entry) in entries.iter().enumerate() {
+            for rule in rules_of(catalogue, entry)? {
+                plans[rule].push(at);
+            }
+        }
+        for (plan, entries) in policy.plans.iter_mut().zip(plans) {
+            plan.entries = entries.into();
+        }
+        policy.guarded = entries
+            .iter()
+            .any(|entry| entry.step.mode == Mode::Brownout);
+        policy.settings = settings;
+        policy.entries = entries
+            .into_iter()
+            .map(|entry| Placed::new(entry, now, previous))
+            .collect();
+        if let Some(previous) = previous {
+            // Counts are by an entry's position: they are kept only when no entry has moved.
+            let unmoved = previous.entries.len() == policy.entries.len()
+                && previous
+                    .entries
+                    .iter()
+                    .zip(&policy.entries)
+                    .all(|(old, new)| old.entry.says_the_same(&new.entry));
+            if unmoved {
+                policy.guard = Arc::clone(&previous.guard);
+            }
+        }
+        Ok(policy)
+    }
+
+    fn set_all(
+        &mut self,
+        catalogue: &Catalogue,
+        at: usize,
+        setting: &Setting,
+    ) -> Result<(), Wrong> {
+        if setting.mode == Mode::Brownout {
+            return Err(setting.wrong(
+                "a brownout is never for all; name a method, as METHOD=brownout".to_owned(),
+            ));
+        }
+        for rule in catalogue
+            .rules()
+            .iter()
+            .filter(|rule| rule.kind == RuleKind::Exact)
+        {
+            can_be_in(rule, setting.mode).map_err(|why| setting.wrong(why))?;
+            self.plans[rule.id].base = setting.decision(at);
+        }
+        Ok(())
+    }
+
+    fn set_one<'c>(
+        &mut self,
+        catalogue: &'c Catalogue,
+        at: usize,
+        setting: &Setting,
+        method: &str,
+    ) -> Result<&'c Rule, Wrong> {
+        let rule = catalogue
+            .find(method.to_ascii_lowercase().as_bytes())
+            .ok_or_else(|| setting.wrong(unknown(catalogue, method)))?;
+        can_be_in(rule, setting.mode).map_err(|why| setting.wrong(why))?;
+        if setting.mode != Mode::Brownout {
+            self.plans[rule.id].base = setting.decision(at);
+        }
+        Ok(rule)
+    }
+
+    /// The mode of a rule, where it is the same for every caller at every moment.
+    pub fn fixed(&self, rule: &Rule) -> Option<Mode> {
+        let plan = self.plans.get(rule.id)?;
+        plan.entries.is_empty().then_some(plan.base.mode)
+    }
+
+    /// The mode of a rule for a caller at a moment. A rule of another catalogue is in its usual mode.
+    pub fn mode(&self, rule: &Rule, caller: &CallerView<'_>, now: Timestamp) -> Decision {
+        let Some(plan) = self.plans.get(rule.id) else {
+            return usual(rule);
+        };
+        for &at in &plan.entries {
+            if let Ok(decision) = self.ask(at, caller, now) {
+                return decision;
+            }
+        }
+        plan.base
+    }
+
+    /// The most demanding mode that any caller of a rule may be in at this moment: what has to be read of a call whose
+    /// caller stands in a body that was not read yet.
+    pub fn most_demanding(&self, rule: &Rule, now: Timestamp) -> Mode {
+        let Some(plan) = self.plans.get(rule.id) else {
+            return usual(rule).mode;
+        };
+        let may = plan
+            .entries
+            .iter()
+            .map(|&at| &self.entries[at])
+            .filter(|placed| placed.in_time(now).is_ok())
+            .map(|placed| placed.entry.step.mode);
+        may.chain([plan.base.mode]).max().unwrap_or(plan.base.mode)
+    }
+
+    fn ask(&self, at: usize, caller: &CallerView<'_>, now: Timestamp) -> Result<Decision, Miss> {
+        let placed = &self.entries[at];
+        let until = placed.in_time(now)?;
+        placed.entry.is_for(caller)?;
+        Ok(Decision {
+            mode: placed.entry.step.mode,
+            because: Because::Entry(at),
+            until,
+        })
+    }
+
+    /// Which entry decides for a caller at a moment, and why those before it do not.
+    pub fn explain(&self, rule: &Rule, caller: &CallerView<'_>, now: Timestamp) -> Explanation {
+        let mut passed_over = Vec::new();
+        for &at in self
+            .plans
+            .get(rule.id)
+            .map_or(&[][..], |plan| &plan.entries)
+        {
+            match self.ask(at, caller, now) {
+                Ok(decision) => {
+                    return Explanation {
+                        decision,
+                        decided_by: self.origin(decision.because),
+                        passed_over,
+                    };
+                }
+                Err(miss) => passed_over.push((self.origin(Because::Entry(at)), miss.text())),
+            }
+        }
+        let decision = self.mode(rule, caller, now);
+        Explanation {
+            decision,
+            decided_by: self.origin(decision.because),
+            passed_over,
+        }
+    }
+
+    /// Where it stands and what it says, for a person to read.
+    pub fn origin(&self, because: Because) -> String {
+        match because {
+            Because::Default => "the default".to_owned(),
+            Because::Setting(at) => match &self.settings[at] {
+                Setting {
+                    method: Some(method),
+                    mode,
+                    origin,
+                } => format!("{origin}: {method}={}", word(*mode)),
+                Setting { mode, origin, .. } => format!("{origin}: {}", word(*mode)),
+            },
+            Because::Entry(at) => {
+                let entry = &self.entries[at].entry;
+                let scope = entry
+                    .scope()
+                    .map_or(String::new(), |scope| format!(" for {scope}"));
+                let windows: Vec<String> = entry.windows.iter().map(ToString::to_string).collect();
+                let when = match windows.is_empty() {
+                    true => String::new(),
+                    false => format!(", {}", windows.join(", ")),
+                };
+                format!("{}: {}{scope}{when}", entry.origin, entry.word())
+            }
+        }
+    }
+
+    /// The entries, in their order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|placed| &placed.entry)
+    }
+
+    pub(super) fn placed(&self) -> &[Placed] {
+        &self.entries
+    }
+
+    pub(super) fn entries_of(&self, rule: &Rule) -> &[usize] {
+        self.plans.get(rule.id).map_or(&[], |plan| &plan.entries)
+    }
+
+    pub(super) fn base_of(&self, rule: &Rule) -> Decision {
+        self.plans
+            .get(rule.id)
+            .map_or_else(|| usual(rule), |plan| plan.base)
+    }
+
+    /// Whether answers should be told to [`Policy::answered`] and refusals to [`Policy::refused`]: a brownout is configured.
+    pub fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    /// A call of this caller was refused by a brownout.
+    pub fn refused(&self, decision: &Decision, caller: &str, now: Timestamp) {
+        if let (Mode::Brownout, Because::Entry(at)) = (decision.mode, decision.because) {
+            let began = self.entries[at].began(now);
+            self.guard.refused(at, began, caller);
+        }
+    }
+
+    /// Another call of this caller was answered by the portal, with a 5xx when `failed`. Ends the brownouts that this shows
+    /// to do harm, and gives them: each entry's position, and what was counted.
+    pub fn answered(&self, caller: &str, failed: bool, now: Timestamp) -> Vec<(usize, Harm)> {
+        let harmful = self.guard.answered(caller, failed, now);
+        harmful
+            .into_iter()
+            .filter(|(at, _)| self.stop(*at, now))
+            .collect()
+    }
+
+    /// Ends the brownout of this entry now, up to the end of its window. False when it was not going on.
+    pub fn stop(&self, entry: usize, now: Timestamp) -> bool {
+        let brownout = |placed: &&Placed| placed.entry.step.mode == Mode::Brownout;
+        let Some(placed) = self.entries.get(entry).filter(brownout) else {
+            return false;
+        };
+        let until = match placed.in_time(now) {
+            Ok(Some(until)) => until.as_second(),
+            Ok(None) => i64::MAX,
+            Err(_) => return false,
+        };
+        self.guard.forget(entry);
+        placed.stopped_until.store(until, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Placed {
+    fn new(entry: Entry, now: Timestamp, previous: Option<&Policy>) -> Self {
+        let before = previous.and_then(|policy| {
+            policy
+                .entries
+                .iter()
+                .find(|old| old.entry.says_the_same(&entry))
+        });
+        let (since, stopped_until) = match before {
+            Some(old) => (old.since, Arc::clone(&old.stopped_until)),
+            None => (now, Arc::default()),
+        };
+        Self {
+            entry,
+            since,
+            stopped_until,
+        }
+    }
+
+    /// Whether it holds at this moment and is not stopped, and up to when.
+    pub(super) fn in_time(&self, now: Timestamp) -> Result<Option<Timestamp>, Miss> {
+        let span = self.entry.in_time(now)?;
+        let until = match (span, self.end_of_brownout()) {
+            (Some(span), _) => Some(span.until),
+            (None, Some(end)) if now >= end => return Err(Miss::Over(end)),
+            (None, end) => end,
+        };
+        if now.as_second() < self.stopped_until.load(Ordering::Relaxed) {
+            return Err(Miss::Stopped);
+        }
+        Ok(until)
+    }
+
+    /// When a brownout ends that names neither windows nor an end.
+    fn end_of_brownout(&self) -> Option<Timestamp> {
+        let entry = &self.entry;
+        let endless = entry.windows.is_empty() && entry.step.until.is_none();
+        if entry.step.mode != Mode::Brownout || !endless {
+            return None;
+        }
+        let since = entry
+            .step
+            .from
+            .map_or(self.since, |from| from.max(self.since));
+        since.checked_add(LONGEST_BROWNOUT).ok()
+    }
+
+    /// The next moment after this one at which it begins or ends to hold.
+    pub(super) fn next_turn(&self, now: Timestamp) -> Option<Timestamp> {
+        let end = self.end_of_brownout().filter(|end| *end > now);
+        self.entry.next_turn(now).into_iter().chain(end).min()
+    }
+
+    fn began(&self, now: Timestamp) -> Timestamp {
+        let open = self
+            .entry
+            .windows
+            .iter()
+            .filter_map(|window| window.open_at(now));
+        match open.map(|span| span.from).min() {
+            Some(from) => from,
+            None => self
+                .entry
+                .step
+                .from
+                .map_or(self.since, |from| from.max(self.since)),
+        }
+    }
+}
+
+impl Setting {
+    fn wrong(&self, why: String) -> Wrong {
+        Wrong {
+            origin: self.origin.clone(),
+            why,
+        }
+    }
+
+    fn decision(&self, at: usize) -> Decision {
+        Decision {
+            mode: self.mode,
+            because: Because::Setting(at),
+            until: None,
+        }
+    }
+}
+
+/// What holds for a rule when nothing is configured.
+fn usual(rule: &Rule) -> Decision {
+    Decision {
+        mode: match rule.kind {
+            RuleKind::Exact => Mode::Rewrite,
+            RuleKind::Watched => Mode::Observe,
+        },
+        because: Because::Default,
+        until: None,
+    }
+}
+
+/// Whether a rule can be in this mode.
+fn can_be_in(rule: &Rule, mode: Mode) -> Result<(), String> {
+    match (rule.kind, mode) {
+        (RuleKind::Watched, Mode::Rewrite | Mode::Compare) => Err(format!(
+            "{} is watched and has no translation; it can be in observe, brownout or block",
+            rule.method
+        )),
+        (RuleKind::Exact, Mode::Compare) if !rule.read_only => Err(format!(
+            "{} changes something on the portal and cannot be sent twice to compare; only rules that read can",
+            rule.method
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The rules that an entry speaks of, by their ids.
+fn rules_of(catalogue: &Catalogue, entry: &Entry) -> Result<Vec<usize>, Wrong> {
+    let wrong = |why: String| Wrong {
+        origin: entry.origin.clone(),
+        why,
+    };
+    if entry.methods.is_empty() && !entry.is_for_some() && entry.step.mode == Mode::Brownout {
+        return Err(wrong(
+            "a brownout is never for all; name rules, callers or a share of them".to_owned(),
+        ));
+    }
+    let rules = catalogue.rules().iter();
+    if entry.methods.is_empty() {
+        let translated: Vec<_> = rules.filter(|rule| rule.kind == RuleKind::Exact).collect();
+        for rule in &translated {
+            can_be_in(rule, entry.step.mode).map_err(wrong)?;
+        }
+        return Ok(translated.iter().map(|rule| rule.id).collect());
+    }
+    let mut ids = Vec::new();
+    for methods in &entry.methods {
+        let meant: Vec<_> = catalogue
+            .rules()
+            .iter()
+            .filter(|rule| methods.holds(&rule.method.to_ascii_lowercase()))
+            .collect();
+        if meant.is_empty() {
+            return Err(wrong(unknown(catalogue, methods.text())));
+        }
+        let able: Vec<_> = meant
+            .iter()
+            .filter(|rule| can_be_in(rule, entry.step.mode).is_ok())
+            .collect();
+        // A pattern means those of its methods that can be in the mode; at least one must.
+        if let (true, Some(rule)) = (able.is_empty(), meant.first()) {
+            can_be_in(rule, entry.step.mode).map_err(wrong)?;
+        }
+        ids.extend(able.iter().map(|rule| rule.id));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn unknown(catalogue: &Catalogue, method: &str) -> String {
+    let known = catalogue.rules().iter().map(|rule| rule.method.as_str());
+    match nearest(&method.to_ascii_lowercase(), known) {
+        Some(name) => format!("there is no rule for {method}; did you mean {name}?"),
+        None => format!("there is no rule for {method}; `rules` lists all"),
+    }
+}

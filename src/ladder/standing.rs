@@ -1,0 +1,193 @@
+//! What holds for the callers that nobody names, what comes next and when, and what has changed between two moments: what
+//! pages, metrics, `Sunset` and the log's `mode_changed` say.
+
+use jiff::Timestamp;
+
+use super::policy::Policy;
+use super::{Because, Decision};
+use crate::catalogue::{Catalogue, Mode, Rule};
+
+/// How a rule stands at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The rule's method, in the catalogue's spelling.
+    pub method: String,
+    /// For callers that no entry names.
+    pub mode: Mode,
+    /// What says so: an origin and what it says.
+    pub origin: String,
+    /// For those that one does, in the order in which they are asked.
+    pub exceptions: Vec<Exception>,
+    /// The next change for callers that no entry names.
+    pub next: Option<(Timestamp, Mode)>,
+    /// From when calls are refused for good, where that is known.
+    pub sunset: Option<Timestamp>,
+}
+
+/// A mode for some callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// Who, for a person to read.
+    pub scope: String,
+    /// Their mode.
+    pub mode: Mode,
+    /// What says so.
+    pub origin: String,
+    /// When it ends by itself, where it does.
+    pub until: Option<Timestamp>,
+}
+
+/// A change of a rule's mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The rule's method, in the catalogue's spelling.
+    pub method: String,
+    /// For whom; for all whom no entry names when there is none.
+    pub scope: Option<String>,
+    /// Before.
+    pub from: Mode,
+    /// After.
+    pub to: Mode,
+    /// What says so, or said so before.
+    pub origin: String,
+}
+
+/// So many turns are looked at for the next change of a mode; more are windows within windows.
+const TURNS: usize = 64;
+
+impl Policy {
+    /// How a rule stands at a moment.
+    pub fn standing(&self, rule: &Rule, now: Timestamp) -> Standing {
+        let general = self.general(rule, now);
+        let exceptions = self
+            .entries_of(rule)
+            .iter()
+            .filter_map(|&at| {
+                let placed = &self.placed()[at];
+                let until = placed.in_time(now).ok()?;
+                Some(Exception {
+                    scope: placed.entry.scope()?,
+                    mode: placed.entry.step.mode,
+                    origin: self.origin(Because::Entry(at)),
+                    until,
+                })
+            })
+            .collect();
+        Standing {
+            method: rule.method.clone(),
+            mode: general.mode,
+            origin: self.origin(general.because),
+            exceptions,
+            next: self.next_general(rule, general.mode, now),
+            sunset: self.sunset(rule),
+        }
+    }
+
+    /// How all rules stand at a moment, by their ids.
+    pub fn standings(&self, catalogue: &Catalogue, now: Timestamp) -> Vec<Standing> {
+        let rules = catalogue.rules().iter();
+        rules.map(|rule| self.standing(rule, now)).collect()
+    }
+
+    /// The next moment after this one at which something may change for somebody; a good time to look for changes.
+    pub fn next_turn(&self, now: Timestamp) -> Option<Timestamp> {
+        self.placed()
+            .iter()
+            .filter_map(|placed| placed.next_turn(now))
+            .min()
+    }
+
+    /// The first day from which calls of a rule are refused for good, whoever makes them.
+    pub fn sunset(&self, rule: &Rule) -> Option<Timestamp> {
+        self.entries_of(rule)
+            .iter()
+            .map(|&at| &self.placed()[at].entry)
+            .filter(|entry| {
+                entry.step.mode == Mode::Block
+                    && !entry.is_for_some()
+                    && entry.windows.is_empty()
+                    && entry.step.until.is_none()
+            })
+            .filter_map(|entry| entry.step.from)
+            .min()
+    }
+
+    /// The mode for callers that no entry names.
+    fn general(&self, rule: &Rule, now: Timestamp) -> Decision {
+        let first = self.entries_of(rule).iter().find_map(|&at| {
+            let placed = &self.placed()[at];
+            if placed.entry.is_for_some() {
+                return None;
+            }
+            let until = placed.in_time(now).ok()?;
+            Some(Decision {
+                mode: placed.entry.step.mode,
+                because: Because::Entry(at),
+                until,
+            })
+        });
+        first.unwrap_or_else(|| self.base_of(rule))
+    }
+
+    fn next_general(&self, rule: &Rule, mode: Mode, now: Timestamp) -> Option<(Timestamp, Mode)> {
+        let general = || {
+            self.entries_of(rule)
+                .iter()
+                .map(|&at| &self.placed()[at])
+                .filter(|placed| !placed.entry.is_for_some())
+        };
+        let mut moment = now;
+        for _ in 0..TURNS {
+            moment = general()
+                .filter_map(|placed| placed.next_turn(moment))
+                .min()?;
+            let then = self.general(rule, moment).mode;
+            if then != mode {
+                return Some((moment, then));
+            }
+        }
+        None
+    }
+}
+
+/// What has changed from some standings to others of the same rules.
+pub fn changes(before: &[Standing], after: &[Standing]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for new in after {
+        let Some(old) = before.iter().find(|old| old.method == new.method) else {
+            continue;
+        };
+        if old.mode != new.mode {
+            changes.push(Change {
+                method: new.method.clone(),
+                scope: None,
+                from: old.mode,
+                to: new.mode,
+                origin: new.origin.clone(),
+            });
+        }
+        let mode_of = |standing: &Standing, scope: &str| {
+            let exception = standing.exceptions.iter().find(|e| e.scope == scope);
+            exception.map_or(standing.mode, |exception| exception.mode)
+        };
+        let mut told: Vec<&str> = Vec::new();
+        for exception in old.exceptions.iter().chain(&new.exceptions) {
+            let scope = exception.scope.as_str();
+            if told.contains(&scope) {
+                continue;
+            }
+            told.push(scope);
+            let (from, to) = (mode_of(old, scope), mode_of(new, scope));
+            if from != to {
+                changes.push(Change {
+                    method: new.method.clone(),
+                    scope: Some(scope.to_owned()),
+                    from,
+                    to,
+                    origin: exception.origin.clone(),
+                });
+            }
+        }
+    }
+    changes
+}

@@ -1,0 +1,658 @@
+//! The ladder: which mode a rule is in, for whom and when, with the catalogue that ships and a clock that the test sets.
+
+use b24_migration_proxy::catalogue::{Catalogue, Mode, Rule};
+use b24_migration_proxy::ladder::rehearsal::{PastCall, Rehearsal};
+use b24_migration_proxy::ladder::share::Share;
+use b24_migration_proxy::ladder::standing::changes;
+use b24_migration_proxy::ladder::window::{Window, moment};
+use b24_migration_proxy::ladder::{
+    Because, CallerView, Entry, Methods, Policy, Setting, Step, Wrong, mode,
+};
+use b24_migration_proxy::telemetry::caller::{Auth, Caller};
+use b24_migration_proxy::telemetry::callers::{Network, Pattern, Selector};
+use jiff::Timestamp;
+
+const RESET: &str = "crm.lead.details.configuration.reset";
+const GET: &str = "crm.lead.details.configuration.get";
+const WATCHED: &str = "crm.lead.list";
+
+fn at(text: &str) -> Timestamp {
+    moment(text).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Any moment, where it does not matter.
+fn now() -> Timestamp {
+    at("2026-12-01T08:00Z")
+}
+
+fn rule<'c>(catalogue: &'c Catalogue, method: &str) -> &'c Rule {
+    catalogue.find(method.as_bytes()).expect("a rule")
+}
+
+fn setting(text: &str) -> Setting {
+    let (method, word) = match text.split_once('=') {
+        Some((method, word)) => (Some(method.to_owned()), word),
+        None => (None, text),
+    };
+    Setting {
+        method,
+        mode: mode(word).expect("a mode"),
+        origin: "--mode".to_owned(),
+    }
+}
+
+/// An entry of these methods (blanks between), with this step.
+fn entry(methods: &str, step: &str, origin: &str) -> Entry {
+    let mut entry = Entry::new(Step::parse(step).expect("a step"), origin);
+    entry.methods = methods
+        .split_whitespace()
+        .map(|text| Methods::parse(text).expect("methods"))
+        .collect();
+    entry
+}
+
+fn of_user(mut entry: Entry, user: &str) -> Entry {
+    entry.callers.user = Some(user.to_owned());
+    entry
+}
+
+fn within(mut entry: Entry, window: &str) -> Entry {
+    entry.windows.push(Window::parse(window).expect("a window"));
+    entry
+}
+
+fn webhook(user: &str) -> Caller {
+    Caller {
+        auth: Auth::Webhook,
+        user: Some(user.to_owned()),
+        fingerprint: Some(format!("fingerprint of {user}")),
+        key: format!("webhook:x.bitrix24.com:{user}:fp"),
+        ..Caller::default()
+    }
+}
+
+fn build(settings: &[&str], entries: Vec<Entry>) -> Result<Policy, Wrong> {
+    let settings = settings.iter().map(|text| setting(text)).collect();
+    Policy::build(&Catalogue::builtin(), settings, entries, now(), None)
+}
+
+fn built(settings: &[&str], entries: Vec<Entry>) -> Policy {
+    build(settings, entries).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+fn mode_of(policy: &Policy, method: &str, caller: &Caller, moment: &str) -> Mode {
+    let catalogue = Catalogue::builtin();
+    let view = CallerView::unnamed(caller);
+    policy
+        .mode(rule(&catalogue, method), &view, at(moment))
+        .mode
+}
+
+fn complaint(settings: &[&str], entries: Vec<Entry>) -> String {
+    build(settings, entries)
+        .expect_err("cannot be meant")
+        .to_string()
+}
+
+#[test]
+fn without_configuration_translated_rules_rewrite_and_watched_methods_are_observed() {
+    let catalogue = Catalogue::builtin();
+    let policy = Policy::usual(&catalogue);
+    assert_eq!(policy.fixed(rule(&catalogue, RESET)), Some(Mode::Rewrite));
+    assert_eq!(policy.fixed(rule(&catalogue, WATCHED)), Some(Mode::Observe));
+    assert!(!policy.is_guarded());
+    let caller = webhook("1");
+    let decision = policy.mode(
+        rule(&catalogue, RESET),
+        &CallerView::unnamed(&caller),
+        now(),
+    );
+    assert_eq!(
+        (decision.mode, decision.because),
+        (Mode::Rewrite, Because::Default)
+    );
+}
+
+#[test]
+fn a_mode_for_all_is_for_translated_rules_and_a_methods_own_wins_over_it() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &["crm.lead.list=block", &format!("{GET}=compare"), "observe"],
+        vec![],
+    );
+    assert_eq!(policy.fixed(rule(&catalogue, RESET)), Some(Mode::Observe));
+    assert_eq!(policy.fixed(rule(&catalogue, GET)), Some(Mode::Compare));
+    assert_eq!(policy.fixed(rule(&catalogue, WATCHED)), Some(Mode::Block));
+    assert_eq!(
+        policy.fixed(rule(&catalogue, "crm.deal.list")),
+        Some(Mode::Observe)
+    );
+    let later = built(&["observe", "rewrite"], vec![]);
+    assert_eq!(later.fixed(rule(&catalogue, RESET)), Some(Mode::Rewrite));
+}
+
+#[test]
+fn of_entries_the_first_that_matches_wins_over_those_behind_and_over_settings() {
+    let policy = built(
+        &["block"],
+        vec![
+            of_user(entry(RESET, "observe", "f:1"), "7"),
+            of_user(
+                entry(
+                    "crm.*.details.configuration.*",
+                    "brownout until 2027-01-01",
+                    "f:5",
+                ),
+                "7",
+            ),
+            entry(RESET, "rewrite", "f:9"),
+        ],
+    );
+    assert_eq!(
+        mode_of(&policy, RESET, &webhook("7"), "2026-12-01"),
+        Mode::Observe
+    );
+    assert_eq!(
+        mode_of(&policy, RESET, &webhook("8"), "2026-12-01"),
+        Mode::Rewrite
+    );
+    assert_eq!(
+        mode_of(&policy, GET, &webhook("7"), "2026-12-01"),
+        Mode::Brownout
+    );
+    assert_eq!(
+        mode_of(&policy, GET, &webhook("8"), "2026-12-01"),
+        Mode::Block
+    );
+}
+
+#[test]
+fn callers_are_selected_by_all_that_a_call_shows_of_them() {
+    let mut caller = webhook("7");
+    caller.application = Some("local.5f".to_owned());
+    caller.address = Some("192.0.2.9".parse().expect("an address"));
+    caller.user_agent = Some("Make/1.2 (EU)".to_owned());
+    let selectors = [
+        Selector {
+            user: Some("7".to_owned()),
+            ..Selector::default()
+        },
+        Selector {
+            application: Some("local.5f".to_owned()),
+            ..Selector::default()
+        },
+        Selector {
+            fingerprint: Some("fingerprint of 7".to_owned()),
+            ..Selector::default()
+        },
+        Selector {
+            address: Some(Network::parse("192.0.2.0/24").expect("a network")),
+            ..Selector::default()
+        },
+        Selector {
+            user_agent: Some(Pattern::new("make*eu")),
+            ..Selector::default()
+        },
+    ];
+    for selector in selectors {
+        let mut one = entry(RESET, "block", "f:1");
+        one.callers = selector.clone();
+        let policy = built(&[], vec![one]);
+        assert_eq!(
+            mode_of(&policy, RESET, &caller, "2026-12-01"),
+            Mode::Block,
+            "{selector:?}"
+        );
+        let other = webhook("8");
+        assert_eq!(
+            mode_of(&policy, RESET, &other, "2026-12-01"),
+            Mode::Rewrite,
+            "{selector:?}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_may_be_selected_by_its_name() {
+    let catalogue = Catalogue::builtin();
+    let mut one = entry(RESET, "block", "f:1");
+    one.caller = Some("1C".to_owned());
+    let policy = built(&[], vec![one]);
+    let caller = webhook("7");
+    let mut view = CallerView::unnamed(&caller);
+    assert_eq!(
+        policy.mode(rule(&catalogue, RESET), &view, now()).mode,
+        Mode::Rewrite
+    );
+    view.name = Some("1C");
+    assert_eq!(
+        policy.mode(rule(&catalogue, RESET), &view, now()).mode,
+        Mode::Block
+    );
+}
+
+#[test]
+fn a_canary_is_the_same_callers_every_time() {
+    let mut canary = entry("", "rewrite", "f:1");
+    canary.share = Some(Share::parse("10%").expect("a share"));
+    let policy = built(&["observe"], vec![canary]);
+    let in_it = |day: &str| -> Vec<usize> {
+        (0..500)
+            .filter(|user| {
+                mode_of(&policy, RESET, &webhook(&user.to_string()), day) == Mode::Rewrite
+            })
+            .collect()
+    };
+    let callers = in_it("2026-12-01");
+    assert!((25..75).contains(&callers.len()), "{}", callers.len());
+    assert_eq!(in_it("2027-06-01"), callers);
+    assert_eq!(
+        mode_of(&policy, WATCHED, &webhook("1"), "2026-12-01"),
+        Mode::Observe
+    );
+}
+
+#[test]
+fn an_access_token_that_changes_does_not_move_a_caller_in_or_out_of_a_canary() {
+    let mut canary = entry("", "rewrite", "f:1");
+    canary.share = Some(Share::parse("50%").expect("a share"));
+    let policy = built(&["observe"], vec![canary]);
+    let with_token = |token: usize| Caller {
+        auth: Auth::OAuth,
+        fingerprint: Some(format!("{token}")),
+        key: "oauth:b24jssdk:192.0.2.1".to_owned(),
+        ..Caller::default()
+    };
+    let first = mode_of(&policy, RESET, &with_token(0), "2026-12-01");
+    assert!(
+        (1..50).all(|token| mode_of(&policy, RESET, &with_token(token), "2026-12-01") == first)
+    );
+}
+
+#[test]
+fn a_brownout_is_open_in_its_windows_and_says_until_when() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &[],
+        vec![within(
+            entry(RESET, "brownout", "f:1"),
+            "2026-12-01T09:00Z for 30m",
+        )],
+    );
+    let caller = webhook("7");
+    for (moment, mode) in [
+        ("2026-12-01T08:59Z", Mode::Rewrite),
+        ("2026-12-01T09:00Z", Mode::Brownout),
+        ("2026-12-01T09:29Z", Mode::Brownout),
+        ("2026-12-01T09:30Z", Mode::Rewrite),
+    ] {
+        assert_eq!(mode_of(&policy, RESET, &caller, moment), mode, "{moment}");
+    }
+    let view = CallerView::unnamed(&caller);
+    let decision = policy.mode(rule(&catalogue, RESET), &view, at("2026-12-01T09:05Z"));
+    assert_eq!(decision.until, Some(at("2026-12-01T09:30Z")));
+    assert!(policy.is_guarded());
+}
+
+#[test]
+fn a_brownout_without_an_end_ends_after_an_hour_and_a_reload_does_not_prolong_it() {
+    let policy = built(&[&format!("{RESET}=brownout")], vec![]);
+    let caller = webhook("7");
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2026-12-01T08:59Z"),
+        Mode::Brownout
+    );
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2026-12-01T09:00Z"),
+        Mode::Rewrite
+    );
+    let again = Policy::build(
+        &Catalogue::builtin(),
+        vec![setting(&format!("{RESET}=brownout"))],
+        vec![],
+        at("2026-12-01T08:40Z"),
+        Some(&policy),
+    )
+    .unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(
+        mode_of(&again, RESET, &caller, "2026-12-01T08:59Z"),
+        Mode::Brownout
+    );
+    assert_eq!(
+        mode_of(&again, RESET, &caller, "2026-12-01T09:00Z"),
+        Mode::Rewrite
+    );
+    let entry = built(&[], vec![of_user(entry("", "brownout", "f:1"), "7")]);
+    assert_eq!(
+        mode_of(&entry, RESET, &caller, "2026-12-01T09:00Z"),
+        Mode::Rewrite
+    );
+}
+
+#[test]
+fn a_later_setting_for_the_method_takes_a_brownout_back() {
+    let policy = built(
+        &[&format!("{RESET}=brownout"), &format!("{RESET}=observe")],
+        vec![],
+    );
+    assert_eq!(
+        mode_of(&policy, RESET, &webhook("7"), "2026-12-01T08:30Z"),
+        Mode::Observe
+    );
+}
+
+#[test]
+fn a_rule_goes_to_its_next_step_by_itself_and_says_so_before() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &[],
+        vec![entry(
+            "crm.lead.details.configuration.*",
+            "block from 2027-03-01",
+            "f:3",
+        )],
+    );
+    let caller = webhook("7");
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2027-02-28T23:59:59Z"),
+        Mode::Rewrite
+    );
+    assert_eq!(mode_of(&policy, RESET, &caller, "2027-03-01"), Mode::Block);
+    let standing = policy.standing(rule(&catalogue, RESET), now());
+    assert_eq!(standing.mode, Mode::Rewrite);
+    assert_eq!(standing.next, Some((at("2027-03-01"), Mode::Block)));
+    assert_eq!(standing.sunset, Some(at("2027-03-01")));
+    assert_eq!(
+        policy.sunset(rule(&catalogue, "crm.deal.details.configuration.reset")),
+        None
+    );
+    assert_eq!(policy.next_turn(now()), Some(at("2027-03-01")));
+}
+
+#[test]
+fn changes_between_two_moments_are_told_for_all_and_for_some() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &[],
+        vec![
+            within(
+                of_user(entry(GET, "brownout", "f:1"), "7"),
+                "2026-12-01T09:00Z for 30m",
+            ),
+            entry(RESET, "block from 2026-12-01T09:10Z", "f:6"),
+        ],
+    );
+    let before = policy.standings(&catalogue, at("2026-12-01T08:00Z"));
+    let after = policy.standings(&catalogue, at("2026-12-01T09:10Z"));
+    let told: Vec<String> = changes(&before, &after)
+        .into_iter()
+        .map(|change| {
+            format!(
+                "{} {:?}: {:?} -> {:?}, {}",
+                change.method, change.scope, change.from, change.to, change.origin
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            format!(
+                "{GET} Some(\"user 7\"): Rewrite -> Brownout, f:1: brownout for user 7, 2026-12-01T09:00Z for 30m"
+            ),
+            format!("{RESET} None: Rewrite -> Block, f:6: block"),
+        ]
+    );
+    assert!(changes(&after, &after).is_empty());
+    assert_eq!(changes(&after, &before).len(), 2);
+}
+
+#[test]
+fn explain_says_what_decides_and_why_the_entries_before_do_not() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &["observe"],
+        vec![
+            of_user(entry(RESET, "block", "proxy.toml:4"), "8"),
+            entry(RESET, "block from 2027-03-01", "proxy.toml:9"),
+            within(
+                entry(RESET, "brownout", "proxy.toml:13"),
+                "every Tuesday 10:00 Europe/Berlin for 15m",
+            ),
+        ],
+    );
+    let caller = webhook("7");
+    let view = CallerView::unnamed(&caller);
+    let explanation = policy.explain(rule(&catalogue, RESET), &view, now());
+    assert_eq!(explanation.decision.mode, Mode::Observe);
+    assert_eq!(explanation.decided_by, "--mode: observe");
+    assert_eq!(
+        explanation.passed_over,
+        [
+            (
+                "proxy.toml:4: block for user 8".to_owned(),
+                "it is for other callers".to_owned()
+            ),
+            (
+                "proxy.toml:9: block".to_owned(),
+                "it begins at 2027-03-01T00:00:00Z".to_owned()
+            ),
+            (
+                "proxy.toml:13: brownout, every Tuesday 10:00 Europe/Berlin for 15m".to_owned(),
+                "no window is open; the next begins at 2026-12-01T09:00:00Z".to_owned()
+            ),
+        ]
+    );
+    let explanation = policy.explain(rule(&catalogue, RESET), &view, at("2026-12-01T09:01Z"));
+    assert_eq!(explanation.decision.mode, Mode::Brownout);
+    assert!(
+        explanation
+            .decided_by
+            .starts_with("proxy.toml:13: brownout")
+    );
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_its_place_and_what_would_be_right() {
+    for (settings, entries, said) in [
+        (
+            vec!["brownout"],
+            vec![],
+            "--mode: a brownout is never for all",
+        ),
+        (vec!["compare"], vec![], "cannot be sent twice to compare"),
+        (
+            vec!["crm.lead.details.configuration.reset=compare"],
+            vec![],
+            "cannot be sent twice",
+        ),
+        (
+            vec!["crm.lead.list=rewrite"],
+            vec![],
+            "crm.lead.list is watched",
+        ),
+        (
+            vec!["crm.lead.details.configuration.rest=block"],
+            vec![],
+            "did you mean crm.lead.details.configuration.reset?",
+        ),
+        (
+            vec![],
+            vec![entry("", "brownout", "f:3")],
+            "f:3: a brownout is never for all",
+        ),
+        (
+            vec![],
+            vec![entry("zebra.*", "block", "f:3")],
+            "there is no rule for zebra.*",
+        ),
+        (
+            vec![],
+            vec![entry("crm.invoice.*", "rewrite", "f:3")],
+            "is watched",
+        ),
+        (
+            vec![],
+            vec![entry("", "compare", "f:3")],
+            "cannot be sent twice",
+        ),
+    ] {
+        let why = complaint(&settings, entries);
+        assert!(why.contains(said), "{settings:?}: {why}");
+    }
+}
+
+#[test]
+fn a_pattern_means_those_of_its_methods_that_can_be_in_the_mode() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(&[], vec![entry("crm.lead.*", "compare", "f:1")]);
+    assert_eq!(
+        mode_of(&policy, GET, &webhook("1"), "2026-12-01"),
+        Mode::Compare
+    );
+    assert_eq!(policy.fixed(rule(&catalogue, RESET)), Some(Mode::Rewrite));
+    assert_eq!(policy.fixed(rule(&catalogue, WATCHED)), Some(Mode::Observe));
+}
+
+#[test]
+fn watched_methods_are_blocked_only_when_named() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(&["block"], vec![of_user(entry("", "block", "f:1"), "7")]);
+    assert_eq!(policy.fixed(rule(&catalogue, WATCHED)), Some(Mode::Observe));
+    let named = built(&[], vec![entry("crm.lead.list", "block", "f:1")]);
+    assert_eq!(
+        mode_of(&named, WATCHED, &webhook("1"), "2026-12-01"),
+        Mode::Block
+    );
+}
+
+#[test]
+fn a_brownout_that_does_harm_is_ended_up_to_the_end_of_its_window() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &[],
+        vec![within(
+            entry(RESET, "brownout", "f:1"),
+            "every day 09:00 UTC for 30m",
+        )],
+    );
+    let caller = webhook("7");
+    let view = CallerView::unnamed(&caller);
+    let begin = at("2026-12-01T09:01Z");
+    for _ in 0..50 {
+        assert!(
+            policy
+                .answered(&caller.key, false, at("2026-12-01T08:30Z"))
+                .is_empty()
+        );
+    }
+    let decision = policy.mode(rule(&catalogue, RESET), &view, begin);
+    assert_eq!(decision.mode, Mode::Brownout);
+    policy.refused(&decision, &caller.key, begin);
+    let ended: Vec<_> = (0..30)
+        .flat_map(|call| policy.answered(&caller.key, call >= 18, at("2026-12-01T09:05Z")))
+        .collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(
+        (ended[0].0, ended[0].1.failed, ended[0].1.calls),
+        (0, 2, 20)
+    );
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2026-12-01T09:06Z"),
+        Mode::Rewrite
+    );
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2026-12-02T09:06Z"),
+        Mode::Brownout
+    );
+}
+
+#[test]
+fn a_brownout_is_ended_at_once_by_hand_and_stays_so_over_a_reload() {
+    let entries = || {
+        vec![within(
+            entry(RESET, "brownout", "f:1"),
+            "2026-12-01T09:00Z for 30m",
+        )]
+    };
+    let policy = built(&[], entries());
+    let caller = webhook("7");
+    assert!(!policy.stop(0, at("2026-12-01T08:59Z")), "it has not begun");
+    assert!(policy.stop(0, at("2026-12-01T09:10Z")));
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2026-12-01T09:11Z"),
+        Mode::Rewrite
+    );
+    let again = Policy::build(
+        &Catalogue::builtin(),
+        vec![],
+        entries(),
+        at("2026-12-01T09:12Z"),
+        Some(&policy),
+    )
+    .unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(
+        mode_of(&again, RESET, &caller, "2026-12-01T09:13Z"),
+        Mode::Rewrite
+    );
+    let block = built(&[], vec![entry(RESET, "block", "f:1")]);
+    assert!(!block.stop(0, now()), "only a brownout can be stopped");
+}
+
+#[test]
+fn what_a_caller_in_an_unread_body_may_need_is_known_before_it_is_read() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &["observe"],
+        vec![
+            of_user(entry(RESET, "rewrite", "f:1"), "7"),
+            within(
+                of_user(entry(GET, "block", "f:1"), "7"),
+                "2026-12-01T09:00Z for 30m",
+            ),
+        ],
+    );
+    assert_eq!(
+        policy.most_demanding(rule(&catalogue, RESET), now()),
+        Mode::Rewrite
+    );
+    assert_eq!(
+        policy.most_demanding(rule(&catalogue, GET), now()),
+        Mode::Observe
+    );
+    assert_eq!(
+        policy.most_demanding(rule(&catalogue, GET), at("2026-12-01T09:00Z")),
+        Mode::Block
+    );
+}
+
+#[test]
+fn a_rehearsal_says_how_many_calls_of_how_many_callers_would_have_been_refused() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(&[], vec![of_user(entry(RESET, "block", "f:1"), "7")]);
+    let line = |user: &str, method: &str| {
+        format!(
+            "{{\"schema\":1,\"timestamp\":\"2026-12-01T08:00:00.000Z\",\"event\":\"deprecated_call\",\"method\":\"{method}\",\
+             \"caller\":{{\"key\":\"webhook:{user}\",\"auth\":\"webhook\",\"user\":\"{user}\"}}}}"
+        )
+    };
+    let mut rehearsal = Rehearsal::default();
+    for text in [
+        line("7", RESET),
+        line("8", RESET),
+        line("7", RESET),
+        line("7", GET),
+        "torn".to_owned(),
+    ] {
+        if let Some(call) = PastCall::read(text.as_bytes()) {
+            rehearsal.ask(&policy, &catalogue, &call, call.at);
+        }
+    }
+    assert_eq!(
+        (
+            rehearsal.calls,
+            rehearsal.refused_calls(),
+            rehearsal.refused_callers()
+        ),
+        (4, 2, 1)
+    );
+}
