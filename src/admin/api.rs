@@ -1,0 +1,152 @@
+//! What the status page shows, as JSON for programs.
+
+use hyper::header::LOCATION;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::answer::{self, Body, json, text};
+use super::instructions::Instructions;
+use super::selection::{Selection, value};
+use super::{Admin, MethodUse, Overview};
+use crate::telemetry::health::Stage;
+use crate::telemetry::live::{ModeChange, Row};
+use crate::telemetry::log::LogStatus;
+
+/// What there is under `/api/`.
+#[derive(Serialize)]
+struct Index {
+    overview: &'static str,
+    callers: &'static str,
+    methods: &'static str,
+    instructions: &'static str,
+    events: &'static str,
+}
+
+/// `/api/overview`.
+#[derive(Serialize)]
+struct Whole<'a> {
+    version: &'static str,
+    #[serde(flatten)]
+    overview: Overview,
+    path: Path,
+    mode_changes: &'a [ModeChange],
+}
+
+/// The health of the path.
+#[derive(Serialize)]
+struct Path {
+    stage: &'static str,
+    portal_error: Option<String>,
+    log: Log,
+}
+
+#[derive(Serialize)]
+struct Log {
+    ok: bool,
+    queued: u64,
+    dropped: u64,
+    written: u64,
+    last_error: Option<String>,
+}
+
+impl From<LogStatus> for Log {
+    fn from(status: LogStatus) -> Self {
+        Self {
+            ok: status.ok,
+            queued: status.queued,
+            dropped: status.dropped,
+            written: status.written,
+            last_error: status.last_error,
+        }
+    }
+}
+
+/// `/api/callers`.
+#[derive(Serialize)]
+struct Callers<'a> {
+    now: u64,
+    version: u64,
+    callers: Vec<&'a Row>,
+}
+
+/// `/api/methods`.
+#[derive(Serialize)]
+struct Methods {
+    now: u64,
+    methods: Vec<MethodUse>,
+}
+
+pub(super) fn answer(admin: &Admin, path: &str, query: &str) -> Response<Body> {
+    match path {
+        "/api/" => json(&Index {
+            overview: "/api/overview",
+            callers: "/api/callers?q=WORDS&sort=last|first|calls|caller|method\
+                      &show=all|active|quiet|rewritten|observed|refused|unnamed",
+            methods: "/api/methods",
+            instructions: "/api/instructions?key=CALLER_KEY&method=METHOD[&format=markdown]",
+            events: "/events",
+        }),
+        "/api/overview" => overview(admin),
+        "/api/callers" => {
+            let snapshot = admin.telemetry.live.snapshot();
+            json(&Callers {
+                now: snapshot.now,
+                version: snapshot.version,
+                callers: Selection::of(query).select(&snapshot.rows, snapshot.now),
+            })
+        }
+        "/api/methods" => {
+            let snapshot = admin.telemetry.live.snapshot();
+            json(&Methods {
+                now: snapshot.now,
+                methods: MethodUse::of(&snapshot, &admin.catalogue.load()),
+            })
+        }
+        "/api/instructions" => instructions(admin, query),
+        "/api" => answer::with(text(StatusCode::SEE_OTHER, "See /api/."), LOCATION, "/api/"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "There is no such data. /api/ lists what there is.",
+        ),
+    }
+}
+
+fn overview(admin: &Admin) -> Response<Body> {
+    let snapshot = admin.telemetry.live.snapshot();
+    json(&Whole {
+        version: env!("CARGO_PKG_VERSION"),
+        overview: Overview::of(&snapshot, &admin.catalogue.load()),
+        path: Path {
+            stage: match admin.telemetry.health.stage() {
+                Stage::Starting => "starting",
+                Stage::Serving => "serving",
+                Stage::Draining => "draining",
+            },
+            portal_error: admin.telemetry.health.upstream_error(),
+            log: admin.telemetry.log.status().into(),
+        },
+        mode_changes: &snapshot.mode_changes,
+    })
+}
+
+fn instructions(admin: &Admin, query: &str) -> Response<Body> {
+    let Some(row) = row_of(admin, query) else {
+        return text(
+            StatusCode::NOT_FOUND,
+            "No such caller and method. Ask with the key and method of a row of /api/callers, as ?key=…&method=….",
+        );
+    };
+    let instructions = Instructions::of(&row, admin.portal.as_deref());
+    match value(query, "format").as_deref() {
+        Some("markdown") => {
+            answer::whole(StatusCode::OK, answer::MARKDOWN, instructions.markdown())
+        }
+        _ => json(&instructions),
+    }
+}
+
+/// The row that a query names by its caller's key and its method.
+pub(super) fn row_of(admin: &Admin, query: &str) -> Option<Row> {
+    let (key, method) = (value(query, "key")?, value(query, "method")?);
+    admin.telemetry.live.row(&key, &method)
+}

@@ -1,0 +1,203 @@
+//! The live view: what changed, as server-sent events, made once for all who watch.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Frame;
+use hyper::header::{HeaderName, RETRY_AFTER};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::answer::{self, Body};
+use super::{Admin, page, selection};
+use crate::telemetry::live::Row;
+
+/// Changes are gathered for so long before they are shown.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// Without a change the overview is sent so often: it says how long ago things were, and keeps connections from idling.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// The overview sums all rows up: not more often than this, however much changes.
+const OVERVIEW_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who watches at a time, at most.
+const MOST_WATCHERS: usize = 32;
+
+/// How far a watcher may fall behind before it is told to read the page again.
+const MOST_BEHIND: usize = 16;
+
+/// The events, and who gets them.
+pub(super) struct Feed {
+    events: broadcast::Sender<Bytes>,
+    /// Tells this run of the proxy from an earlier one, whose versions mean nothing.
+    run: String,
+}
+
+/// The data of an event.
+#[derive(Serialize)]
+struct Change {
+    version: u64,
+    rows: Vec<ChangedRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overview: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ChangedRow {
+    id: String,
+    html: String,
+}
+
+impl Feed {
+    pub(super) fn new() -> Self {
+        let started = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            events: broadcast::Sender::new(MOST_BEHIND),
+            run: format!("{:x}", started.as_nanos()),
+        }
+    }
+
+    /// The id of a version, as events carry it and a page that is read brings it back.
+    pub(super) fn id(&self, version: u64) -> String {
+        format!("{}.{version}", self.run)
+    }
+
+    /// The version of an id of this run.
+    fn version(&self, id: &str) -> Option<u64> {
+        id.strip_prefix(self.run.as_str())?
+            .strip_prefix('.')?
+            .parse()
+            .ok()
+    }
+}
+
+/// Makes an event of each change, as long as somebody watches. Ends never.
+pub(super) async fn keep_fresh(admin: Arc<Admin>) {
+    let live = &admin.telemetry.live;
+    let mut versions = live.subscribe();
+    let mut refresh = interval(REFRESH);
+    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shown = live.version();
+    let mut overview_at = Instant::now();
+    loop {
+        tokio::select! {
+            Ok(()) = versions.changed() => sleep(GATHER).await,
+            _ = refresh.tick() => {}
+        }
+        let version = *versions.borrow_and_update();
+        if admin.feed.events.receiver_count() > 0 {
+            let rows = live.changed_since(shown);
+            let due = overview_at.elapsed() >= OVERVIEW_PAUSE || rows.is_empty();
+            if due {
+                overview_at = Instant::now();
+            }
+            // Nobody may be left to hear it: then there is nothing to do.
+            let _ = admin.feed.events.send(change(&admin, version, &rows, due));
+        }
+        shown = version;
+    }
+}
+
+fn change(admin: &Admin, version: u64, rows: &[Row], with_overview: bool) -> Bytes {
+    let now = page::now();
+    let change = Change {
+        version,
+        rows: rows
+            .iter()
+            .map(|row| ChangedRow {
+                id: page::row_id(row),
+                html: page::row(row, now),
+            })
+            .collect(),
+        overview: with_overview.then(|| page::overview(admin)),
+    };
+    event("change", &admin.feed.id(version), &change)
+}
+
+fn event(name: &str, id: &str, data: &impl Serialize) -> Bytes {
+    // JSON has no line feed of its own, so that the data is one line.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    format!("event: {name}\nid: {id}\ndata: {data}\n\n").into()
+}
+
+/// `/events`: what changed since the version that the page shows (`?since=`, or where a broken stream had got to), and from
+/// then on. A page of another run is told to read everything again.
+pub(super) fn stream(admin: &Admin, head: &Parts) -> Response<Body> {
+    if admin.feed.events.receiver_count() >= MOST_WATCHERS {
+        let busy = answer::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "As many pages are live as there may be; reload this one instead.",
+        );
+        return answer::with(busy, RETRY_AFTER, "60");
+    }
+    let last = head
+        .headers
+        .get(HeaderName::from_static("last-event-id"))
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned)
+        .or_else(|| selection::value(head.uri.query().unwrap_or_default(), "since"));
+    let events = admin.feed.events.subscribe();
+    let version = admin.telemetry.live.version();
+    let known = last.as_deref().and_then(|id| admin.feed.version(id));
+    let first = match known {
+        Some(shown) => {
+            let rows = admin.telemetry.live.changed_since(shown);
+            change(admin, version, &rows, true)
+        }
+        None => event("reset", &admin.feed.id(version), &()),
+    };
+    let (to_visitor, lines) = mpsc::channel(2);
+    if head.method == Method::GET {
+        let reset = event("reset", &admin.feed.id(version), &());
+        tokio::spawn(pass_on(events, to_visitor, first, reset));
+    }
+    let answer = answer::of_body(StatusCode::OK, "text/event-stream", Lines(lines).boxed());
+    // nginx, for one, would hold events back until its buffer is full.
+    answer::with(answer, HeaderName::from_static("x-accel-buffering"), "no")
+}
+
+async fn pass_on(
+    mut events: broadcast::Receiver<Bytes>,
+    to_visitor: mpsc::Sender<Bytes>,
+    first: Bytes,
+    reset: Bytes,
+) {
+    let mut next = Bytes::from(["retry: 1000\n".as_bytes(), &first].concat());
+    while to_visitor.send(next).await.is_ok() {
+        next = tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => event,
+                Err(broadcast::error::RecvError::Lagged(_)) => reset.clone(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            () = to_visitor.closed() => return,
+        };
+    }
+}
+
+/// A body of what comes through a channel, until its other end closes.
+struct Lines(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Lines {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0
+            .poll_recv(context)
+            .map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

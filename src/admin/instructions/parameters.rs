@@ -1,0 +1,154 @@
+//! The parameters that change, as a tree, read from an event's `changes` (pure). Those are words for people, but written by
+//! the engine in few forms; what has another form is shown as words only.
+
+use super::{AS_BEFORE, clean};
+
+/// A parameter's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Number(i64),
+    Text(String),
+    Map(Parameters),
+}
+
+/// Names and values, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Parameters(pub(super) Vec<(String, Value)>);
+
+impl Parameters {
+    /// What the replacement call has in place of the old one: constants first, then what has another name now.
+    pub(super) fn of(changes: &[String]) -> Self {
+        let mut parameters = Self::default();
+        for (name, value) in changes.iter().filter_map(|change| constant(change)) {
+            parameters.insert(&name, value);
+        }
+        for name in changes.iter().filter_map(|change| renamed(change)) {
+            parameters.insert(&name, Value::Text(AS_BEFORE.to_owned()));
+        }
+        parameters
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn insert(&mut self, path: &[String], value: Value) {
+        let Some((name, inside)) = path.split_first() else {
+            return;
+        };
+        let at = match self.0.iter().position(|(known, _)| known == name) {
+            Some(at) => at,
+            None => {
+                self.0.push((name.clone(), Value::Map(Self::default())));
+                self.0.len() - 1
+            }
+        };
+        let slot = &mut self.0[at].1;
+        match slot {
+            _ if inside.is_empty() => *slot = value,
+            Value::Map(map) => map.insert(inside, value),
+            other => {
+                let mut map = Self::default();
+                map.insert(inside, value);
+                *other = Value::Map(map);
+            }
+        }
+    }
+
+    /// The leaves as a form names them: `extras[leadCustomerType]`.
+    pub(super) fn flat(&self) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        self.flatten("", &mut pairs);
+        pairs
+    }
+
+    fn flatten(&self, prefix: &str, pairs: &mut Vec<(String, String)>) {
+        for (name, value) in &self.0 {
+            let name = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}[{name}]")
+            };
+            match value {
+                Value::Number(number) => pairs.push((name, number.to_string())),
+                Value::Text(text) => pairs.push((name, text.clone())),
+                Value::Map(map) => map.flatten(&name, pairs),
+            }
+        }
+    }
+}
+
+fn constant(change: &str) -> Option<(Vec<String>, Value)> {
+    let (name, value) = change.split_once(" is set to ")?;
+    let value = match value.parse() {
+        Ok(number) => Value::Number(number),
+        Err(_) => Value::Text(clean(value)),
+    };
+    Some((path(name)?, value))
+}
+
+fn renamed(change: &str) -> Option<Vec<String>> {
+    path(change.split_once(" is now ")?.1)
+}
+
+/// The parts of a form name `a[b][c]`; nothing for what is no such name.
+fn path(name: &str) -> Option<Vec<String>> {
+    let (first, inside) = match name.split_once('[') {
+        Some((first, inside)) => (first, inside.strip_suffix(']')?.split("][").collect()),
+        None => (name, Vec::new()),
+    };
+    let parts: Vec<String> = std::iter::once(first).chain(inside).map(clean).collect();
+    let plain = parts.iter().all(|part| {
+        !part.is_empty() && part.len() <= 64 && !part.contains(['[', ']']) && !part.contains(' ')
+    });
+    (plain && parts.len() <= 8).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(changes: &[&str]) -> Vec<(String, String)> {
+        let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+        Parameters::of(&changes).flat()
+    }
+
+    #[test]
+    fn constants_come_before_new_names() {
+        assert_eq!(
+            flat(&[
+                "extras[lead.customer.type] is now extras[leadCustomerType]",
+                "entityTypeId is set to 1",
+                "ENTITY_TYPE_ID is removed",
+            ]),
+            [
+                ("entityTypeId".to_owned(), "1".to_owned()),
+                ("extras[leadCustomerType]".to_owned(), AS_BEFORE.to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_parameters_name_is_left_out() {
+        let long = format!("{} is set to 1", "a".repeat(100));
+        assert!(
+            flat(&[
+                "x",
+                " is set to 1",
+                "a[b is set to 1",
+                "a[] is set to 2",
+                "a b is now c d",
+                &long,
+            ])
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_both_a_value_and_a_map_becomes_the_map() {
+        assert_eq!(
+            flat(&["a is set to 1", "a[b] is set to 2"]),
+            [("a[b]".to_owned(), "2".to_owned())]
+        );
+    }
+}

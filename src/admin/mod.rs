@@ -1,0 +1,80 @@
+//! The admin address: health, metrics, the status page and its data, for ops and never for clients of the portal.
+//!
+//! It has a thread and a runtime of its own, so that no look at it costs a client anything, and a slow or hostile visitor
+//! of it can hurt nobody. Who may see what is decided in [`access`], what a page says in [`page`], what an owner is told to
+//! change in [`instructions`].
+
+pub mod access;
+mod answer;
+mod api;
+mod events;
+pub mod instructions;
+mod overview;
+mod page;
+mod routes;
+mod selection;
+mod server;
+
+pub use overview::{MethodUse, Overview};
+pub use server::Handle;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use access::Access;
+use events::Feed;
+
+use crate::catalogue::Catalogue;
+use crate::protocol::Secret;
+use crate::telemetry::Telemetry;
+
+/// How the admin address behaves.
+#[derive(Clone, Debug, Default)]
+pub struct AdminConfig {
+    /// The token of `--admin-token-file`. Without one nothing but health and metrics is answered on other addresses than
+    /// loopback, and nothing can be changed anywhere.
+    pub token: Option<Secret<'static>>,
+    /// Whether `/metrics` asks for the token too.
+    pub protect_metrics: bool,
+    /// The portal's origin (`https://example.bitrix24.com`), which the instructions for owners name.
+    pub portal: Option<String>,
+}
+
+/// What all connections share.
+struct Admin {
+    access: Access,
+    portal: Option<String>,
+    telemetry: Arc<Telemetry>,
+    catalogue: ArcSwap<Catalogue>,
+    feed: Feed,
+}
+
+/// Serves the admin address on a thread of its own until the process ends or the handle is told to stop.
+///
+/// `listener` is bound and listening; whether it is a loopback address decides what is asked of visitors.
+///
+/// # Errors
+/// The thread, its runtime or the listener's registration with it cannot be had.
+pub fn spawn(
+    listener: TcpListener,
+    config: AdminConfig,
+    telemetry: Arc<Telemetry>,
+    catalogue: Arc<Catalogue>,
+) -> io::Result<Handle> {
+    let address = listener.local_addr()?;
+    let admin = Arc::new(Admin {
+        access: Access::new(
+            address.ip().to_canonical().is_loopback(),
+            config.token,
+            config.protect_metrics,
+        ),
+        portal: config.portal,
+        feed: Feed::new(),
+        telemetry,
+        catalogue: ArcSwap::new(catalogue),
+    });
+    server::spawn(listener, address, admin)
+}

@@ -1,0 +1,267 @@
+//! How far the migration is, in a few numbers: what the page shows on top and `/api/overview` answers (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::catalogue::{Catalogue, RuleKind};
+use crate::telemetry::live::{Row, Snapshot};
+
+/// Milliseconds of a day.
+pub(super) const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Who has not called for so many days counts as gone quiet.
+pub(super) const QUIET_DAYS: u64 = 7;
+
+/// The state of the migration at one moment. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Overview {
+    /// The moment.
+    pub now: u64,
+    /// Since when uses are known.
+    pub known_since: u64,
+    /// The last use of any deprecated method.
+    pub last_use: Option<u64>,
+    /// Who made it: the caller's name, or its key.
+    pub last_caller: Option<String>,
+    /// Whole days since the last use; nothing when there was none.
+    pub days_since_last_use: Option<u64>,
+    /// All callers that are known, and those that called within the last seven days.
+    pub callers: usize,
+    pub callers_active: usize,
+    /// How many of the active ones the callers file does not name.
+    pub callers_unnamed: usize,
+    /// All methods that were called, and those within the last seven days.
+    pub methods: usize,
+    pub methods_active: usize,
+    /// How many methods the catalogue knows as deprecated, and how many of them it translates.
+    pub methods_known: usize,
+    pub methods_translated: usize,
+    /// All calls, by what was done to them.
+    pub rewritten: u64,
+    pub observed: u64,
+    pub refused: u64,
+    /// Calls of the last 24 hours, and of the 24 hours before.
+    pub calls_day: u64,
+    pub calls_day_before: u64,
+    /// All callers' calls an hour, oldest first, and a day.
+    pub hours: Vec<u64>,
+    pub days: Vec<u64>,
+    /// Where the state comes from, when it is not the whole log.
+    pub note: Option<String>,
+    /// How many rows were given up for lack of room.
+    pub forgotten: u64,
+}
+
+impl Overview {
+    /// Sums a snapshot up.
+    pub fn of(snapshot: &Snapshot, catalogue: &Catalogue) -> Self {
+        let rows = &snapshot.rows;
+        let active = || rows.iter().filter(|row| is_active(row, snapshot.now));
+        let hours = sum_of(rows, |row| &row.hours);
+        let last_day = |skip: usize| hours.iter().rev().skip(skip).take(24).sum();
+        let last = rows.iter().max_by_key(|row| row.last_seen);
+        Self {
+            now: snapshot.now,
+            known_since: snapshot.known_since,
+            last_use: snapshot.last_use,
+            last_caller: last.map(|row| row.name.clone().unwrap_or_else(|| row.key.clone())),
+            days_since_last_use: snapshot
+                .last_use
+                .map(|last| snapshot.now.saturating_sub(last) / DAY),
+            callers: distinct(rows.iter().map(|row| &row.key)),
+            callers_active: distinct(active().map(|row| &row.key)),
+            callers_unnamed: distinct(
+                active()
+                    .filter(|row| row.name.is_none())
+                    .map(|row| &row.key),
+            ),
+            methods: distinct(rows.iter().map(|row| &row.method)),
+            methods_active: distinct(active().map(|row| &row.method)),
+            methods_known: catalogue.rules().len(),
+            methods_translated: catalogue
+                .rules()
+                .iter()
+                .filter(|rule| rule.kind == RuleKind::Exact)
+                .count(),
+            rewritten: rows.iter().map(|row| row.rewritten).sum(),
+            observed: rows.iter().map(|row| row.observed).sum(),
+            refused: rows.iter().map(|row| row.refused).sum(),
+            calls_day: last_day(0),
+            calls_day_before: last_day(24),
+            days: sum_of(rows, |row| &row.days),
+            hours,
+            note: snapshot.note.clone(),
+            forgotten: snapshot.forgotten,
+        }
+    }
+}
+
+/// The use of one method by all its callers. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MethodUse {
+    /// The deprecated method.
+    pub method: String,
+    pub replacement: Option<String>,
+    pub documentation: Option<String>,
+    /// Whether its calls can be translated.
+    pub translated: bool,
+    /// The mode that its last call was treated in.
+    pub mode: Option<String>,
+    /// The date (`YYYY-MM-DD`) by which the documentation marks it as deprecated.
+    pub deprecated: Option<String>,
+    /// The date (`YYYY-MM-DD`) from which its calls are refused.
+    pub sunset: Option<String>,
+    pub callers: usize,
+    pub rewritten: u64,
+    pub observed: u64,
+    pub refused: u64,
+    pub first_seen: u64,
+    pub last_seen: u64,
+    /// Calls a day, oldest first.
+    pub days: Vec<u64>,
+}
+
+impl MethodUse {
+    /// All calls.
+    pub fn calls(&self) -> u64 {
+        self.rewritten + self.observed + self.refused
+    }
+
+    /// The methods of a snapshot, those called most first.
+    pub fn of(snapshot: &Snapshot, catalogue: &Catalogue) -> Vec<Self> {
+        let mut rows: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        for row in &snapshot.rows {
+            rows.entry(&row.method).or_default().push(row);
+        }
+        let mut methods: Vec<Self> = rows
+            .into_iter()
+            .map(|(method, rows)| Self::of_rows(method, &rows, catalogue))
+            .collect();
+        methods.sort_by_key(|method| std::cmp::Reverse(method.calls()));
+        methods
+    }
+
+    fn of_rows(method: &str, rows: &[&Row], catalogue: &Catalogue) -> Self {
+        let rule = catalogue.find(method.to_ascii_lowercase().as_bytes());
+        let last = rows.iter().max_by_key(|row| row.last_seen);
+        Self {
+            method: method.to_owned(),
+            replacement: last.and_then(|row| row.replacement.clone()),
+            documentation: last.and_then(|row| row.documentation.clone()),
+            translated: rule.is_some_and(|rule| rule.kind == RuleKind::Exact),
+            mode: last.and_then(|row| row.mode.clone()),
+            deprecated: rule.and_then(|rule| rule.deprecated.clone()),
+            sunset: rule.and_then(|rule| rule.sunset.clone()),
+            callers: distinct(rows.iter().map(|row| &row.key)),
+            rewritten: rows.iter().map(|row| row.rewritten).sum(),
+            observed: rows.iter().map(|row| row.observed).sum(),
+            refused: rows.iter().map(|row| row.refused).sum(),
+            first_seen: rows
+                .iter()
+                .map(|row| row.first_seen)
+                .min()
+                .unwrap_or_default(),
+            last_seen: last.map_or(0, |row| row.last_seen),
+            days: sum_of(rows.iter().copied(), |row| &row.days),
+        }
+    }
+}
+
+/// Whether a row's caller called within the last seven days.
+pub(super) fn is_active(row: &Row, now: u64) -> bool {
+    now.saturating_sub(row.last_seen) < QUIET_DAYS * DAY
+}
+
+/// All calls of a row.
+pub(super) fn calls(row: &Row) -> u64 {
+    row.rewritten + row.observed + row.refused
+}
+
+fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> usize {
+    values.collect::<BTreeSet<_>>().len()
+}
+
+/// Adds the rows' trends up, each of which ends at the same moment.
+fn sum_of<'a>(
+    rows: impl IntoIterator<Item = &'a Row>,
+    trend: impl Fn(&'a Row) -> &'a Vec<u32>,
+) -> Vec<u64> {
+    let mut sums: Vec<u64> = Vec::new();
+    for row in rows {
+        let trend = trend(row);
+        if trend.len() > sums.len() {
+            let missing = trend.len() - sums.len();
+            sums.splice(0..0, std::iter::repeat_n(0, missing));
+        }
+        for (sum, &calls) in sums.iter_mut().rev().zip(trend.iter().rev()) {
+            *sum += u64::from(calls);
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_764_000_000_000;
+
+    fn row(key: &str, method: &str, ago: u64, calls: u32) -> Row {
+        Row {
+            key: key.into(),
+            method: method.into(),
+            rewritten: u64::from(calls),
+            first_seen: NOW - 30 * DAY,
+            last_seen: NOW - ago,
+            days: vec![0, calls],
+            hours: [vec![0; 24], vec![calls; 24]].concat(),
+            ..Row::default()
+        }
+    }
+
+    fn snapshot() -> Snapshot {
+        let mut named = row("a", "m.one", 1000, 2);
+        named.name = Some("shop".into());
+        Snapshot {
+            now: NOW,
+            last_use: Some(NOW - 1000),
+            rows: vec![
+                named,
+                row("b", "m.one", 3 * DAY, 3),
+                row("b", "m.two", 8 * DAY, 5),
+            ],
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn the_overview_counts_callers_and_methods_once() {
+        let overview = Overview::of(&snapshot(), &Catalogue::builtin());
+        assert_eq!((overview.callers, overview.callers_active), (2, 2));
+        assert_eq!(overview.callers_unnamed, 1);
+        assert_eq!((overview.methods, overview.methods_active), (2, 1));
+        assert_eq!(overview.rewritten, 10);
+        assert_eq!(overview.days_since_last_use, Some(0));
+        assert_eq!(overview.last_caller.as_deref(), Some("shop"));
+        assert_eq!(overview.days, [0, 10]);
+        assert_eq!((overview.calls_day, overview.calls_day_before), (240, 0));
+    }
+
+    #[test]
+    fn without_a_use_there_are_no_days_since_it() {
+        let overview = Overview::of(&Snapshot::default(), &Catalogue::builtin());
+        assert_eq!(overview.days_since_last_use, None);
+        assert_eq!(overview.last_caller, None);
+    }
+
+    #[test]
+    fn methods_are_summed_over_their_callers() {
+        let methods = MethodUse::of(&snapshot(), &Catalogue::builtin());
+        let said: Vec<_> = methods
+            .iter()
+            .map(|m| (m.method.as_str(), m.calls(), m.callers))
+            .collect();
+        assert_eq!(said, [("m.one", 5, 2), ("m.two", 5, 1)]);
+    }
+}

@@ -1,0 +1,137 @@
+//! The status page: one document, readable without JavaScript, made here as a whole and in the parts that the live view
+//! replaces, so that there is one way to write each of them.
+
+mod guide;
+mod html;
+mod overview;
+mod rows;
+mod shell;
+mod trend;
+
+pub(super) use rows::{row, row_id};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hyper::{Response, StatusCode};
+
+use super::access::Denied;
+use super::answer::{self, Body, text};
+use super::api::row_of;
+use super::instructions::Instructions;
+use super::selection::{Selection, value};
+use super::{Admin, MethodUse, Overview};
+use html::Text;
+
+/// The most rows that one page shows; a portal's worth of callers fits, a flood of invented ones does not bring a browser
+/// down.
+const MOST_ROWS: usize = 500;
+
+/// The time in milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// `/`: the whole page.
+pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
+    let snapshot = admin.telemetry.live.snapshot();
+    let catalogue = admin.catalogue.load();
+    let selection = Selection::of(query);
+    let rows = selection.select(&snapshot.rows, snapshot.now);
+    let methods = MethodUse::of(&snapshot, &catalogue);
+    let content = format!(
+        "{overview}{table}{methods}{modes}",
+        overview = overview_of(admin, &Overview::of(&snapshot, &catalogue)),
+        table = rows::table(&rows, &selection, &snapshot),
+        methods = rows::methods(&methods, snapshot.now),
+        modes = rows::mode_changes(&snapshot.mode_changes, snapshot.now),
+    );
+    let nonce = nonce();
+    let page = shell::Page {
+        title: "Who still calls deprecated methods",
+        portal: admin.portal.as_deref(),
+        version: &admin.feed.id(snapshot.version),
+        live: true,
+        content: &content,
+    };
+    answer::document(StatusCode::OK, &nonce, page.html(&nonce))
+}
+
+/// What the live view shows anew with each change.
+pub(super) fn overview(admin: &Admin) -> String {
+    let snapshot = admin.telemetry.live.snapshot();
+    overview_of(admin, &Overview::of(&snapshot, &admin.catalogue.load()))
+}
+
+fn overview_of(admin: &Admin, sums: &Overview) -> String {
+    let health = &admin.telemetry.health;
+    let path = overview::Path {
+        stage: health.stage(),
+        portal: health.readyz().1,
+        portal_error: health.upstream_error(),
+        log: admin.telemetry.log.status(),
+    };
+    overview::section(sums, &path)
+}
+
+/// `/instructions`: what one caller is to change; a page, or with `?part` what opens under a row.
+pub(super) fn instructions(admin: &Admin, query: &str) -> Response<Body> {
+    let Some(row) = row_of(admin, query) else {
+        return text(
+            StatusCode::NOT_FOUND,
+            "No such caller and method. The rows of / lead here.",
+        );
+    };
+    let instructions = Instructions::of(&row, admin.portal.as_deref());
+    let guide = guide::article(&instructions, &row);
+    if value(query, "part").is_some() {
+        return answer::whole(StatusCode::OK, answer::HTML, guide);
+    }
+    let nonce = nonce();
+    let content = format!("<p class=back><a href=\"/\">← All callers</a></p>{guide}");
+    let title = format!("{}: instructions", Text(&row.method));
+    let page = shell::Page {
+        title: &title,
+        portal: admin.portal.as_deref(),
+        version: "",
+        live: false,
+        content: &content,
+    };
+    answer::document(StatusCode::OK, &nonce, page.html(&nonce))
+}
+
+/// The form that asks for the token.
+pub(super) fn door(denied: Denied) -> Response<Body> {
+    let said = match denied {
+        Denied::WrongToken => {
+            "<p class=bad role=alert>That is not the token, or the session has ended.</p>"
+        }
+        _ => "",
+    };
+    let content = format!(
+        "<form class=door method=post action=/session><h2>Who is there?</h2>{said}<label for=token>The token of \
+         <code>--admin-token-file</code></label><input id=token name=token type=password \
+         autocomplete=current-password required autofocus><button>Let me in</button></form>"
+    );
+    let nonce = nonce();
+    let page = shell::Page {
+        title: "Status",
+        portal: None,
+        version: "",
+        live: false,
+        content: &content,
+    };
+    answer::document(StatusCode::FORBIDDEN, &nonce, page.html(&nonce))
+}
+
+/// What lets a page's own script and style through its policy: guessed by nobody, another one for each page.
+fn nonce() -> String {
+    let mut bytes = [0; 16];
+    let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+    if random.fill(&mut bytes).is_err() {
+        // Without randomness the page goes out without style and script rather than with a nonce that can be guessed.
+        return String::new();
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,189 @@
+//! The top of the page: the health of the path, and how far the migration is.
+
+use super::html::{Text, counted, day, moment, number};
+use super::trend;
+use crate::admin::Overview;
+use crate::admin::overview::DAY;
+use crate::telemetry::health::Stage;
+use crate::telemetry::log::LogStatus;
+
+/// How many days in a row without a call end a migration.
+const GOAL_DAYS: u64 = 30;
+
+/// How the path is.
+pub(super) struct Path {
+    pub(super) stage: Stage,
+    /// The text of `/readyz`, whose second line is about the portal.
+    pub(super) portal: String,
+    pub(super) portal_error: Option<String>,
+    pub(super) log: LogStatus,
+}
+
+pub(super) fn section(sums: &Overview, path: &Path) -> String {
+    let note = sums
+        .note
+        .as_deref()
+        .map(|note| format!("<p class=note>{}</p>", Text(note)))
+        .unwrap_or_default();
+    let forgotten = match sums.forgotten {
+        0 => String::new(),
+        count => format!(
+            "<p class=note>{} not shown: there are more callers than the page can hold. The log has them all.</p>",
+            counted(count, "row is", "rows are")
+        ),
+    };
+    format!(
+        "<section id=overview aria-label=\"Overview\">{}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
+        health(path),
+        since_last(sums),
+        callers(sums),
+        methods(sums),
+        calls(sums)
+    )
+}
+
+fn health(path: &Path) -> String {
+    let (class, stage) = match path.stage {
+        Stage::Starting => ("warn", "Starting"),
+        Stage::Serving => ("good", "Serving"),
+        Stage::Draining => ("warn", "Draining: ending what is in flight"),
+    };
+    let portal = match &path.portal_error {
+        Some(error) => pill("bad", &format!("Portal cannot be reached: {error}")),
+        None => {
+            let said = path
+                .portal
+                .lines()
+                .find_map(|line| line.strip_prefix("upstream: "));
+            match said {
+                Some("not tried yet") | None => pill("idle", "Portal not tried yet"),
+                Some(said) => pill("good", &format!("Portal {said}")),
+            }
+        }
+    };
+    let log = &path.log;
+    let logged = if log.ok {
+        pill(
+            "good",
+            &format!(
+                "Log: {}",
+                counted(log.written, "line written", "lines written")
+            ),
+        )
+    } else {
+        let error = log.last_error.as_deref().unwrap_or("it cannot be written");
+        pill(
+            "bad",
+            &format!(
+                "Log: {error}; {} in memory",
+                counted(log.queued, "line waits", "lines wait")
+            ),
+        )
+    };
+    let dropped = match log.dropped {
+        0 => String::new(),
+        count => pill(
+            "bad",
+            &format!("Log: {} lost", counted(count, "line", "lines")),
+        ),
+    };
+    format!(
+        "<ul class=health aria-label=\"Health of the path\">{}{portal}{logged}{dropped}</ul>",
+        pill(class, stage)
+    )
+}
+
+fn pill(class: &str, text: &str) -> String {
+    format!("<li class={class}>{}</li>", Text(text))
+}
+
+fn tile(class: &str, label: &str, figure: &str, below: &str) -> String {
+    format!("<div class=\"tile {class}\"><h2>{label}</h2><p class=figure>{figure}</p>{below}</div>")
+}
+
+fn since_last(sums: &Overview) -> String {
+    let known = (sums.now.saturating_sub(sums.known_since) / DAY + 1) as usize;
+    let strip = trend::strip(&sums.days, known);
+    let (class, figure, below) = match (sums.days_since_last_use, sums.last_use) {
+        (Some(days), Some(last)) => {
+            let caller = sums.last_caller.as_deref().unwrap_or_default();
+            let class = match days {
+                0 => "used",
+                d if d >= GOAL_DAYS => "done",
+                _ => "nearly",
+            };
+            let below = format!(
+                "<p>{} by <bdi class=caller>{}</bdi></p>",
+                moment(last, sums.now),
+                Text(caller)
+            );
+            (class, number(days), below)
+        }
+        _ => (
+            "done",
+            "–".to_owned(),
+            format!("<p>None since {}</p>", day(sums.known_since)),
+        ),
+    };
+    tile(
+        &format!("wide {class}"),
+        "Days since the last deprecated call",
+        &figure,
+        &format!("{below}{strip}"),
+    )
+}
+
+fn callers(sums: &Overview) -> String {
+    let unnamed = match sums.callers_unnamed {
+        0 => "all have a name".to_owned(),
+        count => format!("{} without a name", number(count as u64)),
+    };
+    tile(
+        "",
+        "Callers in the last 7 days",
+        &format!(
+            "{} <small>of {}</small>",
+            number(sums.callers_active as u64),
+            number(sums.callers as u64)
+        ),
+        &format!("<p>{unnamed}</p>"),
+    )
+}
+
+fn methods(sums: &Overview) -> String {
+    tile(
+        "",
+        "Methods in the last 7 days",
+        &format!(
+            "{} <small>of {}</small>",
+            number(sums.methods_active as u64),
+            number(sums.methods as u64)
+        ),
+        &format!(
+            "<p>{} known as deprecated, {} translated</p>",
+            number(sums.methods_known as u64),
+            number(sums.methods_translated as u64)
+        ),
+    )
+}
+
+fn calls(sums: &Overview) -> String {
+    let before = match (sums.calls_day, sums.calls_day_before) {
+        (_, 0) => String::new(),
+        (today, before) if today < before => format!("<p>falling, from {}</p>", number(before)),
+        (today, before) if today > before => format!("<p>rising, from {}</p>", number(before)),
+        _ => "<p>as the day before</p>".to_owned(),
+    };
+    let kinds = format!(
+        "<p class=kinds>{} translated, {} watched, {} refused in all</p>",
+        number(sums.rewritten),
+        number(sums.observed),
+        number(sums.refused)
+    );
+    tile(
+        "",
+        "Calls in the last 24 hours",
+        &number(sums.calls_day),
+        &format!("{before}{kinds}"),
+    )
+}

@@ -1,0 +1,365 @@
+//! The tables: callers and what they call, the methods, and the changes of modes.
+
+use super::html::{InQuery, Text, counted, moment, number};
+use super::trend;
+use crate::admin::MethodUse;
+use crate::admin::overview::{calls, is_active};
+use crate::admin::selection::{Order, Selection, Show};
+use crate::telemetry::live::{ModeChange, Row, Snapshot};
+
+/// The `id` of a row's element: the same for the same caller and method, and safe whatever those are.
+pub(in crate::admin) fn row_id(row: &Row) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&(row.key.len() as u64).to_be_bytes());
+    hash.update(row.key.as_bytes());
+    hash.update(row.method.as_bytes());
+    format!("r{}", &hash.finalize().to_hex()[..16])
+}
+
+/// One caller's use of one method.
+pub(in crate::admin) fn row(row: &Row, now: u64) -> String {
+    let quiet = if is_active(row, now) {
+        ""
+    } else {
+        " class=quiet"
+    };
+    let days: Vec<u64> = row.days.iter().map(|&calls| u64::from(calls)).collect();
+    format!(
+        "<tr id={id}{quiet} data-last={last} data-first={first} data-calls={calls} data-action=\"{action}\" \
+         data-named={named}><td data-label=Caller>{caller}</td><td data-label=Method>{method}</td><td \
+         data-label=Calls class=num><b>{count}</b>{state}</td><td data-label=\"30 days\">{trend}</td><td \
+         data-label=\"Last use\">{seen}</td><td data-label=\"First use\">{since}</td><td \
+         data-label=Address><bdi class=mono>{address}</bdi></td></tr>",
+        id = row_id(row),
+        last = row.last_seen,
+        first = row.first_seen,
+        calls = calls(row),
+        action = Text(&row.action),
+        named = row.name.is_some(),
+        caller = caller(row),
+        method = method(row),
+        count = number(calls(row)),
+        state = state(row),
+        trend = trend::bars(&days),
+        seen = moment(row.last_seen, now),
+        since = moment(row.first_seen, now),
+        address = Text(row.address.as_deref().unwrap_or("–")),
+    )
+}
+
+fn caller(row: &Row) -> String {
+    let name = match &row.name {
+        Some(name) => format!("<bdi class=name>{}</bdi>", Text(name)),
+        None => format!("<bdi class=\"name unnamed\">{}</bdi>", Text(&identity(row))),
+    };
+    let mut facts = Vec::new();
+    if row.name.is_some() {
+        facts.push(format!("<bdi>{}</bdi>", Text(&identity(row))));
+    }
+    if let Some(sdk) = &row.sdk {
+        facts.push(format!("<bdi>{}</bdi>", Text(sdk)));
+    } else if let Some(agent) = &row.user_agent {
+        facts.push(format!("<bdi>{}</bdi>", Text(agent)));
+    }
+    if let (Some(fingerprint), None) = (&row.fingerprint, &row.name) {
+        facts.push(format!("<bdi class=mono>{}</bdi>", Text(fingerprint)));
+    }
+    format!("{name}<small>{}</small>", facts.join(" · "))
+}
+
+/// Who a caller is, by what its calls show.
+fn identity(row: &Row) -> String {
+    match row.auth.as_str() {
+        "webhook" => format!("Webhook of user {}", row.user.as_deref().unwrap_or("?")),
+        "oauth" => match (&row.application, &row.fingerprint) {
+            (Some(application), _) => format!("Application {application}"),
+            (None, Some(fingerprint)) => format!("Application, fingerprint {fingerprint}"),
+            (None, None) => "An application".to_owned(),
+        },
+        "session" => "Browser session".to_owned(),
+        "none" => "No credentials".to_owned(),
+        _ => "Credentials not seen".to_owned(),
+    }
+}
+
+fn method(row: &Row) -> String {
+    let what = match (&row.replacement, row.changes.as_slice()) {
+        (None, _) => "no successor; see the documentation".to_owned(),
+        (Some(successor), []) => format!("→ <bdi class=mono>{}</bdi>", Text(successor)),
+        (Some(successor), changes) => format!(
+            "→ <bdi class=mono>{}</bdi><ul class=changes>{}</ul>",
+            Text(successor),
+            changes
+                .iter()
+                .take(4)
+                .map(|change| format!("<li><bdi>{}</bdi></li>", Text(change)))
+                .collect::<String>()
+        ),
+    };
+    format!(
+        "<a class=open href=\"/instructions?key={}&amp;method={}\"><bdi class=mono>{}</bdi></a><small \
+         class=what>{what}</small>",
+        InQuery(&row.key),
+        InQuery(&row.method),
+        Text(&row.method)
+    )
+}
+
+/// What was done to the last call, and what went wrong with others.
+fn state(row: &Row) -> String {
+    let (class, word) = match row.action.as_str() {
+        "rewritten" => ("rewritten", "translated"),
+        "observed" => ("observed", "watched"),
+        "refused" => ("refused", "refused"),
+        other => ("", other),
+    };
+    let reason = row
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", Text(&reason.replace('_', " "))))
+        .unwrap_or_default();
+    let mut badges = format!(
+        "<span class=\"badge {class}\">{}{reason}</span>",
+        Text(word)
+    );
+    if row.refused > 0 && row.action != "refused" {
+        badges.push_str(&format!(
+            "<span class=\"badge refused\">{} refused</span>",
+            number(row.refused)
+        ));
+    }
+    if row.errors > 0 {
+        badges.push_str(&format!(
+            "<span class=\"badge bad\" title=\"Last: {} {}\">{}</span>",
+            row.status
+                .map_or_else(String::new, |status| status.to_string()),
+            Text(row.error.as_deref().unwrap_or_default()),
+            counted(row.errors, "error", "errors")
+        ));
+    }
+    badges
+}
+
+/// The table of callers with its filter.
+pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -> String {
+    let shown = if selection.all {
+        rows.len()
+    } else {
+        super::MOST_ROWS.min(rows.len())
+    };
+    let body: String = rows[..shown]
+        .iter()
+        .map(|each| row(each, snapshot.now))
+        .collect();
+    let more = if shown < rows.len() {
+        format!(
+            "<p class=note>{} of {} rows are shown; <a href=\"/?all&amp;sort={}&amp;show={}&amp;q={}\">show all</a>, or \
+             narrow them by words.</p>",
+            number(shown as u64),
+            number(rows.len() as u64),
+            selection.order.as_str(),
+            selection.show.as_str(),
+            InQuery(&selection.words)
+        )
+    } else {
+        String::new()
+    };
+    let empty = if rows.is_empty() { "" } else { " hidden" };
+    let nothing = if snapshot.rows.is_empty() {
+        "No deprecated call has been seen. As soon as one comes, it stands here, with what its owner has to change."
+    } else {
+        "No row has all of these words."
+    };
+    format!(
+        "<section id=callers aria-labelledby=callers-h><div class=bar><h2 id=callers-h>Who still calls what <span \
+         class=count id=count>{count}</span></h2>{form}</div><table><thead><tr>{heads}</tr></thead><tbody \
+         id=rows>{body}</tbody></table><p id=nothing class=empty{empty}>{nothing}</p>{more}</section>",
+        count = counted(rows.len() as u64, "row", "rows"),
+        form = form(selection),
+        heads = heads(selection),
+    )
+}
+
+fn form(selection: &Selection) -> String {
+    let shows: String = Show::ALL
+        .iter()
+        .map(|&(show, word, label)| {
+            let selected = if show == selection.show {
+                " selected"
+            } else {
+                ""
+            };
+            format!("<option value={word}{selected}>{label}</option>")
+        })
+        .collect();
+    format!(
+        "<form id=filter role=search method=get action=\"/\"><label class=sr for=q>Filter</label><input id=q name=q \
+         type=search placeholder=\"Filter: name, method, address …  ( / )\" value=\"{}\" autocomplete=off \
+         spellcheck=false><label class=sr for=show>Show</label><select id=show name=show>{shows}</select><input \
+         type=hidden name=sort value={}><button class=nojs>Filter</button></form>",
+        Text(&selection.words),
+        selection.order.as_str()
+    )
+}
+
+fn heads(selection: &Selection) -> String {
+    let head = |order: Order, label: &str, class: &str| {
+        let sorted = match (order == selection.order, order) {
+            (false, _) => "none",
+            (true, Order::Caller | Order::Method) => "ascending",
+            (true, _) => "descending",
+        };
+        format!(
+            "<th scope=col aria-sort={sorted}{class}><a class=sort data-sort={word} \
+             href=\"/?sort={word}&amp;show={}&amp;q={}\">{label}</a></th>",
+            selection.show.as_str(),
+            InQuery(&selection.words),
+            word = order.as_str()
+        )
+    };
+    format!(
+        "{}{}{}<th scope=col>30 days</th>{}{}<th scope=col>Address</th>",
+        head(Order::Caller, "Caller", ""),
+        head(Order::Method, "Method, and what has to change", ""),
+        head(Order::Calls, "Calls", " class=num"),
+        head(Order::Last, "Last use", ""),
+        head(Order::First, "First use", "")
+    )
+}
+
+/// The methods that are in use.
+pub(super) fn methods(methods: &[MethodUse], now: u64) -> String {
+    if methods.is_empty() {
+        return String::new();
+    }
+    let rows: String = methods.iter().map(|each| method_row(each, now)).collect();
+    format!(
+        "<section id=methods aria-labelledby=methods-h><h2 id=methods-h>Methods in use</h2><table><thead><tr><th \
+         scope=col>Method</th><th scope=col>Treatment</th><th scope=col class=num>Callers</th><th scope=col \
+         class=num>Calls</th><th scope=col>30 days</th><th scope=col>Last use</th></tr></thead><tbody>{rows}</tbody>\
+         </table></section>"
+    )
+}
+
+fn method_row(method: &MethodUse, now: u64) -> String {
+    let name = match &method.documentation {
+        Some(page) if page.starts_with("https://") => format!(
+            "<a class=mono rel=\"noreferrer\" href=\"{}\">{}</a>",
+            Text(page),
+            Text(&method.method)
+        ),
+        _ => format!("<span class=mono>{}</span>", Text(&method.method)),
+    };
+    let treatment = match (&method.mode, method.translated) {
+        (Some(mode), _) => mode.as_str(),
+        (None, true) => "translated",
+        (None, false) => "watched",
+    };
+    let sunset = method
+        .sunset
+        .as_deref()
+        .map(|date| {
+            format!(
+                "<span class=\"badge refused\">refused from {}</span>",
+                Text(date)
+            )
+        })
+        .unwrap_or_default();
+    format!(
+        "<tr><td data-label=Method>{name}<small>→ <bdi class=mono>{}</bdi></small></td><td \
+         data-label=Treatment>{}{sunset}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
+         class=num>{}</td><td data-label=\"30 days\">{}</td><td data-label=\"Last use\">{}</td></tr>",
+        Text(method.replacement.as_deref().unwrap_or("no successor")),
+        Text(treatment),
+        number(method.callers as u64),
+        number(method.calls()),
+        trend::bars(&method.days),
+        moment(method.last_seen, now)
+    )
+}
+
+/// The last changes of modes.
+pub(super) fn mode_changes(changes: &[ModeChange], now: u64) -> String {
+    if changes.is_empty() {
+        return String::new();
+    }
+    let items: String = changes
+        .iter()
+        .take(20)
+        .map(|change| {
+            let scope = change
+                .scope
+                .as_deref()
+                .map(|scope| format!(" for <bdi>{}</bdi>", Text(scope)))
+                .unwrap_or_default();
+            format!(
+                "<li>{} <bdi class=mono>{}</bdi>: {} → <b>{}</b>{scope} <small>({})</small></li>",
+                moment(change.at, now),
+                Text(&change.method),
+                Text(&change.from),
+                Text(&change.to),
+                Text(&change.cause)
+            )
+        })
+        .collect();
+    format!(
+        "<section id=modes aria-labelledby=modes-h><h2 id=modes-h>Changes of modes</h2><ul \
+         class=log>{items}</ul></section>"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_shows_whatever_a_client_sends_as_text() {
+        let hostile = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
+        let shown = row(
+            &Row {
+                key: hostile.into(),
+                name: Some(hostile.into()),
+                method: hostile.into(),
+                replacement: Some(hostile.into()),
+                auth: "oauth".into(),
+                application: Some(hostile.into()),
+                user_agent: Some(hostile.into()),
+                address: Some(hostile.into()),
+                action: hostile.into(),
+                reason: Some(hostile.into()),
+                error: Some(hostile.into()),
+                errors: 1,
+                changes: vec![hostile.into()],
+                ..Row::default()
+            },
+            0,
+        );
+        assert!(
+            !shown.contains("<script") && !shown.contains("<img"),
+            "{shown}"
+        );
+        assert!(!shown.contains("\"'>"), "{shown}");
+    }
+
+    #[test]
+    fn a_caller_without_a_name_is_shown_by_what_is_known() {
+        let shown = caller(&Row {
+            auth: "webhook".into(),
+            user: Some("7".into()),
+            fingerprint: Some("ab12".into()),
+            sdk: Some("CRest".into()),
+            ..Row::default()
+        });
+        assert!(shown.contains("Webhook of user 7"), "{shown}");
+        assert!(shown.contains("CRest") && shown.contains("ab12"), "{shown}");
+    }
+
+    #[test]
+    fn without_rows_the_table_says_what_will_come() {
+        let table = table(&[], &Selection::default(), &Snapshot::default());
+        assert!(
+            table.contains("No deprecated call has been seen"),
+            "{table}"
+        );
+    }
+}

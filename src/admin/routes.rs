@@ -1,0 +1,139 @@
+//! What each address of the admin server answers, and to whom.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, ALLOW, LOCATION, SET_COOKIE};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::access::{Access, Area, Denied};
+use super::answer::{self, Body, text};
+use super::{Admin, api, events, page, selection};
+
+/// A posted form: a token.
+const MOST_FORM: usize = 4 << 10;
+
+/// How long a form may take to come.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What there is.
+const HINT: &str = "There is: / (the status page), /metrics, /healthz, /livez, /readyz, /api/.";
+
+/// Answers one request.
+pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    if let "/session" | "/session/end" = path {
+        return change(admin, &head, body, now).await;
+    }
+    if head.method != Method::GET && head.method != Method::HEAD {
+        return not_allowed("GET, HEAD");
+    }
+    let area = match path {
+        "/healthz" | "/livez" | "/readyz" => Area::Health,
+        "/metrics" => Area::Metrics,
+        _ => Area::Inside,
+    };
+    if let Err(denied) = admin.access.may_read(area, &head.headers, now) {
+        return refuse(admin, &head, denied);
+    }
+    let query = head.uri.query().unwrap_or_default();
+    match path {
+        "/healthz" => health(
+            admin
+                .telemetry
+                .health
+                .healthz(&admin.telemetry.log.status()),
+        ),
+        "/livez" => text(StatusCode::OK, "alive"),
+        "/readyz" => health(admin.telemetry.health.readyz()),
+        "/metrics" => metrics(admin, &head),
+        "/" => page::whole(admin, query),
+        "/instructions" => page::instructions(admin, query),
+        "/events" => events::stream(admin, &head),
+        path if path == "/api" || path.starts_with("/api/") => api::answer(admin, path, query),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            format!("There is nothing here. {HINT}"),
+        ),
+    }
+}
+
+fn health((status, said): (u16, String)) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    text(status, said)
+}
+
+fn metrics(admin: &Admin, head: &Parts) -> Response<Body> {
+    let accept = head
+        .headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    let (content_type, page) = admin.telemetry.metrics.render(accept);
+    answer::whole(StatusCode::OK, content_type, page)
+}
+
+/// Whatever changes something. Today that is who is let in; each change is a POST, and asks [`Access::may_change`].
+async fn change(admin: &Admin, head: &Parts, body: Incoming, now: Duration) -> Response<Body> {
+    if head.method != Method::POST {
+        return not_allowed("POST");
+    }
+    match head.uri.path() {
+        "/session" => {
+            let typed = match form(body).await {
+                Ok(form) => selection::value(&form, "token").unwrap_or_default(),
+                Err(status) => return text(status, "Post the form of the page: token=TOKEN."),
+            };
+            match admin.access.let_in(&typed, &head.headers, now) {
+                Ok(cookie) => answer::with(to_the_page(), SET_COOKIE, &cookie),
+                Err(denied) => refuse(admin, head, denied),
+            }
+        }
+        _ => match admin.access.may_change(&head.headers, now) {
+            Ok(()) => answer::with(to_the_page(), SET_COOKIE, &Access::let_out()),
+            Err(denied) => refuse(admin, head, denied),
+        },
+    }
+}
+
+async fn form(body: Incoming) -> Result<String, StatusCode> {
+    let whole = Limited::new(body, MOST_FORM).collect();
+    let bytes = tokio::time::timeout(FORM_TIMEOUT, whole)
+        .await
+        .map_err(|_| StatusCode::REQUEST_TIMEOUT)?
+        .map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?
+        .to_bytes();
+    String::from_utf8(bytes.into()).map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+fn to_the_page() -> Response<Body> {
+    let answer = text(StatusCode::SEE_OTHER, "See /.");
+    answer::with(answer, LOCATION, "/")
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let answer = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("This address answers {allowed} only."),
+    );
+    answer::with(answer, ALLOW, allowed)
+}
+
+/// 403; for a browser that can be let in, with the form.
+fn refuse(admin: &Admin, head: &Parts, denied: Denied) -> Response<Body> {
+    let wants_page = head
+        .headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let can_be_let_in = matches!(denied, Denied::NoToken | Denied::WrongToken);
+    if wants_page && can_be_let_in && admin.access.has_token() {
+        return page::door(denied);
+    }
+    text(StatusCode::FORBIDDEN, denied.hint())
+}

@@ -1,0 +1,234 @@
+//! Which rows are shown, in which order: the query of `/` and of `/api/callers` (pure).
+
+use percent_encoding::percent_decode_str;
+
+use super::overview::{calls, is_active};
+use crate::telemetry::live::Row;
+
+/// What rows are ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Last use, the latest first.
+    #[default]
+    Last,
+    /// First use, the latest first.
+    First,
+    /// Calls, the most first.
+    Calls,
+    /// Caller; those without a name first, since they are what is to be found out.
+    Caller,
+    /// Method.
+    Method,
+}
+
+impl Order {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Last,
+        Self::First,
+        Self::Calls,
+        Self::Caller,
+        Self::Method,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::First => "first",
+            Self::Calls => "calls",
+            Self::Caller => "caller",
+            Self::Method => "method",
+        }
+    }
+}
+
+/// Which rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Show {
+    #[default]
+    All,
+    /// Called within the last days.
+    Active,
+    /// Not called for days.
+    Quiet,
+    /// The last call was translated, watched, refused.
+    Rewritten,
+    Observed,
+    Refused,
+    /// The callers file has no name for them.
+    Unnamed,
+}
+
+impl Show {
+    pub(super) const ALL: [(Self, &'static str, &'static str); 7] = [
+        (Self::All, "all", "All"),
+        (Self::Active, "active", "Active"),
+        (Self::Quiet, "quiet", "Quiet for 7 days"),
+        (Self::Rewritten, "rewritten", "Translated"),
+        (Self::Observed, "observed", "Watched only"),
+        (Self::Refused, "refused", "Refused"),
+        (Self::Unnamed, "unnamed", "Without a name"),
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find_map(|&(show, word, _)| (show == self).then_some(word))
+            .unwrap_or("all")
+    }
+
+    fn shows(self, row: &Row, now: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Active => is_active(row, now),
+            Self::Quiet => !is_active(row, now),
+            Self::Rewritten | Self::Observed | Self::Refused => row.action == self.as_str(),
+            Self::Unnamed => row.name.is_none(),
+        }
+    }
+}
+
+/// What the query of an address selects. What it does not know of a query it leaves unread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// Words that all must stand somewhere in a row, in lower case.
+    pub(super) words: String,
+    pub(super) order: Order,
+    pub(super) show: Show,
+    /// Show all rows, however many there are.
+    pub(super) all: bool,
+}
+
+impl Selection {
+    pub(super) fn of(query: &str) -> Self {
+        let mut selection = Self::default();
+        for (name, value) in pairs(query) {
+            match name.as_str() {
+                "q" => selection.words = value.to_lowercase(),
+                "sort" => {
+                    let known = Order::ALL.into_iter().find(|o| o.as_str() == value);
+                    selection.order = known.unwrap_or_default();
+                }
+                "show" => {
+                    let known = Show::ALL.into_iter().find(|&(_, word, _)| word == value);
+                    selection.show = known.map(|(show, ..)| show).unwrap_or_default();
+                }
+                "all" => selection.all = true,
+                _ => {}
+            }
+        }
+        selection
+    }
+
+    pub(super) fn select<'r>(&self, rows: &'r [Row], now: u64) -> Vec<&'r Row> {
+        let words: Vec<&str> = self.words.split_whitespace().collect();
+        let mut selected: Vec<&Row> = rows
+            .iter()
+            .filter(|row| self.show.shows(row, now) && words.iter().all(|word| holds(row, word)))
+            .collect();
+        match self.order {
+            Order::Last => selected.sort_by_key(|row| std::cmp::Reverse(row.last_seen)),
+            Order::First => selected.sort_by_key(|row| std::cmp::Reverse(row.first_seen)),
+            Order::Calls => selected.sort_by_key(|row| std::cmp::Reverse(calls(row))),
+            Order::Caller => selected.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key))),
+            Order::Method => selected.sort_by(|a, b| a.method.cmp(&b.method)),
+        }
+        selected
+    }
+}
+
+fn holds(row: &Row, word: &str) -> bool {
+    [
+        Some(&row.key),
+        row.name.as_ref(),
+        Some(&row.method),
+        row.replacement.as_ref(),
+        row.user.as_ref(),
+        row.application.as_ref(),
+        row.fingerprint.as_ref(),
+        row.address.as_ref(),
+        row.user_agent.as_ref(),
+        row.sdk.as_ref(),
+        Some(&row.auth),
+        Some(&row.action),
+    ]
+    .into_iter()
+    .flatten()
+    .any(|text| text.to_lowercase().contains(word))
+}
+
+/// The pairs of a query or of a form.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        })
+}
+
+/// The value of one name.
+pub(super) fn value(query: &str, name: &str) -> Option<String> {
+    pairs(query).find_map(|(given, value)| (given == name).then_some(value))
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::overview::DAY;
+
+    fn rows() -> Vec<Row> {
+        let row = |name: Option<&str>, method: &str, last_seen, action: &str| Row {
+            key: format!("webhook:portal:{method}"),
+            name: name.map(Into::into),
+            method: method.into(),
+            action: action.into(),
+            last_seen,
+            rewritten: last_seen,
+            user_agent: Some("Мой Агент/1".into()),
+            ..Row::default()
+        };
+        vec![
+            row(Some("shop"), "a.b", 10 * DAY, "rewritten"),
+            row(None, "c.d", 2 * DAY, "observed"),
+            row(Some("erp"), "a.c", 9 * DAY, "refused"),
+        ]
+    }
+
+    fn selected(query: &str) -> Vec<String> {
+        let rows = rows();
+        let selected = Selection::of(query).select(&rows, 10 * DAY);
+        selected.iter().map(|row| row.method.clone()).collect()
+    }
+
+    #[test]
+    fn without_a_query_the_last_callers_come_first() {
+        assert_eq!(selected(""), ["a.b", "a.c", "c.d"]);
+        assert_eq!(
+            selected("sort=nonsense&show=x&&=&%zz"),
+            ["a.b", "a.c", "c.d"]
+        );
+    }
+
+    #[test]
+    fn every_word_must_stand_somewhere_in_a_row() {
+        assert_eq!(selected("q=SHOP"), ["a.b"]);
+        assert_eq!(selected("q=%D0%B0%D0%B3%D0%B5%D0%BD%D1%82+erp"), ["a.c"]);
+        assert!(selected("q=shop+erp").is_empty());
+    }
+
+    #[test]
+    fn rows_can_be_ordered_and_narrowed() {
+        assert_eq!(selected("sort=caller"), ["c.d", "a.c", "a.b"]);
+        assert_eq!(selected("sort=method&show=active"), ["a.b", "a.c"]);
+        assert_eq!(selected("show=quiet"), ["c.d"]);
+        assert_eq!(selected("show=refused"), ["a.c"]);
+        assert_eq!(selected("show=unnamed"), ["c.d"]);
+    }
+}
