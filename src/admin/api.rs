@@ -136,7 +136,7 @@ fn instructions(admin: &Admin, query: &str) -> Response<Body> {
             "No such caller and method. Ask with the key and method of a row of /api/callers, as ?key=…&method=….",
         );
     };
-    let instructions = Instructions::of(&row, admin.portal.as_deref());
+    let instructions = instructions_for(admin, &row);
     match value(query, "format").as_deref() {
         Some("markdown") => {
             answer::whole(StatusCode::OK, answer::MARKDOWN, instructions.markdown())
@@ -149,4 +149,11 @@ fn instructions(admin: &Admin, query: &str) -> Response<Body> {
 pub(super) fn row_of(admin: &Admin, query: &str) -> Option<Row> {
     let (key, method) = (value(query, "key")?, value(query, "method")?);
     admin.telemetry.live.row(&key, &method)
+}
+
+/// What the owner of a row's caller is to change.
+pub(super) fn instructions_for(admin: &Admin, row: &Row) -> Instructions {
+    let catalogue = admin.catalogue.load();
+    let rule = catalogue.find(row.method.to_ascii_lowercase().as_bytes());
+    Instructions::of(row, rule.map(AsRef::as_ref), admin.portal.as_deref())
 }

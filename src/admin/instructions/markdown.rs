@@ -109,7 +109,7 @@ mod tests {
             changes: vec!["entityTypeId is set to 1".into()],
             ..Row::default()
         };
-        let letter = Instructions::of(&row, None).markdown();
+        let letter = Instructions::of(&row, None, None).markdown();
         assert!(
             letter.starts_with("## Replace `a.b` with `c.d`\n"),
             "{letter}"
@@ -134,7 +134,7 @@ mod tests {
             changes: vec!["a```b is set to 1".into()],
             ..Row::default()
         };
-        let letter = Instructions::of(&row, None).markdown();
+        let letter = Instructions::of(&row, None, None).markdown();
         assert!(
             letter.contains("- User-Agent: ```` ``` <img src=x> ````\n"),
             "{letter}"

@@ -9,6 +9,7 @@ mod syntax;
 
 use serde::Serialize;
 
+use crate::catalogue::{Rule, RuleKind};
 use crate::telemetry::live::Row;
 use parameters::Parameters;
 
@@ -49,10 +50,11 @@ pub struct Snippet {
 const AS_BEFORE: &str = "AS_BEFORE";
 
 impl Instructions {
-    /// Instructions for the caller and the method of a row. `portal` is the portal's origin, where it is known.
-    pub fn of(row: &Row, portal: Option<&str>) -> Self {
-        let exact = row.action == "rewritten" || !row.changes.is_empty();
-        let parameters = Parameters::of(&row.changes);
+    /// Instructions for the caller and the method of a row, by the rule that holds for the method now. `portal` is the
+    /// portal's origin, where it is known.
+    pub fn of(row: &Row, rule: Option<&Rule>, portal: Option<&str>) -> Self {
+        let exact = rule.is_some_and(|rule| rule.kind == RuleKind::Exact);
+        let parameters = Parameters::of(rule, &row.changes);
         let snippets = match row.replacement.as_deref().filter(|name| is_method(name)) {
             Some(successor) => snippets::all(successor, &parameters, row, portal),
             None => Vec::new(),
@@ -175,9 +177,15 @@ mod tests {
         }
     }
 
+    fn of(row: &Row, portal: Option<&str>) -> Instructions {
+        let catalogue = crate::catalogue::Catalogue::builtin();
+        let rule = catalogue.find(row.method.as_bytes());
+        Instructions::of(row, rule.map(AsRef::as_ref), portal)
+    }
+
     #[test]
     fn every_language_gets_its_call_and_the_callers_own_comes_first() {
-        let said = Instructions::of(&row(), Some("https://x.bitrix24.com"));
+        let said = of(&row(), Some("https://x.bitrix24.com"));
         let names: Vec<_> = said.snippets.iter().map(|s| (s.name, s.own)).collect();
         assert_eq!(names[0], ("b24pysdk", true));
         for name in [
@@ -205,24 +213,20 @@ mod tests {
     #[test]
     fn a_family_of_successors_gets_no_call_but_a_word() {
         let family = Row {
+            method: "crm.dealcategory.list".into(),
             replacement: Some("crm.category.*".into()),
             action: "observed".into(),
             changes: Vec::new(),
             ..row()
         };
-        let said = Instructions::of(&family, None);
+        let said = of(&family, None);
         assert!(said.snippets.is_empty());
         assert!(said.caution().unwrap().contains("crm.category.*"));
         let none = Row {
             replacement: None,
             ..family
         };
-        assert!(
-            Instructions::of(&none, None)
-                .caution()
-                .unwrap()
-                .contains("no successor")
-        );
+        assert!(of(&none, None).caution().unwrap().contains("no successor"));
     }
 
     #[test]
@@ -232,7 +236,7 @@ mod tests {
             documentation: Some("javascript:alert(1)".into()),
             ..row()
         };
-        let said = Instructions::of(&hostile, None);
+        let said = of(&hostile, None);
         assert_eq!(said.caller, "a\u{FFFD}b\u{FFFD}\u{FFFD}# c");
         assert_eq!(said.documentation, None);
     }

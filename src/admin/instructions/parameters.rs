@@ -2,6 +2,7 @@
 //! the engine in few forms; what has another form is shown as words only.
 
 use super::{AS_BEFORE, clean};
+use crate::catalogue::Rule;
 
 /// A parameter's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,9 +17,12 @@ pub(super) enum Value {
 pub(super) struct Parameters(pub(super) Vec<(String, Value)>);
 
 impl Parameters {
-    /// What the replacement call has in place of the old one: constants first, then what has another name now.
-    pub(super) fn of(changes: &[String]) -> Self {
+    /// What the replacement call has in place of the old one: the rule's constants first, then what has another name now.
+    pub(super) fn of(rule: Option<&Rule>, changes: &[String]) -> Self {
         let mut parameters = Self::default();
+        for set in rule.iter().flat_map(|rule| &rule.set) {
+            parameters.insert(&[clean(&set.name)], literal(&set.form_value()));
+        }
         for (name, value) in changes.iter().filter_map(|change| constant(change)) {
             parameters.insert(&name, value);
         }
@@ -80,11 +84,15 @@ impl Parameters {
 
 fn constant(change: &str) -> Option<(Vec<String>, Value)> {
     let (name, value) = change.split_once(" is set to ")?;
-    let value = match value.parse() {
+    let value = value.split(" in place of ").next().unwrap_or(value);
+    Some((path(name)?, literal(value)))
+}
+
+fn literal(value: &str) -> Value {
+    match value.parse() {
         Ok(number) => Value::Number(number),
         Err(_) => Value::Text(clean(value)),
-    };
-    Some((path(name)?, value))
+    }
 }
 
 fn renamed(change: &str) -> Option<Vec<String>> {
@@ -110,7 +118,7 @@ mod tests {
 
     fn flat(changes: &[&str]) -> Vec<(String, String)> {
         let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
-        Parameters::of(&changes).flat()
+        Parameters::of(None, &changes).flat()
     }
 
     #[test]
@@ -118,13 +126,24 @@ mod tests {
         assert_eq!(
             flat(&[
                 "extras[lead.customer.type] is now extras[leadCustomerType]",
-                "entityTypeId is set to 1",
+                "entityTypeId is set to 1 in place of the call's ENTITY_TYPE_ID",
                 "ENTITY_TYPE_ID is removed",
             ]),
             [
                 ("entityTypeId".to_owned(), "1".to_owned()),
                 ("extras[leadCustomerType]".to_owned(), AS_BEFORE.to_owned()),
             ]
+        );
+    }
+
+    #[test]
+    fn a_rules_constants_are_known_without_a_call_that_was_changed() {
+        let catalogue = crate::catalogue::Catalogue::builtin();
+        let rule = catalogue.find(b"crm.lead.details.configuration.reset");
+        let parameters = Parameters::of(rule.map(AsRef::as_ref), &[]);
+        assert_eq!(
+            parameters.flat(),
+            [("entityTypeId".to_owned(), "1".to_owned())]
         );
     }
 

@@ -158,7 +158,7 @@ mod tests {
             "x is now extras[leadCustomerType]",
         ];
         let changes: Vec<String> = changes.iter().map(|&c| c.to_owned()).collect();
-        let parameters = Parameters::of(&changes);
+        let parameters = Parameters::of(None, &changes);
         assert_eq!(
             PHP.literal(&parameters, 0),
             "[\n    'entityTypeId' => 1,\n    'extras' => [\n        'leadCustomerType' => 'AS_BEFORE',\n    ],\n    \

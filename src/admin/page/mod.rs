@@ -16,8 +16,7 @@ use hyper::{Response, StatusCode};
 
 use super::access::Denied;
 use super::answer::{self, Body, text};
-use super::api::row_of;
-use super::instructions::Instructions;
+use super::api::{instructions_for, row_of};
 use super::selection::{Selection, value};
 use super::{Admin, MethodUse, Overview};
 use html::Text;
@@ -83,7 +82,7 @@ pub(super) fn instructions(admin: &Admin, query: &str) -> Response<Body> {
             "No such caller and method. The rows of / lead here.",
         );
     };
-    let instructions = Instructions::of(&row, admin.portal.as_deref());
+    let instructions = instructions_for(admin, &row);
     let guide = guide::article(&instructions, &row);
     if value(query, "part").is_some() {
         return answer::whole(StatusCode::OK, answer::HTML, guide);
