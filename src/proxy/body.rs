@@ -5,9 +5,11 @@ use super::wire::{Fault, Link};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// The body of a request on its way to the portal.
 pub enum RequestBody {
@@ -62,7 +64,29 @@ pub enum ResponseBody {
         first: Option<Bytes>,
         body: Incoming,
         lease: Option<Lease>,
+        stall: Option<Stall>,
     },
+}
+
+/// A limit between two pieces of a body, for connections that do not watch that themselves.
+pub struct Stall {
+    limit: Duration,
+    sleep: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Stall {
+    pub fn new(limit: Duration) -> Self {
+        Stall {
+            limit,
+            sleep: Box::pin(tokio::time::sleep(limit)),
+        }
+    }
+
+    fn moved(&mut self) {
+        self.sleep
+            .as_mut()
+            .reset(tokio::time::Instant::now() + self.limit);
+    }
 }
 
 /// Why an answer's body ended before its end: the client sees it cut off.
@@ -90,14 +114,31 @@ impl Body for ResponseBody {
             ResponseBody::Whole(bytes) | ResponseBody::Unsized(bytes) => {
                 Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b))))
             }
-            ResponseBody::Portal { first, body, lease } => {
+            ResponseBody::Portal {
+                first,
+                body,
+                lease,
+                stall,
+            } => {
                 if let Some(first) = first.take() {
                     return Poll::Ready(Some(Ok(Frame::data(first))));
                 }
                 let frame = match Pin::new(&mut *body).poll_frame(cx) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        let stalled = stall
+                            .as_mut()
+                            .is_some_and(|stall| stall.sleep.as_mut().poll(cx).is_ready());
+                        return if stalled {
+                            Poll::Ready(Some(Err(Truncated)))
+                        } else {
+                            Poll::Pending
+                        };
+                    }
                     Poll::Ready(frame) => frame,
                 };
+                if let Some(stall) = stall {
+                    stall.moved();
+                }
                 match frame {
                     Some(Ok(frame)) => {
                         if body.is_end_stream()

@@ -4,6 +4,7 @@
 //! nothing can be said in HTTP/2 that would read differently behind the proxy (RFC 9113 §10.3).
 
 use super::connection::Handle;
+use super::executor::Local;
 use super::handle::{Client, handle};
 use super::reply::Reply;
 use super::span::SpannedBody;
@@ -19,7 +20,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,18 +33,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams reset by the client, or by us for its errors, that are remembered before the connection ends
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS: usize = 32;
-
-/// Runs hyper's tasks on this thread.
-#[derive(Clone)]
-struct Local;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
-    }
-}
 
 /// Serves an HTTP/2 connection to its end.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, client: Client) {

@@ -1,6 +1,6 @@
 //! What the client gets: the portal's answer, or one of ours.
 
-use super::body::ResponseBody;
+use super::body::{ResponseBody, Stall};
 use super::error::ProxyError;
 use super::headers::{self, ResponsePlan, Turn};
 use super::upstream::Answer;
@@ -93,11 +93,13 @@ pub fn pass_on(request: &RequestHead, mut answer: Answer, additions: Additions<'
                 first: Some(read),
                 body: answer.body,
                 lease: answer.lease,
+                stall: answer.stall.map(Stall::new),
             },
             None => ResponseBody::Portal {
                 first: None,
                 body: answer.body,
                 lease: answer.lease,
+                stall: answer.stall.map(Stall::new),
             },
         }
     };

@@ -16,6 +16,11 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Whether the handshake settled on HTTP/2.
+    pub fn chose_http2(&self) -> bool {
+        matches!(self, Stream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+
     /// Our end's address, where the connection has one.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         match self {

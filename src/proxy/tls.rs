@@ -209,12 +209,15 @@ pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, Stri
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    client.alpn_protocols = if config.upstream_http2 {
-        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
-    } else {
-        vec![b"http/1.1".to_vec()]
-    };
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(Arc::new(client)))
+}
+
+/// The same trust, offering HTTP/2 first.
+pub fn offering_http2(client: &rustls::ClientConfig) -> Arc<rustls::ClientConfig> {
+    let mut client = client.clone();
+    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(client)
 }
 
 /// `--upstream-insecure`: any certificate will do.

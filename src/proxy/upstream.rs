@@ -9,6 +9,8 @@ use super::body::RequestBody;
 use super::config::{Config, Portal};
 use super::error::ProxyError;
 use super::stream::Stream;
+use super::tls::offering_http2;
+use super::upstream_http2::{self, Failed};
 use super::watch::{Look, limit, watched};
 use super::wire::head::{Limits, ResponseHead};
 use super::wire::{Awaited, Fault, Link, OutHead, Side, Wire};
@@ -41,8 +43,12 @@ struct Connection {
 pub struct Upstream {
     config: Arc<Config>,
     tls: Option<TlsConnector>,
+    tls_http2: Option<TlsConnector>,
     limits: Limits,
     pool: RefCell<Vec<Connection>>,
+    /// The HTTP/2 connection, where the portal offers it.
+    http2: RefCell<Option<upstream_http2::Sender>>,
+    http2_refused: Cell<bool>,
     shared: Arc<Shared>,
     local: LocalMetrics,
 }
@@ -89,6 +95,8 @@ pub struct Answer {
     pub lease: Option<Lease>,
     /// From the last byte sent to the portal to the head of its answer.
     pub after: Duration,
+    /// How long the body may stall, where the connection does not watch that itself.
+    pub stall: Option<Duration>,
     /// The portal switched protocols: its socket, when the answer's head is done.
     pub switched: Option<tokio::sync::oneshot::Receiver<(Stream, Vec<u8>)>>,
 }
@@ -120,8 +128,14 @@ impl Upstream {
                 fields: 512,
             },
             tls: shared.upstream_tls.clone().map(TlsConnector::from),
+            tls_http2: shared
+                .upstream_tls
+                .as_deref()
+                .map(|tls| offering_http2(tls).into()),
             config: shared.config.clone(),
             pool: RefCell::default(),
+            http2: RefCell::default(),
+            http2_refused: Cell::new(false),
             shared,
             local,
         })
@@ -130,6 +144,7 @@ impl Upstream {
     /// Closes what is idle.
     pub fn close_idle(&self) {
         self.pool.borrow_mut().clear();
+        self.http2.borrow_mut().take();
     }
 
     fn idle(&self) -> Option<Connection> {
@@ -149,7 +164,7 @@ impl Upstream {
     /// # Errors
     /// Says why the portal cannot be reached.
     pub async fn probe(&self) -> Result<(), String> {
-        match self.dial().await {
+        match self.dial(self.tls.as_ref()).await {
             Ok(_) => {
                 self.reached();
                 Ok(())
@@ -189,6 +204,13 @@ impl Upstream {
         sending: &Sending<'_>,
         mut body: RequestBody,
     ) -> Result<Answer, ProxyError> {
+        if self.config.upstream_http2 && !sending.upgrade && !self.http2_refused.get() {
+            match self.send_http2(sending, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failed::Sent(error)) => return Err(error),
+                Err(Failed::Unsent(unsent)) => body = unsent,
+            }
+        }
         let whole = match &body {
             RequestBody::Whole(bytes) => Some(bytes.clone()),
             RequestBody::Empty => Some(None),
@@ -256,6 +278,7 @@ impl Upstream {
                         body: response.into_body(),
                         lease: Some(lease),
                         switched,
+                        stall: None,
                     });
                 }
                 Err(mut error) => {
@@ -286,6 +309,77 @@ impl Upstream {
         }
     }
 
+    /// Sends one request on a stream, where the portal offers HTTP/2.
+    async fn send_http2(
+        &self,
+        sending: &Sending<'_>,
+        mut body: RequestBody,
+    ) -> Result<Answer, Failed> {
+        for _ in 0..2 {
+            let shared = self
+                .http2
+                .borrow()
+                .clone()
+                .filter(|sender| !sender.is_closed());
+            let mut sender = match shared {
+                Some(sender) => sender,
+                None => {
+                    let stream = match self.dial(self.tls_http2.as_ref()).await {
+                        Ok(stream) => stream,
+                        Err(e) => {
+                            self.not_reached(&e);
+                            return Err(Failed::Sent(ProxyError::unreachable(
+                                e.proxy_status,
+                                &e.what,
+                            )));
+                        }
+                    };
+                    self.reached();
+                    if !stream.chose_http2() {
+                        self.http2_refused.set(true);
+                        return Err(Failed::Unsent(body));
+                    }
+                    match upstream_http2::begin(stream, self.config.timeouts.response).await {
+                        Ok(sender) => {
+                            *self.http2.borrow_mut() = Some(sender.clone());
+                            sender
+                        }
+                        Err(()) => return Err(Failed::Unsent(body)),
+                    }
+                }
+            };
+            let mut head = Vec::with_capacity(1024);
+            (sending.head)(&mut head);
+            let began = Instant::now();
+            let wait = self.config.timeouts.response;
+            match upstream_http2::send(&mut sender, head, body, &self.limits, sending.to_head, wait)
+                .await
+            {
+                Ok((head, answer)) => {
+                    let stall = Some(self.config.timeouts.upstream_body);
+                    return Ok(Answer {
+                        after: began.elapsed(),
+                        head,
+                        body: answer,
+                        lease: None,
+                        switched: None,
+                        stall,
+                    });
+                }
+                Err(Failed::Unsent(unsent)) => {
+                    self.http2.borrow_mut().take();
+                    self.local.retry();
+                    body = unsent;
+                }
+                Err(sent) => return Err(sent),
+            }
+        }
+        Err(Failed::Sent(ProxyError::unreachable(
+            "connection_terminated",
+            "it closed the connection before the call was sent",
+        )))
+    }
+
     #[allow(clippy::type_complexity)]
     async fn connect(
         self: &Rc<Self>,
@@ -297,7 +391,7 @@ impl Upstream {
         ),
         ProxyError,
     > {
-        let stream = match self.dial().await {
+        let stream = match self.dial(self.tls.as_ref()).await {
             Ok(stream) => {
                 self.reached();
                 stream
@@ -364,7 +458,7 @@ impl Upstream {
         ))
     }
 
-    async fn dial(&self) -> Result<Stream, ConnectError> {
+    async fn dial(&self, tls_connector: Option<&TlsConnector>) -> Result<Stream, ConnectError> {
         let limit = self.config.timeouts.connect;
         let (tls, host, port) = match &self.config.portal {
             Portal::Unix(path) => {
@@ -387,7 +481,7 @@ impl Upstream {
         if !tls {
             return Ok(Stream::Tcp(tcp));
         }
-        let Some(connector) = &self.tls else {
+        let Some(connector) = tls_connector else {
             return Err(ConnectError {
                 proxy_status: "tls_protocol_error",
                 what: "no certificate authorities could be loaded".into(),
