@@ -11,7 +11,7 @@ pub trait Fields {
 }
 
 /// Pairs of name and value, for tests and for calls that never were a request (`translate` on the command line).
-impl Fields for [(&str, &[u8])] {
+impl Fields for Vec<(&str, &[u8])> {
     fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
         self.iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(lower_case_name))

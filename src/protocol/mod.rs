@@ -10,10 +10,12 @@ pub mod form;
 pub mod head;
 pub mod json;
 mod layer;
+mod mask;
 pub mod multipart;
 pub mod name;
 mod secret;
 pub mod target;
+pub mod xml;
 
 pub use head::Fields;
 pub use layer::Layer;

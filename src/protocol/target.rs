@@ -3,6 +3,7 @@
 //! The portal decodes a path (`%2F` becomes a slash), normalises it (doubled slashes, `.`, `..`) and only then matches it
 //! against its templates. Every segment keeps its span of the raw target, so that a method can be replaced in place.
 //! An ordinary address is read without allocating: nothing in it needs decoding.
+pub use super::mask::mask;
 use super::{Secret, answer::Format};
 use memchr::{memchr, memchr2, memchr2_iter};
 use std::borrow::Cow;
@@ -125,12 +126,6 @@ pub fn masked_path(target: &[u8], rest: &RestPath) -> String {
             mask(path.as_bytes())
         }
     })
-}
-
-/// A text that a client sent (`User-Agent`, `Referer`, a request id) without the secrets that such texts carry: webhook
-/// addresses as a whole, and the values of parameters that hold credentials.
-pub fn mask(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
 }
 
 /// Where the query of a target stands, without its `?`: empty at the target's end where there is none.

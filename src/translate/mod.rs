@@ -1,6 +1,7 @@
 //! The engine: a legacy call in, the same operation under its successor's name out (pure). It knows no method by name.
 //!
 //! Two doors: [`intake`] decides by a request's head alone what has to be read of it, [`translate`] takes the whole call.
+pub mod answer;
 mod apply;
 mod batch;
 mod edit;
