@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use listenfd::ListenFd;
 
+use super::admin;
 use super::failure::Failure;
 use super::file::reason;
 use super::settings::Settings;
@@ -26,15 +27,28 @@ pub struct Running {
     pub addresses: Vec<String>,
     /// The first TCP address among them.
     pub address: Option<SocketAddr>,
+    /// The admin address, where one is served.
+    pub admin: Option<crate::admin::Handle>,
 }
 
 /// Opens everything, sockets first, and begins to serve.
 pub fn start(settings: &Settings) -> Result<Running, Failure> {
     let config = proxy_config(settings);
     let sockets = sockets(&config)?;
+    let admin_socket = admin::socket(settings)?;
     let catalogue = Arc::new(Catalogue::builtin());
     let telemetry = telemetry(settings, catalogue.rules())?;
     rebuild(&telemetry, settings);
+    let admin = admin_socket
+        .map(|socket| {
+            admin::serve(
+                socket,
+                settings,
+                Arc::clone(&telemetry),
+                Arc::clone(&catalogue),
+            )
+        })
+        .transpose()?;
     let shared = Shared::new(config, catalogue, telemetry)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
     let addresses = sockets.iter().map(Listening::address).collect();
@@ -46,6 +60,7 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
         shared,
         addresses,
         address,
+        admin,
     })
 }
 

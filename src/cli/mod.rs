@@ -4,6 +4,7 @@
 //! - [`settings`] all of them resolved, from option, environment, file and default
 //! - a file for each command: its words, and what it does
 
+mod admin;
 mod assemble;
 mod check;
 mod complaint;

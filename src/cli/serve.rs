@@ -46,7 +46,11 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .map_err(cannot_start)?;
     runtime.block_on(async {
         let running = assemble::start(&settings)?;
-        tracing::info!(listen = running.addresses.join(", "), "serving");
+        let admin = running
+            .admin
+            .as_ref()
+            .map(|admin| admin.address().to_string());
+        tracing::info!(listen = running.addresses.join(", "), admin, "serving");
         let supervisor = Supervisor {
             server: running.server,
             telemetry: Arc::clone(&running.shared.telemetry),

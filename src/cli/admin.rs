@@ -1,0 +1,113 @@
+//! The admin address as `serve` was told to have it: its socket, its token.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::file::reason;
+use super::settings::Settings;
+use super::values::Upstream;
+use crate::admin::{self, AdminConfig, Handle};
+use crate::catalogue::Catalogue;
+use crate::protocol::Secret;
+use crate::telemetry::Telemetry;
+
+/// The shortest token that is taken: 96 bits, written in hexadecimal digits or better.
+const LEAST_TOKEN: usize = 16;
+
+/// Opens the admin address; nothing with `--admin-listen off`.
+pub fn socket(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = settings.admin_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).map_err(|error| {
+        Failure::usage(format!(
+            "cannot listen on {address}: {}; stop what holds it, or choose another with --admin-listen",
+            reason(&error)
+        ))
+    })?;
+    Ok(Some(listener))
+}
+
+/// Serves it.
+pub fn serve(
+    listener: TcpListener,
+    settings: &Settings,
+    telemetry: Arc<Telemetry>,
+    catalogue: Arc<Catalogue>,
+) -> Result<Handle, Failure> {
+    let token = settings
+        .admin_token_file
+        .as_deref()
+        .map(token)
+        .transpose()?;
+    let open = settings
+        .admin_listen
+        .is_some_and(|address| !address.ip().is_loopback());
+    if open && token.is_none() {
+        tracing::warn!(
+            "the status page is closed on this admin address, which is not loopback: it needs --admin-token-file"
+        );
+    }
+    let config = AdminConfig {
+        token,
+        protect_metrics: settings.protect_metrics,
+        portal: portal(settings),
+    };
+    admin::spawn(listener, config, telemetry, catalogue).map_err(|error| {
+        Failure::found(format!(
+            "cannot serve the admin address: {}",
+            reason(&error)
+        ))
+    })
+}
+
+/// The portal's origin, as its integrations would write it.
+fn portal(settings: &Settings) -> Option<String> {
+    let host = settings
+        .upstream_host
+        .clone()
+        .or_else(|| settings.upstream.host_field())?;
+    let scheme = match &settings.upstream {
+        Upstream::Tcp { tls: false, .. } => "http",
+        _ => "https",
+    };
+    Some(format!("{scheme}://{host}"))
+}
+
+fn token(path: &Path) -> Result<Secret<'static>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!(
+            "cannot read the admin token {}: {}; check its name and who may read it",
+            path.display(),
+            reason(&error)
+        ))
+    })?;
+    let token = text.trim();
+    if token.len() < LEAST_TOKEN {
+        return Err(Failure::usage(format!(
+            "the admin token {} is shorter than {LEAST_TOKEN} bytes and could be guessed; make one with: openssl rand -hex 32",
+            path.display()
+        )));
+    }
+    Ok(Secret::new(token.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_token_is_refused_without_showing_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " short1234\n").unwrap();
+        let said = token(file.path()).unwrap_err().to_string();
+        assert!(
+            said.contains("shorter than 16") && !said.contains("short1234"),
+            "{said}"
+        );
+        std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+        assert_eq!(token(file.path()).unwrap().expose(), "0123456789abcdef");
+    }
+}
