@@ -22,7 +22,7 @@ pub struct Overview {
     pub known_since: u64,
     /// The last use of any deprecated method.
     pub last_use: Option<u64>,
-    /// Who made it: the caller's name, or its key.
+    /// Who made it: the caller's name, or what its calls show of it.
     pub last_caller: Option<String>,
     /// Whole days since the last use; nothing when there was none.
     pub days_since_last_use: Option<u64>,
@@ -65,7 +65,7 @@ impl Overview {
             now: snapshot.now,
             known_since: snapshot.known_since,
             last_use: snapshot.last_use,
-            last_caller: last.map(|row| row.name.clone().unwrap_or_else(|| row.key.clone())),
+            last_caller: last.map(|row| row.name.clone().unwrap_or_else(|| identity(row))),
             days_since_last_use: snapshot
                 .last_use
                 .map(|last| snapshot.now.saturating_sub(last) / DAY),
@@ -176,6 +176,21 @@ pub(super) fn is_active(row: &Row, now: u64) -> bool {
 /// All calls of a row.
 pub(super) fn calls(row: &Row) -> u64 {
     row.rewritten + row.observed + row.refused
+}
+
+/// Who a caller is, by what its calls show.
+pub(super) fn identity(row: &Row) -> String {
+    match row.auth.as_str() {
+        "webhook" => format!("Webhook of user {}", row.user.as_deref().unwrap_or("?")),
+        "oauth" => match (&row.application, &row.fingerprint) {
+            (Some(application), _) => format!("Application {application}"),
+            (None, Some(fingerprint)) => format!("Application, fingerprint {fingerprint}"),
+            (None, None) => "An application".to_owned(),
+        },
+        "session" => "Browser session".to_owned(),
+        "none" => "No credentials".to_owned(),
+        _ => "Credentials not seen".to_owned(),
+    }
 }
 
 fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> usize {

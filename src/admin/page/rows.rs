@@ -3,7 +3,7 @@
 use super::html::{InQuery, Text, counted, moment, number};
 use super::trend;
 use crate::admin::MethodUse;
-use crate::admin::overview::{calls, is_active};
+use crate::admin::overview::{calls, identity, is_active};
 use crate::admin::selection::{Order, Selection, Show};
 use crate::telemetry::live::{ModeChange, Row, Snapshot};
 
@@ -65,21 +65,6 @@ fn caller(row: &Row) -> String {
         facts.push(format!("<bdi class=mono>{}</bdi>", Text(fingerprint)));
     }
     format!("{name}<small>{}</small>", facts.join(" · "))
-}
-
-/// Who a caller is, by what its calls show.
-fn identity(row: &Row) -> String {
-    match row.auth.as_str() {
-        "webhook" => format!("Webhook of user {}", row.user.as_deref().unwrap_or("?")),
-        "oauth" => match (&row.application, &row.fingerprint) {
-            (Some(application), _) => format!("Application {application}"),
-            (None, Some(fingerprint)) => format!("Application, fingerprint {fingerprint}"),
-            (None, None) => "An application".to_owned(),
-        },
-        "session" => "Browser session".to_owned(),
-        "none" => "No credentials".to_owned(),
-        _ => "Credentials not seen".to_owned(),
-    }
 }
 
 fn method(row: &Row) -> String {
