@@ -12,6 +12,7 @@ use super::file::reason;
 use super::settings::Settings;
 use super::values::{Listen, Upstream};
 use crate::catalogue::{Catalogue, Rule};
+use crate::ladder::{Policy, Setting};
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
 use crate::proxy::{Listening, Server, Shared, config};
 use crate::telemetry::Telemetry;
@@ -49,7 +50,8 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
             )
         })
         .transpose()?;
-    let shared = Shared::new(config, catalogue, telemetry)
+    let policy = policy(settings, &catalogue, None)?;
+    let shared = Shared::new(config, catalogue, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
     let addresses = sockets.iter().map(Listening::address).collect();
     let address = sockets.iter().find_map(Listening::tcp_address);
@@ -133,6 +135,28 @@ pub fn proxy_config(settings: &Settings) -> Config {
             drain: time.drain,
         },
     }
+}
+
+/// In which mode each rule is, for whom and when. What stood in `previous` already keeps its counts.
+pub fn policy(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    previous: Option<&Policy>,
+) -> Result<Policy, Failure> {
+    let setting = |setting: &super::settings::ModeSetting| Setting {
+        method: setting.method.clone(),
+        mode: setting.mode,
+        origin: "--mode".into(),
+    };
+    let modes = settings.modes.iter().map(setting).collect();
+    Policy::build(
+        catalogue,
+        modes,
+        Vec::new(),
+        jiff::Timestamp::now(),
+        previous,
+    )
+    .map_err(|wrong| Failure::usage(wrong.to_string()))
 }
 
 /// Opens the logs, and reads what tells callers apart.

@@ -55,6 +55,8 @@ impl Reload {
         // Everything that can fail comes before the first change; the certificates swap themselves or fail as a whole.
         let settings = self.source.load()?;
         let callers = assemble::callers(&settings)?;
+        let shared = &self.shared;
+        let policy = assemble::policy(&settings, &shared.catalogue, Some(&shared.policy.load()))?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
             self.shared
@@ -63,6 +65,7 @@ impl Reload {
                 .set_certificates(certificates.ends());
         }
         self.shared.telemetry.set_callers(callers);
+        self.shared.policy.store(Arc::new(policy));
         Ok(settings)
     }
 }

@@ -14,7 +14,7 @@ use crate::catalogue::Mode;
 use crate::protocol::answer;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
-use crate::translate::{Action, DeprecatedUse};
+use crate::translate::{Action, DeprecatedUse, Reason};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -70,7 +70,7 @@ impl Job {
         {
             for usage in &mut self.uses {
                 usage.action = Action::Refused;
-                usage.refusal = Some(crate::translate::Reason::LogFailure);
+                usage.refusal = Some(Reason::LogFailure);
             }
             let error = ProxyError::log_unavailable();
             let _ = self.record(&Told {
@@ -227,6 +227,18 @@ pub fn record_refusal(
     debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
 }
 
+/// The mode that a use's rule is in, told to the guard where it is a brownout.
+fn decide(worker: &Worker, caller: &Caller, usage: &DeprecatedUse) -> Mode {
+    worker.fixed_mode(&usage.rule).unwrap_or_else(|| {
+        let decision = worker.decision(&usage.rule, caller);
+        if usage.refusal == Some(Reason::Brownout) {
+            let policy = worker.shared.policy.load();
+            policy.refused(&decision, &caller.key, jiff::Timestamp::now());
+        }
+        decision.mode
+    })
+}
+
 fn record(
     worker: &Worker,
     moment: &Moment,
@@ -246,7 +258,7 @@ fn record(
             rule: usage.rule.clone(),
             action: usage.action,
             reason: usage.refusal,
-            mode: None::<Mode>,
+            mode: Some(decide(worker, &caller, usage)),
             encoding: usage.encoding,
             batch_key: usage.batch_key.clone(),
             changes: usage.changes.clone(),

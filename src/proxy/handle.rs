@@ -14,19 +14,23 @@ use super::upstream::{Answer, Sending};
 use super::wire::head::{Fields, Framing, Name, RequestHead};
 use super::wire::{BadRequest, Fault, Link};
 use super::worker::Worker;
-use crate::catalogue::Rule;
+use crate::catalogue::{Mode, Rule, RuleKind};
 use crate::protocol;
 use crate::protocol::answer::Format;
 use crate::protocol::target::{self, Place};
-use crate::telemetry::caller::Caller;
+use crate::telemetry::caller::{Auth, Caller};
 use crate::telemetry::metrics::{Kind, Outcome as Class};
 use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+
+/// Bytes of a body that is read for nothing but the caller who may stand in it.
+const CALLER_BODY: u64 = 64 * 1024;
 
 /// The longest id of a client's that is logged, in bytes.
 const CLIENT_ID: usize = 128;
@@ -119,11 +123,18 @@ pub async fn handle(
     };
     let to_head = head.method() == b"HEAD";
     let span = Span::begin(worker, client, Some(&head), kind, began);
+    let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
+    let guarded = guarded.then(|| worker.caller(client, &place, &head, None));
     let reply = match answer(worker, client, &span, head, &place, body).await {
         Ok(reply) => reply,
         Err(error) => fail(&span, &error, format, to_head),
     };
     span.answered(reply.status.as_u16());
+    if let Some(caller) = guarded
+        && !span.is_refused()
+    {
+        worker.guard(&caller, reply.status.is_server_error());
+    }
     (reply, span)
 }
 
@@ -146,38 +157,24 @@ async fn answer(
     if worker.is_loop(client) {
         return Err(ProxyError::loop_detected());
     }
-    let mode = |rule: &Rule| worker.mode(rule);
+    // The mode may depend on who calls, and that may stand in a body that is not read yet.
+    let by_head = OnceCell::new();
+    let mode = |rule: &Rule| {
+        worker.fixed_mode(rule).unwrap_or_else(|| {
+            let caller = by_head.get_or_init(|| worker.caller(client, place, &head, None));
+            match rule.kind {
+                _ if caller.auth != Auth::None || !counts_body(&head) => worker.mode(rule, caller),
+                RuleKind::Exact => Mode::Rewrite,
+                RuleKind::Watched => Mode::Observe,
+            }
+        })
+    };
     match translate::intake(head.method(), place, &worker.shared.catalogue, &mode) {
         Intake::Stream => forward(worker, client, span, &head, place, body).await,
         Intake::Observe(rule) => {
-            let encoding = Encoding::of(
-                head.method(),
-                head.fields.first(Name::ContentType),
-                head.framing != Framing::None,
-            );
-            let uses = vec![DeprecatedUse::observed(rule, encoding)];
-            let caller = worker.caller(client, place, &head, None).with_unread_body();
-            let moment = moment(worker, span, &head);
-            span.outcome(Class::Observed);
-            let job = Job {
-                worker: worker.clone(),
-                client: client.clone(),
-                span: span.clone(),
-                body: if head.framing == Framing::None {
-                    RequestBody::Empty
-                } else {
-                    RequestBody::Stream(body)
-                },
-                plan: BodyPlan::AsItCame,
-                batch: false,
-                target: None,
-                reserved: None,
-                head,
-                uses,
-                caller,
-                moment,
-            };
-            Finish::new(job.carry_out()).await
+            let by_head = by_head.into_inner();
+            let caller = by_head.unwrap_or_else(|| worker.caller(client, place, &head, None));
+            observe(worker, client, span, head, place, rule, caller, body).await
         }
         Intake::Head => translated(worker, client, span, head, place, Read::Stream(body)).await,
         Intake::Body => {
@@ -212,6 +209,75 @@ async fn answer(
     }
 }
 
+/// Whether the portal reads a body of this request.
+fn counts_body(head: &RequestHead) -> bool {
+    head.method() == b"POST" && head.framing != Framing::None
+}
+
+/// Forwards a deprecated call as it came. Its body is read only where it is small and nothing else says who calls.
+#[allow(clippy::too_many_arguments)]
+async fn observe(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    place: &Place<'_>,
+    rule: &Arc<Rule>,
+    mut caller: Caller,
+    body: Incoming,
+) -> Result<Reply, ProxyError> {
+    let body = match head.framing {
+        Framing::None => RequestBody::Empty,
+        Framing::Length(length)
+            if caller.auth == Auth::None && counts_body(&head) && length <= CALLER_BODY =>
+        {
+            let since = Instant::now();
+            let read = collect(body, CALLER_BODY, &client.link).await;
+            span.waited(since);
+            match read {
+                Ok(bytes) => {
+                    let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
+                    caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
+                    let mode = worker
+                        .fixed_mode(rule)
+                        .unwrap_or_else(|| worker.mode(rule, &caller));
+                    if matches!(mode, Mode::Brownout | Mode::Block) {
+                        let read = Read::Whole(bytes, room::Reserved::nothing());
+                        return translated(worker, client, span, head, place, read).await;
+                    }
+                    RequestBody::Whole(Some(bytes))
+                }
+                Err(Unread::Client(fault)) => return Err(client_error(fault, false)),
+                Err(Unread::TooLarge) => return Err(ProxyError::client_gone()),
+            }
+        }
+        _ => {
+            if counts_body(&head) {
+                caller = caller.with_unread_body();
+            }
+            RequestBody::Stream(body)
+        }
+    };
+    let content_type = head.fields.first(Name::ContentType);
+    let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
+    span.outcome(Class::Observed);
+    let job = Job {
+        worker: worker.clone(),
+        client: client.clone(),
+        span: span.clone(),
+        moment: moment(worker, span, &head),
+        body,
+        plan: BodyPlan::AsItCame,
+        batch: false,
+        target: None,
+        reserved: None,
+        head,
+        uses: vec![DeprecatedUse::observed(rule, encoding)],
+        caller,
+    };
+    Finish::new(job.carry_out()).await
+}
+
 /// What was read of a request's body.
 enum Read {
     /// Nothing: the portal does not read it either, or nobody needs to.
@@ -242,13 +308,25 @@ async fn translated(
         content_encoding: head.fields.first(Name::ContentEncoding),
         body: &bytes,
     };
+    let known = OnceCell::new();
+    let caller = || -> &Caller {
+        known.get_or_init(|| {
+            let read =
+                Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
+            worker.caller(client, place, &head, read)
+        })
+    };
     let catalogue = &worker.shared.catalogue;
     let verdict = match &read {
         Read::TooLarge => {
             let limit = usize::try_from(worker.config.max_rewrite_body).unwrap_or(usize::MAX);
             translate::too_large(&call, catalogue, limit)
         }
-        _ => translate::translate(&call, catalogue, &|rule| worker.mode(rule)),
+        _ => translate::translate(&call, catalogue, &|rule| {
+            worker
+                .fixed_mode(rule)
+                .unwrap_or_else(|| worker.mode(rule, caller()))
+        }),
     };
     let (new_target, new_body) = match verdict.outcome {
         Outcome::Untouched => (None, None),
@@ -257,13 +335,10 @@ async fn translated(
             span.outcome(Class::Refused);
             let mut error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
             error.close = matches!(read, Read::TooLarge);
-            let seen =
-                Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
-            let caller = worker.caller(client, place, &head, seen);
             record_refusal(
                 worker,
                 &moment(worker, span, &head),
-                &caller,
+                caller(),
                 &verdict.uses,
                 &error,
             );
@@ -273,8 +348,7 @@ async fn translated(
     let caller = if verdict.uses.is_empty() {
         Caller::default()
     } else {
-        let seen = Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
-        worker.caller(client, place, &head, seen)
+        caller().clone()
     };
     let (body, plan, reserved) = match (read, new_body) {
         (Read::Whole(_, reserved), Some(new)) => {

@@ -13,6 +13,13 @@ pub struct Reserved {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+impl Reserved {
+    /// No room, for a body that needs none.
+    pub fn nothing() -> Self {
+        Reserved { _permit: None }
+    }
+}
+
 /// Reserves room for a body of at most `length` bytes and its rewritten copy.
 ///
 /// # Errors

@@ -115,6 +115,11 @@ impl Span {
         self.id.get_or_init(|| self.worker.next_id().into())
     }
 
+    /// Whether a deprecated call was refused.
+    pub fn is_refused(&self) -> bool {
+        self.outcome.get() == Outcome::Refused
+    }
+
     /// The answer's head is ready.
     pub fn answered(&self, status: u16) {
         self.status.set(status);

@@ -9,12 +9,14 @@ use super::span::Span;
 use super::tls::Certificates;
 use super::upstream::Upstream;
 use super::wire::head::{Limits, Name, RequestHead};
-use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::catalogue::{Catalogue, Mode, Rule};
+use crate::ladder::{CallerView, Decision, Policy};
 use crate::protocol::credentials;
 use crate::protocol::target::Place;
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::metrics::{LocalMetrics, Open};
+use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -29,6 +31,8 @@ pub struct Shared {
     pub config: Arc<Config>,
     pub catalogue: Arc<Catalogue>,
     pub telemetry: Arc<Telemetry>,
+    /// In which mode each rule is, for whom and when; swapped by a reload.
+    pub policy: ArcSwap<Policy>,
     /// Room for bodies that are being translated, in KiB.
     pub rewrite_room: Arc<Semaphore>,
     pub certificates: Option<Arc<Certificates>>,
@@ -80,6 +84,7 @@ impl Shared {
         config: Config,
         catalogue: Arc<Catalogue>,
         telemetry: Arc<Telemetry>,
+        policy: Policy,
     ) -> Result<Arc<Self>, String> {
         let room = usize::try_from(config.rewrite_memory / 1024)
             .unwrap_or(usize::MAX)
@@ -102,6 +107,7 @@ impl Shared {
             rewrite_room: Arc::new(Semaphore::new(room)),
             catalogue,
             telemetry,
+            policy: ArcSwap::from_pointee(policy),
             certificates,
             acceptor,
             upstream_tls: super::tls::client(&config)?,
@@ -231,11 +237,38 @@ impl Worker {
         }
     }
 
-    /// What is done to the calls of a rule.
-    pub fn mode(&self, rule: &Rule) -> Mode {
-        match rule.kind {
-            RuleKind::Exact => Mode::Rewrite,
-            RuleKind::Watched => Mode::Observe,
+    /// What is done to a rule's calls of this caller, now.
+    pub fn mode(&self, rule: &Rule, caller: &Caller) -> Mode {
+        self.decision(rule, caller).mode
+    }
+
+    /// The same, with its reason and its end.
+    pub fn decision(&self, rule: &Rule, caller: &Caller) -> Decision {
+        let callers = self.shared.telemetry.callers.load();
+        let view = CallerView {
+            caller,
+            name: callers.name_of(caller),
+        };
+        self.shared
+            .policy
+            .load()
+            .mode(rule, &view, jiff::Timestamp::now())
+    }
+
+    /// What is done to a rule's calls, where that does not depend on who calls or when.
+    pub fn fixed_mode(&self, rule: &Rule) -> Option<Mode> {
+        self.shared.policy.load().fixed(rule)
+    }
+
+    /// Tells the guard of brownouts how a caller's call ended.
+    pub fn guard(&self, caller: &Caller, failed: bool) {
+        let policy = self.shared.policy.load();
+        for (entry, harm) in policy.answered(&caller.key, failed, jiff::Timestamp::now()) {
+            tracing::warn!(
+                entry,
+                ?harm,
+                "a brownout was ended: its callers' other calls fail"
+            );
         }
     }
 
