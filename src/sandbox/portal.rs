@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use super::operation::{Action, Details, LeadType, Operation, User, Work};
 use super::php::{Array, Key, Value};
@@ -84,8 +85,8 @@ impl From<Value> for Success {
     }
 }
 
-/// The member `time` of an answer, or of one command's.
-pub type Clock<'a> = &'a (dyn Fn() -> Value + Sync);
+/// The member `time` of what began at a moment and has just ended.
+pub type Clock<'a> = &'a (dyn Fn(SystemTime) -> Value + Sync);
 
 /// Which of the stored forms: of which type, whose, and which of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -283,13 +284,14 @@ impl Run<'_> {
         let mut answers = Answers::default();
         let mut halted = false;
         for command in &batch.commands {
+            let start = SystemTime::now();
             let keys = [outer, std::slice::from_ref(&command.key)].concat();
             let answer = self.command(command, keys, &answers.results);
             if matches!(&answer, Err(failure) if *failure == Failure::fatal()) {
                 return answer;
             }
             halted = batch.halt && answer.is_err();
-            answers.add(&command.key, answer, (self.clock)());
+            answers.add(&command.key, answer, (self.clock)(start));
             if halted {
                 break;
             }
@@ -300,7 +302,7 @@ impl Run<'_> {
                 "ERROR_BATCH_LENGTH_EXCEEDED",
                 "Max batch length exceeded",
             );
-            answers.add(key, Err(refusal), (self.clock)());
+            answers.add(key, Err(refusal), Value::Null);
         }
         Ok(answers.into_value().into())
     }
@@ -567,7 +569,7 @@ mod tests {
         );
         let reading = reading::read(&received, &PortalConfig::default());
         let call = reading.call().expect("a call");
-        let (answer, _) = portal.execute(call, user, &|| Value::Null);
+        let (answer, _) = portal.execute(call, user, &|_| Value::Null);
         answer
             .map(|success| json::encode(&success.result))
             .map_err(|failure| (failure.status, failure.description))

@@ -271,7 +271,7 @@ impl Shared {
         let by_token = matches!(&caller, Ok(caller) if caller.by_token);
         let (result, operations) = match caller {
             Ok(caller) => {
-                let clock = || Span::since(start).to_value();
+                let clock = |start| Span::since(start).to_value();
                 self.portal.execute(call, caller.user, &clock)
             }
             Err(failure) => (Err(failure), Vec::new()),
