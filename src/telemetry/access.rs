@@ -45,12 +45,7 @@ impl AccessLine<'_> {
             .text("url.scheme", self.scheme)
             .text("url.path", self.path)
             .text("network.protocol.version", self.protocol_version)
-            .text_if(
-                "client.address",
-                self.client_address
-                    .map(|address| address.to_string())
-                    .as_deref(),
-            )
+            .address_if("client.address", self.client_address)
             .text_if("user_agent.original", self.user_agent);
         if let Some(status) = self.status {
             line.number("http.response.status_code", u64::from(status));

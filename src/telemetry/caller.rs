@@ -203,10 +203,7 @@ impl Caller {
             .text_if("user", self.user.as_deref())
             .text_if("fingerprint", self.fingerprint.as_deref())
             .text_if("application", self.application.as_deref())
-            .text_if(
-                "address",
-                self.address.map(|address| address.to_string()).as_deref(),
-            )
+            .address_if("address", self.address)
             .text_if("user_agent", self.user_agent.as_deref())
             .text_if("sdk", self.sdk.as_deref());
         caller.end();

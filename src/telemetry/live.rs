@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use super::caller::Caller;
 use super::callers::Callers;
 use super::event::{DeprecationEvent, MOST_CHANGES, ModeChanged, mode_word};
 use super::json::{LONGEST_TEXT, cut, read_timestamp};
+use crate::translate::Reason;
 
 /// The most bytes that are read of an event log at the start; of a larger one its tail.
 pub const MOST_READ: u64 = 4 << 30;
@@ -172,6 +174,8 @@ struct Entry {
     row: Row,
     days: Trend<DAYS>,
     hours: Trend<HOURS>,
+    /// What the row's address shows; nothing for one that was read from a log.
+    address: Option<IpAddr>,
 }
 
 impl Default for Live {
@@ -206,31 +210,32 @@ impl Live {
             if row.documentation.is_none() {
                 row.documentation = event.rule.documentation_url();
             }
-            row.replacement.clone_from(&event.rule.replacement);
-            row.name = name.map(str::to_owned);
+            set_if(&mut row.replacement, event.rule.replacement.as_deref());
+            set_if(&mut row.name, *name);
             let caller = &*event.caller;
             set(&mut row.auth, caller.auth.as_str());
-            row.user.clone_from(&caller.user);
-            row.fingerprint.clone_from(&caller.fingerprint);
-            row.application.clone_from(&caller.application);
-            row.address = caller.address.map(|address| address.to_string());
-            row.user_agent.clone_from(&caller.user_agent);
-            row.sdk.clone_from(&caller.sdk);
+            set_if(&mut row.user, caller.user.as_deref());
+            set_if(&mut row.fingerprint, caller.fingerprint.as_deref());
+            set_if(&mut row.application, caller.application.as_deref());
+            if entry.address != caller.address {
+                entry.address = caller.address;
+                row.address = caller.address.map(|address| address.to_string());
+            }
+            set_if(&mut row.user_agent, caller.user_agent.as_deref());
+            set_if(&mut row.sdk, caller.sdk.as_deref());
             set(&mut row.target, cut(&event.target, LONGEST_TEXT));
             set(&mut row.encoding, event.encoding.as_str());
-            row.mode = event.mode.map(|mode| mode_word(mode).to_owned());
-            row.reason = event.reason.map(|reason| reason.as_str().to_owned());
+            set_if(&mut row.mode, event.mode.map(mode_word));
+            set_if(&mut row.reason, event.reason.map(Reason::as_str));
             row.status = event.status;
-            row.error.clone_from(&event.error);
-            if !event.changes.is_empty() {
-                row.changes.clear();
-                row.changes.extend(
-                    event
-                        .changes
-                        .iter()
-                        .take(MOST_CHANGES)
-                        .map(|change| cut(change, LONGEST_TEXT).to_owned()),
-                );
+            set_if(&mut row.error, event.error.as_deref());
+            let changes = event
+                .changes
+                .iter()
+                .take(MOST_CHANGES)
+                .map(|change| cut(change, LONGEST_TEXT));
+            if !event.changes.is_empty() && !changes.clone().eq(row.changes.iter()) {
+                row.changes = changes.map(str::to_owned).collect();
             }
         }
         self.tell(state);
@@ -504,21 +509,21 @@ impl State {
             return true;
         }
         let row = &mut entry.row;
-        set_if(&mut row.replacement, &seen.replacement);
-        set_if(&mut row.documentation, &seen.documentation);
+        set_if(&mut row.replacement, seen.replacement.as_deref());
+        set_if(&mut row.documentation, seen.documentation.as_deref());
         set(&mut row.auth, seen.caller.auth);
-        set_if(&mut row.user, &seen.caller.user);
-        set_if(&mut row.fingerprint, &seen.caller.fingerprint);
-        set_if(&mut row.application, &seen.caller.application);
-        set_if(&mut row.address, &seen.caller.address);
-        set_if(&mut row.user_agent, &seen.caller.user_agent);
-        set_if(&mut row.sdk, &seen.caller.sdk);
+        set_if(&mut row.user, seen.caller.user.as_deref());
+        set_if(&mut row.fingerprint, seen.caller.fingerprint.as_deref());
+        set_if(&mut row.application, seen.caller.application.as_deref());
+        set_if(&mut row.address, seen.caller.address.as_deref());
+        set_if(&mut row.user_agent, seen.caller.user_agent.as_deref());
+        set_if(&mut row.sdk, seen.caller.sdk.as_deref());
         set(&mut row.target, &seen.target);
         set(&mut row.encoding, seen.encoding);
-        set_if(&mut row.mode, &seen.mode);
-        set_if(&mut row.reason, &seen.reason);
+        set_if(&mut row.mode, seen.mode.as_deref());
+        set_if(&mut row.reason, seen.reason.as_deref());
         row.status = seen.status;
-        set_if(&mut row.error, &seen.error);
+        set_if(&mut row.error, seen.error.as_deref());
         if !seen.changes.is_empty() {
             row.changes = seen
                 .changes
@@ -768,9 +773,9 @@ fn set(old: &mut String, new: &str) {
     }
 }
 
-fn set_if(old: &mut Option<String>, new: &Option<Cow<'_, str>>) {
-    if old.as_deref() != new.as_deref() {
-        *old = new.as_deref().map(str::to_owned);
+fn set_if(old: &mut Option<String>, new: Option<&str>) {
+    if old.as_deref() != new {
+        *old = new.map(str::to_owned);
     }
 }
 
@@ -785,7 +790,7 @@ mod tests {
     use super::*;
     use crate::catalogue::{Catalogue, Mode};
     use crate::telemetry::caller::Auth;
-    use crate::translate::{Action, Encoding, Reason};
+    use crate::translate::{Action, Encoding};
     use std::sync::Arc;
     use std::time::Duration;
 
