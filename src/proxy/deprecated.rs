@@ -2,7 +2,7 @@
 
 use super::body::{RequestBody, Truncated, peek};
 use super::error::{At, ProxyError};
-use super::handle::{Client, blame, send};
+use super::handle::{Client, Outgoing, blame, send};
 use super::headers::BodyPlan;
 use super::reply::{self, Additions, Reply};
 use super::room::Reserved;
@@ -10,11 +10,11 @@ use super::span::Span;
 use super::upstream::Answer;
 use super::wire::head::{Framing, RequestHead};
 use super::worker::Worker;
-use crate::catalogue::Mode;
-use crate::protocol::answer;
+use crate::catalogue::{Mode, Rule};
+use crate::protocol::answer::{self, Format};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
-use crate::translate::{Action, DeprecatedUse, Reason};
+use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -24,12 +24,16 @@ const ERROR_LIMIT: usize = 64 * 1024;
 /// Bytes of a batch's answer that are read for the codes of its commands.
 const BATCH_LIMIT: usize = 1024 * 1024;
 
+/// Bytes of a batch's answer that are read to put our errors into it; a longer one passes as it is.
+const REPLACED_LIMIT: usize = 16 * 1024 * 1024;
+
 /// All that a call with deprecated uses needs; owned, so that it can be finished without its client.
 pub struct Job {
     pub worker: Rc<Worker>,
     pub client: Rc<Client>,
     pub span: Rc<Span>,
     pub head: RequestHead,
+    pub format: Format,
     pub uses: Vec<DeprecatedUse>,
     pub batch: bool,
     /// The target, if translation changed it.
@@ -81,17 +85,12 @@ impl Job {
             return Err(error);
         }
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
-        let sent = send(
-            &self.worker,
-            &self.client,
-            &self.span,
-            &self.head,
-            self.target.as_deref(),
-            body,
-            self.plan,
-            false,
-        )
-        .await;
+        let switched_off = self.switched_off();
+        let outgoing = Outgoing {
+            plain_answer: !switched_off.is_empty(),
+            ..Outgoing::new(self.target.as_deref(), body, self.plan)
+        };
+        let sent = send(&self.worker, &self.client, &self.span, &self.head, outgoing).await;
         drop(self.reserved.take());
         match sent {
             Err(error) => {
@@ -114,7 +113,10 @@ impl Job {
                     status: Some(answer.head.status),
                     ..Told::default()
                 };
-                let read = match self.look_into(&mut answer, &mut told).await {
+                let read = match self
+                    .look_into(&mut answer, &mut told, !switched_off.is_empty())
+                    .await
+                {
                     Ok(read) => read,
                     Err(Truncated) => {
                         let error = ProxyError::broken_answer(
@@ -142,12 +144,24 @@ impl Job {
                         .turn_origin(&self.client, &self.head, name, value)
                 };
                 let id_line = self.worker.id_line(&self.span);
+                let replaced = read
+                    .as_ref()
+                    .filter(|(_, whole)| *whole && !switched_off.is_empty())
+                    .and_then(|(body, _)| {
+                        let refused: Vec<(&str, &str, &str)> = switched_off
+                            .iter()
+                            .map(|(key, refusal)| {
+                                (key.as_str(), refusal.code, refusal.description.as_str())
+                            })
+                            .collect();
+                        translate::answer::replace_refused(body, self.format, &refused)
+                    });
                 let additions = Additions {
+                    replaced: replaced.map(Into::into),
                     deprecation: &lines,
                     read,
                     origin: Some(&origin),
                     lines: id_line.as_bytes(),
-                    ..Additions::default()
                 };
                 Ok(reply::pass_on(&self.head, answer, additions))
             }
@@ -159,6 +173,7 @@ impl Job {
         &self,
         answer: &mut Answer,
         told: &mut Told,
+        whole: bool,
     ) -> Result<Option<(bytes::Bytes, bool)>, Truncated> {
         let head = &answer.head;
         let plain = head
@@ -169,6 +184,7 @@ impl Job {
             return Ok(None);
         }
         let limit = match (self.batch, head.status) {
+            _ if whole => REPLACED_LIMIT,
             (_, 400..) => ERROR_LIMIT,
             (true, _) => BATCH_LIMIT,
             (false, _) => return Ok(None),
@@ -195,18 +211,28 @@ impl Job {
         record(&self.worker, &self.moment, &self.caller, &self.uses, told)
     }
 
+    /// The commands of a batch that were refused, by their keys, and what their senders are told.
+    fn switched_off(&self) -> Vec<(String, Refusal)> {
+        let told =
+            |usage: &DeprecatedUse| Some((usage.batch_key.clone()?, usage.refusal_of_command()?));
+        self.uses
+            .iter()
+            .filter(|usage| usage.action == Action::Refused)
+            .filter_map(told)
+            .collect()
+    }
+
     fn deprecation_lines(&self) -> Vec<u8> {
-        let mut lines = Vec::new();
-        if self.worker.config.deprecation_headers {
-            let mut seen: Vec<usize> = Vec::new();
-            for usage in &self.uses {
-                if !seen.contains(&usage.rule.id) {
-                    seen.push(usage.rule.id);
-                    lines.extend_from_slice(&reply::deprecation_lines(&usage.rule));
-                }
+        if !self.worker.config.deprecation_headers {
+            return Vec::new();
+        }
+        let mut rules: Vec<&Rule> = Vec::new();
+        for usage in &self.uses {
+            if !rules.iter().any(|rule| rule.id == usage.rule.id) {
+                rules.push(&usage.rule);
             }
         }
-        lines
+        reply::deprecation_lines(rules.iter().copied())
     }
 }
 
@@ -266,6 +292,9 @@ fn record(
             caller: caller.clone(),
             status: told.status,
             error: match &usage.batch_key {
+                Some(_) if usage.action == Action::Refused => usage
+                    .refusal_of_command()
+                    .map(|refusal| refusal.code.into()),
                 None => told.error.clone(),
                 Some(key) => told
                     .errors

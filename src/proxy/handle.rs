@@ -110,16 +110,11 @@ pub async fn handle(
     // The head goes along with a call that is finished without its client; what is read of its address borrows the bytes.
     let raw = head.fields.raw().clone();
     let place = target::place(&raw[head.target_span()], &worker.config.rest_path);
-    let (format, kind) = match &place {
-        Place::Call { format, method, .. } => (
-            *format,
-            if method == "batch" {
-                Kind::Batch
-            } else {
-                Kind::Call
-            },
-        ),
-        _ => (Format::Json, Kind::Other),
+    let format = format_of(&place);
+    let kind = match &place {
+        Place::Call { method, .. } if method == "batch" => Kind::Batch,
+        Place::Call { .. } => Kind::Call,
+        _ => Kind::Other,
     };
     let to_head = head.method() == b"HEAD";
     let span = Span::begin(worker, client, Some(&head), kind, began);
@@ -209,6 +204,14 @@ async fn answer(
     }
 }
 
+/// The format that a call asked to be answered in.
+fn format_of(place: &Place<'_>) -> Format {
+    match place {
+        Place::Call { format, .. } => *format,
+        _ => Format::Json,
+    }
+}
+
 /// Whether the portal reads a body of this request.
 fn counts_body(head: &RequestHead) -> bool {
     head.method() == b"POST" && head.framing != Framing::None
@@ -269,6 +272,7 @@ async fn observe(
         body,
         plan: BodyPlan::AsItCame,
         batch: false,
+        format: format_of(place),
         target: None,
         reserved: None,
         head,
@@ -378,10 +382,7 @@ async fn translated(
             client,
             span,
             &head,
-            new_target.as_deref(),
-            body,
-            plan,
-            false,
+            Outgoing::new(new_target.as_deref(), body, plan),
         )
         .await;
         let answer = answer.map_err(|error| blame(client, error))?;
@@ -405,6 +406,7 @@ async fn translated(
         head,
         uses: verdict.uses,
         batch: verdict.batch,
+        format: format_of(place),
         target: new_target,
         body,
         plan,
@@ -432,17 +434,11 @@ async fn forward(
     } else {
         RequestBody::Stream(body)
     };
-    let answer = send(
-        worker,
-        client,
-        span,
-        head,
-        None,
-        body,
-        BodyPlan::AsItCame,
+    let outgoing = Outgoing {
         upgrade,
-    )
-    .await;
+        ..Outgoing::new(None, body, BodyPlan::AsItCame)
+    };
+    let answer = send(worker, client, span, head, outgoing).await;
     let mut answer = answer.map_err(|error| blame(client, error))?;
     if answer.head.status == 101 {
         client.tunnel.set(answer.switched.take());
@@ -471,38 +467,58 @@ fn pass_on(
     )
 }
 
+/// What of a request goes out otherwise than it came.
+pub struct Outgoing<'a> {
+    /// The target, if translation changed it.
+    pub target: Option<&'a [u8]>,
+    pub body: RequestBody,
+    pub plan: BodyPlan,
+    /// Pass `Upgrade` on.
+    pub upgrade: bool,
+    /// The answer has to be read: it must not be compressed.
+    pub plain_answer: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    pub fn new(target: Option<&'a [u8]>, body: RequestBody, plan: BodyPlan) -> Self {
+        Outgoing {
+            target,
+            body,
+            plan,
+            upgrade: false,
+            plain_answer: false,
+        }
+    }
+}
+
 /// Sends a request to the portal and waits for the head of its answer.
-#[allow(clippy::too_many_arguments)]
 pub async fn send(
     worker: &Rc<Worker>,
     client: &Client,
     span: &Span,
     head: &RequestHead,
-    target: Option<&[u8]>,
-    body: RequestBody,
-    plan: BodyPlan,
-    upgrade: bool,
+    outgoing: Outgoing<'_>,
 ) -> Result<Answer, ProxyError> {
     let id_line = worker.id_line(span);
     let plan = RequestPlan {
-        target,
+        target: outgoing.target,
         host: worker.host.as_deref(),
         client: client.address,
         scheme: client.scheme,
         trusted: client.trusted,
-        body: plan,
-        upgrade,
-        plain_answer: false,
+        body: outgoing.plan,
+        upgrade: outgoing.upgrade,
+        plain_answer: outgoing.plain_answer,
         add: id_line.as_bytes(),
     };
     let sending = Sending {
         head: &|out| headers::request(head, &plan, out),
         to_head: head.method() == b"HEAD",
-        upgrade,
+        upgrade: outgoing.upgrade,
         trailer: head.fields.first(Name::Trailer),
     };
     let since = Instant::now();
-    let answer = worker.upstream.send(&sending, body).await;
+    let answer = worker.upstream.send(&sending, outgoing.body).await;
     span.waited(since);
     if let Ok(answer) = &answer {
         span.upstream(answer.after);
