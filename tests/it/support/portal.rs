@@ -128,6 +128,20 @@ impl Portal {
             .collect()
     }
 
+    /// The whole requests behind the first `count`.
+    pub fn requests_since(&self, count: usize) -> Vec<Message> {
+        let state = self.shared.lock();
+        state.order[count.min(state.order.len())..]
+            .iter()
+            .map(|(connection, index)| state.connections[*connection].requests[*index].clone())
+            .collect()
+    }
+
+    /// How many whole requests have come.
+    pub fn request_count(&self) -> usize {
+        self.shared.lock().order.len()
+    }
+
     /// What each connection brought.
     pub fn connections(&self) -> Vec<Connection> {
         self.shared.lock().connections.clone()

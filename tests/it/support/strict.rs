@@ -509,7 +509,6 @@ fn authority(value: &[u8], doubts: &mut Doubts) -> Result<(), Stop> {
 /// as web servers in front of portals take them; `#` is not.
 fn check_target(method: &[u8], target: &[u8], doubts: &mut Doubts) -> Result<(), Stop> {
     if method == b"CONNECT" {
-        doubts.note("CONNECT");
         return authority(target, doubts);
     }
     if target.contains(&b'#') {
@@ -519,7 +518,6 @@ fn check_target(method: &[u8], target: &[u8], doubts: &mut Doubts) -> Result<(),
         if method != b"OPTIONS" {
             return Err(Stop::Invalid("* for another method than OPTIONS"));
         }
-        doubts.note("OPTIONS *");
         return Ok(());
     }
     if target[0] == b'/' {
