@@ -517,7 +517,7 @@ fn other(method: &[u8], caller: &SandboxUser) -> Result<Success, Failure> {
     let (scope, last) = match method.split_once('.') {
         Some((scope, rest)) => (scope, rest.rsplit('.').next().unwrap_or(rest)),
         None if method == "profile" => return Ok(user().into()),
-        None if method == "scope" => {
+        None if matches!(method, "scope" | "methods") => {
             return Ok(Value::Array(Array::list([Value::from("crm")])).into());
         }
         None => return Err(Failure::not_found()),

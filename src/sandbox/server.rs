@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ pub struct SandboxConfig {
     pub session: String,
     /// Whether webhooks are refused over plain HTTP, as portals do; `X-Forwarded-Proto: https` counts as HTTPS.
     pub https_required: bool,
-    /// How many requests are remembered.
+    /// How many requests are remembered, as long as they fit into 64 MiB.
     pub remember: usize,
 }
 
@@ -108,7 +108,40 @@ pub struct Sandbox {
 struct Shared {
     config: SandboxConfig,
     portal: Portal,
-    received: Mutex<VecDeque<Recorded>>,
+    received: Mutex<Record>,
+}
+
+/// What was received, oldest first.
+#[derive(Debug, Default)]
+struct Record {
+    requests: VecDeque<Recorded>,
+    bytes: usize,
+}
+
+/// The most that a record holds, in bytes of requests and answers.
+const RECORD_BYTES: usize = 64 << 20;
+
+impl Record {
+    fn push(&mut self, recorded: Recorded, most: usize) {
+        self.bytes += recorded.size();
+        self.requests.push_back(recorded);
+        while self.requests.len() > most || self.bytes > RECORD_BYTES {
+            let Some(oldest) = self.requests.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.size();
+        }
+    }
+}
+
+impl Recorded {
+    fn size(&self) -> usize {
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        self.target.len() + headers.sum::<usize>() + self.body.len() + self.answer.len()
+    }
 }
 
 impl Sandbox {
@@ -144,12 +177,12 @@ impl Sandbox {
 
     /// What it received, oldest first.
     pub fn received(&self) -> Vec<Recorded> {
-        self.shared.record().iter().cloned().collect()
+        self.shared.record().requests.iter().cloned().collect()
     }
 
     /// What it received since this was last called, oldest first.
     pub fn take_received(&self) -> Vec<Recorded> {
-        self.shared.record().drain(..).collect()
+        std::mem::take(&mut *self.shared.record()).requests.into()
     }
 }
 
@@ -212,7 +245,7 @@ struct Caller<'a> {
 }
 
 impl Shared {
-    fn record(&self) -> std::sync::MutexGuard<'_, VecDeque<Recorded>> {
+    fn record(&self) -> MutexGuard<'_, Record> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -234,13 +267,7 @@ impl Shared {
             status,
             answer: sent,
         };
-        let mut record = self.record();
-        if record.len() >= self.config.remember {
-            record.pop_front();
-        }
-        if self.config.remember > 0 {
-            record.push_back(recorded);
-        }
+        self.record().push(recorded, self.config.remember);
         answer
     }
 

@@ -6,6 +6,7 @@ mod framing;
 mod golden;
 mod ladder;
 mod sandbox_http;
+mod sandbox_law;
 mod sandbox_php;
 mod scan;
 mod support;
