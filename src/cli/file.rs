@@ -12,7 +12,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::failure::Failure;
 use super::layers::{Layered, Origin};
+use super::modes;
 use super::options::{self, OPTIONS, Shape, Spec};
+use crate::ladder::Entry;
 
 /// A certificate for clients, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct File {
     options: BTreeMap<&'static str, Layered>,
     /// The `[[certificate]]` tables, in their order.
     pub certificates: Vec<Certificate>,
+    /// The `[[mode]]` tables, in their order.
+    pub modes: Vec<Entry>,
 }
 
 impl File {
@@ -58,6 +62,9 @@ impl File {
             let at = key.span();
             match (key.get_ref().as_ref(), options::find(key.get_ref())) {
                 ("certificate", _) => file.certificates = source.certificates(&value)?,
+                ("mode", _) if modes::are_entries(&value) => {
+                    file.modes = modes::read(&source, &value)?;
+                }
                 (_, Some(spec)) => {
                     let layered = source.option(spec, &value)?;
                     file.options.insert(spec.name, layered);
@@ -78,18 +85,23 @@ impl File {
 }
 
 /// The file's name and text, to say where something stands.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     name: &'a str,
     text: &'a str,
 }
 
 impl Source<'_> {
-    fn wrong(&self, at: Range<usize>, why: &str) -> Failure {
+    /// `FILE:LINE` of a span.
+    pub(super) fn place(&self, at: Range<usize>) -> String {
+        format!("{}:{}", self.name, position(self.text, at.start).0)
+    }
+
+    pub(super) fn wrong(&self, at: Range<usize>, why: &str) -> Failure {
         let (line, column) = position(self.text, at.start);
         Failure::usage(format!("{}:{line}:{column}: {why}", self.name))
     }
 
-    fn unknown<'k>(
+    pub(super) fn unknown<'k>(
         &self,
         at: Range<usize>,
         key: &str,

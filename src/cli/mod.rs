@@ -15,6 +15,7 @@ mod file;
 mod generate;
 mod healthcheck;
 mod layers;
+mod modes;
 mod operational_log;
 pub mod options;
 mod paint;

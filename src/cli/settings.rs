@@ -17,6 +17,7 @@ use super::layers::Layers;
 use super::options::Change;
 use super::values::{self, HostPort, Listen, Upstream};
 use crate::catalogue::Mode;
+use crate::ladder::Entry;
 use crate::protocol::target::RestPath;
 use crate::telemetry::log::{LogTarget, OnLogFailure};
 
@@ -136,6 +137,8 @@ pub struct Settings {
 
     /// Later ones win over earlier ones.
     pub modes: Vec<ModeSetting>,
+    /// The file's `[[mode]]` tables: the first that matches wins over all of `modes`.
+    pub entries: Vec<Entry>,
     pub rules: Vec<PathBuf>,
     /// Add Deprecation, Sunset and Link to answers.
     pub deprecation_headers: bool,
@@ -195,6 +198,7 @@ impl Settings {
             trusted_proxies: layers.many("trusted-proxy", values::network)?,
             accept_proxy_protocol: on("accept-proxy-protocol")?,
             modes: layers.many("mode", mode)?,
+            entries: file.modes,
             rules: layers.many("rules", values::path)?,
             deprecation_headers: !on("no-deprecation-headers")?,
             deprecation_log: layers.one("deprecation-log", values::output)?,
