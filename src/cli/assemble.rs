@@ -9,10 +9,11 @@ use listenfd::ListenFd;
 use super::admin;
 use super::failure::Failure;
 use super::file::reason;
+use super::modes;
 use super::settings::Settings;
 use super::values::{Listen, Upstream};
 use crate::catalogue::{Catalogue, Rule};
-use crate::ladder::{Policy, Setting};
+use crate::ladder::Policy;
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
 use crate::proxy::{Listening, Server, Shared, config};
 use crate::telemetry::Telemetry;
@@ -143,20 +144,8 @@ pub fn policy(
     catalogue: &Catalogue,
     previous: Option<&Policy>,
 ) -> Result<Policy, Failure> {
-    let setting = |setting: &super::settings::ModeSetting| Setting {
-        method: setting.method.clone(),
-        mode: setting.mode,
-        origin: "--mode".into(),
-    };
-    let modes = settings.modes.iter().map(setting).collect();
-    Policy::build(
-        catalogue,
-        modes,
-        Vec::new(),
-        jiff::Timestamp::now(),
-        previous,
-    )
-    .map_err(|wrong| Failure::usage(wrong.to_string()))
+    let entries = settings.entries.clone();
+    modes::policy(settings.layers(), entries, catalogue, previous)
 }
 
 /// Opens the logs, and reads what tells callers apart.

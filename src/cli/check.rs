@@ -3,7 +3,8 @@
 use clap::{ArgMatches, Command};
 
 use super::settings::Source;
-use super::{Outcome, effective, options, print};
+use super::{Outcome, assemble, effective, options, print};
+use crate::catalogue::Catalogue;
 
 pub fn command() -> Command {
     let command = Command::new("check")
@@ -25,6 +26,7 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let settings = Source::new(matches.clone()).load()?;
+    assemble::policy(&settings, &Catalogue::builtin(), None)?;
     if !matches.get_flag("quiet") {
         print(&effective::text(&settings))?;
     }

@@ -2,15 +2,46 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::failure::Failure;
 use super::file::Source;
+use super::layers::{Layers, Origin};
+use super::settings;
+use crate::catalogue::Catalogue;
 use crate::ladder::share::Share;
 use crate::ladder::window::Window;
-use crate::ladder::{Entry, Methods, Step};
+use crate::ladder::{Entry, Methods, Policy, Setting, Step};
 use crate::telemetry::callers::{Network, Pattern};
+
+/// In which mode each rule is, by the option `mode` and the file's entries. What stood in `previous` already keeps its
+/// time and its counts.
+pub fn policy(
+    layers: &Layers,
+    entries: Vec<Entry>,
+    catalogue: &Catalogue,
+    previous: Option<&Policy>,
+) -> Result<Policy, Failure> {
+    let given = layers
+        .get("mode")
+        .filter(|layered| layered.origin != Origin::Default);
+    let modes = match given {
+        None => Vec::new(),
+        Some(layered) => layers
+            .many("mode", settings::mode)?
+            .into_iter()
+            .map(|setting| Setting {
+                method: setting.method,
+                mode: setting.mode,
+                origin: layered.origin.of("mode"),
+            })
+            .collect(),
+    };
+    Policy::build(catalogue, modes, entries, Timestamp::now(), previous)
+        .map_err(|wrong| Failure::usage(wrong.to_string()))
+}
 
 /// What an entry can say.
 const KEYS: [&str; 9] = [

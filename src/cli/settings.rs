@@ -377,7 +377,8 @@ fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
         })
 }
 
-fn mode(text: &str) -> Result<ModeSetting, String> {
+/// Reads `MODE` or `METHOD=MODE`.
+pub(super) fn mode(text: &str) -> Result<ModeSetting, String> {
     let (method, mode) = match text.split_once('=') {
         Some((method, _)) if method.trim().is_empty() => {
             return Err("it names no method before its =".to_owned());

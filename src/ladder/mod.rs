@@ -10,14 +10,12 @@
 //! - [`policy`] all entries together: build, ask, explain
 //! - [`standing`] what holds for callers that nobody names, what comes next, and what has changed
 //! - [`guard`] ends a brownout when its callers' other calls begin to fail
-//! - [`rulebook`] the rules and their policy, swapped as one
 //! - [`rehearsal`] what an entry would have refused, from a log
 
 pub mod entry;
 pub mod guard;
 pub mod policy;
 pub mod rehearsal;
-pub mod rulebook;
 pub mod share;
 pub mod standing;
 pub mod window;
@@ -29,7 +27,6 @@ use crate::telemetry::caller::Caller;
 
 pub use entry::{Entry, Methods, Step};
 pub use policy::{Explanation, Policy, Setting, Wrong};
-pub use rulebook::Rulebook;
 
 /// A caller as an entry sees it.
 #[derive(Clone, Copy, Debug)]
