@@ -39,6 +39,17 @@ impl Order {
             Self::Method => "method",
         }
     }
+
+    /// What a list of orders says.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Last => "Last use first",
+            Self::First => "Newest first",
+            Self::Calls => "Most calls first",
+            Self::Caller => "By caller",
+            Self::Method => "By method",
+        }
+    }
 }
 
 /// Which rows.

@@ -117,6 +117,7 @@ fn checked(entry: Entry, json: &str) -> Result<Rule, ReadError> {
         set: entry.set,
         rename: entry.rename,
         reads: entry.reads,
+        entity_type_id: None,
         deprecated: entry.deprecated,
         sunset: entry.sunset,
         documentation: entry.documentation,
@@ -150,16 +151,17 @@ fn top_level_names(rename: &Rename) -> Vec<&str> {
 }
 
 /// Reads watched methods: a table with tabs and a heading, as `watched.tsv`: method, replacement, the successor's
-/// `entityTypeId`, date, page. Of the third nothing is kept: it is for people.
+/// `entityTypeId`, date, page.
 ///
 /// # Errors
 /// Where a line has not five fields or no method.
 pub fn read_watched(table: &str) -> Result<Vec<Rule>, ReadError> {
     let text = |field: &str| Some(field.to_owned()).filter(|field| !field.is_empty());
     let line = |(at, line): (usize, &str)| match line.split('\t').collect::<Vec<_>>()[..] {
-        [method, replacement, _, since, page] if is_method(method) => Ok(Rule {
+        [method, replacement, entity_type_id, since, page] if is_method(method) => Ok(Rule {
             method: method.to_owned(),
             replacement: text(replacement),
+            entity_type_id: entity_type_id.parse().ok(),
             deprecated: text(since),
             documentation: text(page),
             ..Rule::default()

@@ -51,6 +51,8 @@ pub struct Rule {
     /// The top-level parameters that the method reads, in all spellings: where a call has so many parameters that the
     /// portal drops some, what is set takes the place of another one.
     pub reads: Vec<String>,
+    /// The `entityTypeId` that the successor of a watched method takes: for the instructions to owners, never for a call.
+    pub entity_type_id: Option<u32>,
     /// The date (`YYYY-MM-DD`) of the first public revision of the documentation that marks the method as deprecated.
     pub deprecated: Option<String>,
     /// The date (`YYYY-MM-DD`) from which calls are refused, where one is set.

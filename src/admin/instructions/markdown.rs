@@ -42,6 +42,9 @@ fn write(said: &Instructions, out: &mut String) -> std::fmt::Result {
         writeln!(out, "- {label}: {}", code(fact))?;
     }
     out.push('\n');
+    if let Some(legend) = said.legend() {
+        writeln!(out, "{}\n", text(&legend))?;
+    }
     for snippet in &said.snippets {
         let fence = "`".repeat(longest_run(&snippet.code).max(2) + 1);
         writeln!(

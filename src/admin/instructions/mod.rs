@@ -79,6 +79,14 @@ impl Instructions {
         markdown::of(self)
     }
 
+    /// What the placeholder in the snippets stands for; nothing where there is none.
+    pub fn legend(&self) -> Option<String> {
+        self.snippets
+            .iter()
+            .any(|snippet| snippet.code.contains(AS_BEFORE))
+            .then(|| format!("{AS_BEFORE} stands for the value that is sent today."))
+    }
+
     /// The kind of the replacement, as a sentence; nothing where the snippets speak for themselves.
     pub fn caution(&self) -> Option<String> {
         match (&self.replacement, self.exact) {
@@ -208,6 +216,7 @@ mod tests {
             assert!(!snippet.code.contains("lead.customer.type"));
         }
         assert_eq!(said.caution(), None);
+        assert!(said.legend().unwrap().starts_with("AS_BEFORE stands for"));
     }
 
     #[test]

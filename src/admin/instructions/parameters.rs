@@ -23,6 +23,9 @@ impl Parameters {
         for set in rule.iter().flat_map(|rule| &rule.set) {
             parameters.insert(&[clean(&set.name)], literal(&set.form_value()));
         }
+        if let Some(id) = rule.and_then(|rule| rule.entity_type_id) {
+            parameters.insert(&["entityTypeId".to_owned()], Value::Number(id.into()));
+        }
         for (name, value) in changes.iter().filter_map(|change| constant(change)) {
             parameters.insert(&name, value);
         }

@@ -20,7 +20,7 @@ pub(super) fn article(said: &Instructions, row: &Row) -> String {
          data-copy=markdown hidden>Copy as Markdown</button><a class=button \
          href=\"/api/instructions?key={key}&amp;method={method}&amp;format=markdown\">Markdown</a></div></header><div \
          class=halves><div><p><bdi class=name>{caller}</bdi> made {count}, the first {first}, the last \
-         {last}.</p>{caution}{changes}<dl>{facts}</dl>{documentation}</div><div \
+         {last}.</p>{caution}{changes}{legend}<dl>{facts}</dl>{documentation}</div><div \
          class=snippets>{snippets}</div></div><pre hidden class=markdown>{markdown}</pre></article>",
         key = InQuery(&row.key),
         method = InQuery(&row.method),
@@ -30,6 +30,7 @@ pub(super) fn article(said: &Instructions, row: &Row) -> String {
         last = moment(row.last_seen, now),
         caution = caution(said),
         changes = changes(said),
+        legend = legend(said),
         facts = facts(said),
         documentation = documentation(said),
         snippets = snippets(&said.snippets),
@@ -53,6 +54,12 @@ fn changes(said: &Instructions) -> String {
         .map(|change| format!("<li><bdi>{}</bdi></li>", Text(change)))
         .collect();
     format!("<h4>What changes in the call</h4><ul>{items}</ul>")
+}
+
+fn legend(said: &Instructions) -> String {
+    said.legend()
+        .map(|legend| format!("<p><small>{}</small></p>", Text(&legend)))
+        .unwrap_or_default()
 }
 
 fn facts(said: &Instructions) -> String {

@@ -166,24 +166,25 @@ pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -
 }
 
 fn form(selection: &Selection) -> String {
+    let option = |word: &str, label: &str, chosen: bool| {
+        let selected = if chosen { " selected" } else { "" };
+        format!("<option value={word}{selected}>{label}</option>")
+    };
     let shows: String = Show::ALL
         .iter()
-        .map(|&(show, word, label)| {
-            let selected = if show == selection.show {
-                " selected"
-            } else {
-                ""
-            };
-            format!("<option value={word}{selected}>{label}</option>")
-        })
+        .map(|&(show, word, label)| option(word, label, show == selection.show))
+        .collect();
+    let orders: String = Order::ALL
+        .iter()
+        .map(|&order| option(order.as_str(), order.label(), order == selection.order))
         .collect();
     format!(
         "<form id=filter role=search method=get action=\"/\"><label class=sr for=q>Filter</label><input id=q name=q \
          type=search placeholder=\"Filter: name, method, address …  ( / )\" value=\"{}\" autocomplete=off \
-         spellcheck=false><label class=sr for=show>Show</label><select id=show name=show>{shows}</select><input \
-         type=hidden name=sort value={}><button class=nojs>Filter</button></form>",
+         spellcheck=false><label class=sr for=show>Show</label><select id=show name=show>{shows}</select><label \
+         class=sr for=sort>Order</label><select id=sort name=sort>{orders}</select><button \
+         class=nojs>Filter</button></form>",
         Text(&selection.words),
-        selection.order.as_str()
     )
 }
 

@@ -54,7 +54,7 @@
 
   const rows = byId('rows');
   if (!rows) return;
-  const filter = byId('filter'), words = byId('q'), show = byId('show'), order = filter.elements.sort;
+  const filter = byId('filter'), words = byId('q'), show = byId('show'), order = byId('sort');
   const WEEK = 7 * 24 * 3600 * 1000;
 
   const shows = (row) => {
@@ -126,6 +126,7 @@
   // The server has chosen rows by the query; from now on all are here, and the choice is made here.
   words.addEventListener('input', () => { narrow(); remember(); });
   show.addEventListener('change', () => { narrow(); remember(); });
+  order.addEventListener('change', () => { sort(); remember(); });
   filter.addEventListener('submit', (event) => event.preventDefault());
 
   const close = (link) => {

@@ -20,7 +20,7 @@ pub(super) fn bars(days: &[u64]) -> String {
         days.last().copied().unwrap_or(0)
     );
     let mut svg = format!(
-        "<svg class=trend viewBox=\"0 0 {} {HEIGHT}\" role=img aria-label=\"{label}\"><title>{label}</title>",
+        "<svg class=trend preserveAspectRatio=xMinYMid viewBox=\"0 0 {} {HEIGHT}\" role=img aria-label=\"{label}\"><title>{label}</title>",
         days.len() * STEP
     );
     for (at, &calls) in days.iter().enumerate() {
