@@ -46,11 +46,15 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .map_err(cannot_start)?;
     runtime.block_on(async {
         let running = assemble::start(&settings)?;
-        let admin = running
+        let admin_listen = running
             .admin
             .as_ref()
             .map(|admin| admin.address().to_string());
-        tracing::info!(listen = running.addresses.join(", "), admin, "serving");
+        tracing::info!(
+            listen = running.addresses.join(", "),
+            admin_listen,
+            "serving"
+        );
         let supervisor = Supervisor {
             server: running.server,
             telemetry: Arc::clone(&running.shared.telemetry),

@@ -229,7 +229,7 @@ impl Proxy {
     pub fn admin(&self, path: &str) -> Message {
         client::call(
             self.admin,
-            format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"),
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
         )
     }
 
