@@ -1,6 +1,7 @@
 //! A call with deprecated uses: translated or observed, carried out, and logged before its answer's head goes on.
 
 use super::body::{RequestBody, Truncated, peek};
+use super::compare::{self, Successor};
 use super::error::{At, ProxyError};
 use super::handle::{Client, Outgoing, blame, send};
 use super::headers::BodyPlan;
@@ -43,6 +44,8 @@ pub struct Job {
     pub caller: Caller,
     pub moment: Moment,
     pub reserved: Option<Reserved>,
+    /// The same call as its successor, to be compared (mode `compare`).
+    pub successor: Option<Successor>,
 }
 
 /// When a request's head came, by both clocks, and what it is called.
@@ -138,6 +141,17 @@ impl Job {
                     // The call was executed: the answer goes on all the same, and the log's trouble is said by the log.
                     tracing::debug!("an executed call could not be logged");
                 }
+                if let (Some(successor), Some((legacy, true))) = (self.successor.take(), &read) {
+                    let (worker, client) = (self.worker.clone(), self.client.clone());
+                    let work = successor.compare(
+                        worker,
+                        client,
+                        self.head.clone(),
+                        answer.head.status,
+                        legacy.clone(),
+                    );
+                    super::worker::finish(work);
+                }
                 let lines = self.deprecation_lines();
                 let origin = |name, value: &[u8]| {
                     self.worker
@@ -185,6 +199,7 @@ impl Job {
         }
         let limit = match (self.batch, head.status) {
             _ if whole => REPLACED_LIMIT,
+            _ if self.successor.is_some() => compare::LIMIT,
             (_, 400..) => ERROR_LIMIT,
             (true, _) => BATCH_LIMIT,
             (false, _) => return Ok(None),

@@ -1,6 +1,7 @@
 //! The way of one request, from its head to the head of its answer.
 
 use super::body::{RequestBody, Unread, collect};
+use super::compare::Successor;
 use super::connection::Control;
 use super::deprecated::{Job, Moment, record_refusal};
 use super::error::ProxyError;
@@ -229,38 +230,41 @@ async fn observe(
     mut caller: Caller,
     body: Incoming,
 ) -> Result<Reply, ProxyError> {
-    let body = match head.framing {
-        Framing::None => RequestBody::Empty,
-        Framing::Length(length)
-            if caller.auth == Auth::None && counts_body(&head) && length <= CALLER_BODY =>
-        {
-            let since = Instant::now();
-            let read = collect(body, CALLER_BODY, &client.link).await;
-            span.waited(since);
-            match read {
-                Ok(bytes) => {
-                    let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
-                    caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
-                    let mode = worker
-                        .fixed_mode(rule)
-                        .unwrap_or_else(|| worker.mode(rule, &caller));
-                    if matches!(mode, Mode::Brownout | Mode::Block) {
-                        let read = Read::Whole(bytes, room::Reserved::nothing());
-                        return translated(worker, client, span, head, place, read).await;
-                    }
-                    RequestBody::Whole(Some(bytes))
-                }
-                Err(Unread::Client(fault)) => return Err(client_error(fault, false)),
-                Err(Unread::TooLarge) => return Err(ProxyError::client_gone()),
-            }
-        }
-        _ => {
-            if counts_body(&head) {
-                caller = caller.with_unread_body();
-            }
-            RequestBody::Stream(body)
-        }
+    let counts = counts_body(&head);
+    let small = matches!(head.framing, Framing::Length(length) if length <= CALLER_BODY);
+    let compares = |worker: &Worker, caller: &Caller| {
+        rule.kind == RuleKind::Exact && worker.mode_of(rule, caller) == Mode::Compare
     };
+    let mut read = None;
+    let body = if head.framing == Framing::None {
+        read = Some(Bytes::new());
+        RequestBody::Empty
+    } else if counts && small && (caller.auth == Auth::None || compares(worker, &caller)) {
+        let since = Instant::now();
+        let collected = collect(body, CALLER_BODY, &client.link).await;
+        span.waited(since);
+        let bytes = match collected {
+            Ok(bytes) => bytes,
+            Err(Unread::Client(fault)) => return Err(client_error(fault, false)),
+            Err(Unread::TooLarge) => return Err(ProxyError::client_gone()),
+        };
+        let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
+        caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
+        if matches!(worker.mode_of(rule, &caller), Mode::Brownout | Mode::Block) {
+            let read = Read::Whole(bytes, room::Reserved::nothing());
+            return translated(worker, client, span, head, place, read).await;
+        }
+        read = Some(bytes.clone());
+        RequestBody::Whole(Some(bytes))
+    } else {
+        if counts {
+            caller = caller.with_unread_body();
+        }
+        RequestBody::Stream(body)
+    };
+    let successor = read
+        .filter(|_| compares(worker, &caller))
+        .and_then(|bytes| Successor::of(rule, worker, place, &head, &bytes));
     let content_type = head.fields.first(Name::ContentType);
     let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
     span.outcome(Class::Observed);
@@ -275,6 +279,7 @@ async fn observe(
         format: format_of(place),
         target: None,
         reserved: None,
+        successor,
         head,
         uses: vec![DeprecatedUse::observed(rule, encoding)],
         caller,
@@ -412,6 +417,7 @@ async fn translated(
         plan,
         caller,
         reserved,
+        successor: None,
     };
     Finish::new(job.carry_out()).await
 }

@@ -5,6 +5,7 @@
 //! top to bottom.
 
 pub mod body;
+mod compare;
 pub mod config;
 mod connection;
 mod deprecated;

@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 
 /// What all threads share.
@@ -165,6 +166,18 @@ impl Shared {
     }
 }
 
+/// A portal gives its callers two requests a second: at most half of one thread's go to comparisons.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// A comparison going on; the next may begin a while after its end.
+pub struct Comparing<'w>(&'w Worker);
+
+impl Drop for Comparing<'_> {
+    fn drop(&mut self) {
+        self.0.compared.set(Some(Instant::now()));
+    }
+}
+
 /// One thread's state.
 pub struct Worker {
     pub config: Arc<Config>,
@@ -180,6 +193,8 @@ pub struct Worker {
     next: Cell<u64>,
     ids: Cell<u64>,
     draining: Cell<bool>,
+    /// When the last successor was sent to be compared; `None` while one is.
+    compared: Cell<Option<Instant>>,
     cut: Notify,
     /// Told when a connection has gone.
     pub gone: Notify,
@@ -213,6 +228,7 @@ impl Worker {
             next: Cell::new(0),
             ids: Cell::new(seed),
             draining: Cell::new(false),
+            compared: Cell::new(Some(Instant::now() - COMPARE_EVERY)),
             cut: Notify::new(),
             gone: Notify::new(),
         })
@@ -242,6 +258,12 @@ impl Worker {
         self.decision(rule, caller).mode
     }
 
+    /// What is done to a rule's calls of this caller, looked up no further than needed.
+    pub fn mode_of(&self, rule: &Rule, caller: &Caller) -> Mode {
+        self.fixed_mode(rule)
+            .unwrap_or_else(|| self.mode(rule, caller))
+    }
+
     /// The same, with its reason and its end.
     pub fn decision(&self, rule: &Rule, caller: &Caller) -> Decision {
         let callers = self.shared.telemetry.callers.load();
@@ -258,6 +280,16 @@ impl Worker {
     /// What is done to a rule's calls, where that does not depend on who calls or when.
     pub fn fixed_mode(&self, rule: &Rule) -> Option<Mode> {
         self.shared.policy.load().fixed(rule)
+    }
+
+    /// The turn to compare: one at a time, and not too often.
+    pub fn comparing(&self) -> Option<Comparing<'_>> {
+        let last = self.compared.get()?;
+        if last.elapsed() < COMPARE_EVERY {
+            return None;
+        }
+        self.compared.set(None);
+        Some(Comparing(self))
     }
 
     /// Tells the guard of brownouts how a caller's call ended.
