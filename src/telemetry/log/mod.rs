@@ -187,7 +187,7 @@ impl LineLog {
             Err(error) => {
                 let mut state = self.lock();
                 state.status.errors += 1;
-                state.status.last_error = Some(format!("cannot be synced: {error}"));
+                state.status.last_error = Some(format!("cannot be synced: {}", words(&error)));
                 drop(state);
                 self.verdict(false)
             }
@@ -242,7 +242,7 @@ impl LineLog {
             }
             Err(error) => {
                 state.status.errors += 1;
-                state.status.last_error = Some(format!("cannot be reopened: {error}"));
+                state.status.last_error = Some(format!("cannot be reopened: {}", words(&error)));
                 Err(error)
             }
         }
@@ -333,7 +333,7 @@ impl LineLog {
             let cause = if error.kind() == ErrorKind::WouldBlock {
                 "nobody reads the other end, or not fast enough".to_owned()
             } else {
-                error.to_string()
+                words(&error)
             };
             state.status.last_error = Some(cause);
         }
@@ -406,4 +406,13 @@ pub fn survive_the_file_size_limit() -> io::Result<()> {
         .enable_io()
         .build()?
         .block_on(async { install() })
+}
+
+/// What the system says, without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
