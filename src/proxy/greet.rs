@@ -34,6 +34,7 @@ pub async fn greet(
             .any(|n| n.contains(peer))
     });
     let mut address = peer;
+    let ends = stream.ends();
     let mut stream = stream;
     if worker.config.accept_proxy_protocol
         && trusted
@@ -80,7 +81,7 @@ pub async fn greet(
     let client = Client {
         link: Link::new(Side::Server, worker.limits),
         control: Rc::new(Control::default()),
-        peer: peer_address,
+        ends,
         checked: Cell::new(false),
         http2: h2,
         address,

@@ -25,7 +25,7 @@ use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outc
 use bytes::Bytes;
 use hyper::body::Incoming;
 use std::cell::{Cell, OnceCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -48,9 +48,9 @@ pub struct Client {
     pub scheme: &'static str,
     /// HTTP/2.
     pub http2: bool,
-    /// The peer's own address.
-    pub peer: Option<std::net::SocketAddr>,
-    /// Whether it was looked for among our own.
+    /// Our end of the connection and the peer's.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
+    /// Whether they were looked for among our connections to the portal.
     pub checked: Cell<bool>,
     /// Both sides have switched protocols.
     pub tunnel: Cell<Option<Tunnel>>,

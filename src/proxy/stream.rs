@@ -1,6 +1,7 @@
 //! The sockets of both sides as one type.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,13 +22,14 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 
-    /// Our end's address, where the connection has one.
-    pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        match self {
-            Stream::Tcp(tcp) => tcp.local_addr().ok(),
-            Stream::Tls(tls) => tls.get_ref().0.local_addr().ok(),
-            Stream::Unix(_) => None,
-        }
+    /// Our end's address and the peer's, where the connection has them.
+    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let tcp = match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Unix(_) => return None,
+        };
+        Some((tcp.local_addr().ok()?, tcp.peer_addr().ok()?))
     }
 }
 

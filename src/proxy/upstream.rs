@@ -241,7 +241,8 @@ impl Upstream {
             );
             let mut request = Request::new(body);
             *request.method_mut() = match request.body() {
-                _ if sending.to_head => Method::HEAD,
+                // hyper drops the body of a HEAD; the wire knows that its answer has none.
+                RequestBody::Empty if sending.to_head => Method::HEAD,
                 RequestBody::Empty => Method::GET,
                 _ => Method::POST,
             };
@@ -401,9 +402,9 @@ impl Upstream {
                 return Err(ProxyError::unreachable(e.proxy_status, &e.what));
             }
         };
-        let own_end = stream.local_address();
-        if let Some(end) = own_end {
-            self.shared.own_end(end, true);
+        let ends = stream.ends();
+        if let Some(ends) = ends {
+            self.shared.own_ends(ends, true);
         }
         let link = Link::new(Side::Client, self.limits);
         let wire = Wire::new(stream, link.clone());
@@ -435,15 +436,15 @@ impl Upstream {
                     first.append(&mut rest);
                     let _ = give.send((stream, first));
                 }
-                if let Some(end) = own_end {
-                    shared.own_end(end, false);
+                if let Some(ends) = ends {
+                    shared.own_ends(ends, false);
                 }
             });
         } else {
             tokio::task::spawn_local(async move {
                 let _ = watched(&mut driven, interval, look).await;
-                if let Some(end) = own_end {
-                    shared.own_end(end, false);
+                if let Some(ends) = ends {
+                    shared.own_ends(ends, false);
                 }
             });
         }

@@ -43,7 +43,7 @@ pub struct Shared {
     open: AtomicUsize,
     open_by_client: Mutex<HashMap<IpAddr, usize>>,
     /// Our ends of the connections to the portal: who connects to us from one of them is ourselves.
-    own_ends: Mutex<HashSet<SocketAddr>>,
+    own_ends: Mutex<HashSet<(SocketAddr, SocketAddr)>>,
 }
 
 /// Why a connection is not served.
@@ -148,21 +148,22 @@ impl Shared {
         Ok(counted)
     }
 
-    /// Remembers our end of a connection to the portal.
-    pub fn own_end(&self, address: SocketAddr, open: bool) {
+    /// Remembers our end and the portal's of a connection to it. Both count: the system gives a client the same
+    /// address as one of ours where their other ends differ.
+    pub fn own_ends(&self, ends: (SocketAddr, SocketAddr), open: bool) {
         let mut own = self.own_ends.lock().unwrap_or_else(PoisonError::into_inner);
         if open {
-            own.insert(address);
+            own.insert(ends);
         } else {
-            own.remove(&address);
+            own.remove(&ends);
         }
     }
 
-    fn is_own_end(&self, address: SocketAddr) -> bool {
+    fn is_ours(&self, (local, peer): (SocketAddr, SocketAddr)) -> bool {
         self.own_ends
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains(&address)
+            .contains(&(peer, local))
     }
 }
 
@@ -365,8 +366,7 @@ impl Worker {
 
     /// Whether the request comes from ourselves: the portal's address leads back here.
     pub fn is_loop(&self, client: &Client) -> bool {
-        !client.checked.replace(true)
-            && client.peer.is_some_and(|peer| self.shared.is_own_end(peer))
+        !client.checked.replace(true) && client.ends.is_some_and(|ends| self.shared.is_ours(ends))
     }
 
     /// Counts a connection in.

@@ -112,7 +112,8 @@ impl Lab {
                     if !wait_out {
                         client.stream.shut_write();
                     }
-                    match client.response_within("GET", HANG) {
+                    let head = owed.is_empty() && bytes.starts_with(b"HEAD ");
+                    match client.response_within(if head { "HEAD" } else { "GET" }, HANG) {
                         Ok(answer) => self.refusal(&answer)?,
                         Err(Lost::Closed) => {}
                         Err(lost) => return Err(format!("half a request: {lost:?}")),

@@ -1,6 +1,8 @@
 //! Follows the chunked coding (RFC 9112 §7.1) over a stream in pieces, to know where a body ends and that it is read in
 //! one way only (pure). Data is skipped, not looked at.
 
+use super::head::is_token;
+
 /// Where in a chunked body the reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -17,7 +19,9 @@ enum At {
     DataLf,
     /// At the beginning of a trailer line.
     TrailerStart,
-    /// In a trailer line.
+    /// In a trailer's name.
+    TrailerName,
+    /// Behind the colon of a trailer.
     Trailer,
     TrailerLf,
     /// Behind the CR of the empty line at the end.
@@ -125,8 +129,16 @@ impl Chunked {
                         b' ' | b'\t' => {
                             return Err(BadChunk("a trailer is folded over several lines"));
                         }
-                        b'!'..=b'~' => self.at = At::Trailer,
-                        _ => return Err(BadChunk("a trailer has a control character")),
+                        b if is_token(b) => self.at = At::TrailerName,
+                        _ => return Err(BadChunk("a trailer has no name")),
+                    }
+                }
+                At::TrailerName => {
+                    self.count()?;
+                    match b {
+                        b':' => self.at = At::Trailer,
+                        b if is_token(b) => {}
+                        _ => return Err(BadChunk("a trailer's name is followed by no colon")),
                     }
                 }
                 At::Trailer => {

@@ -573,21 +573,31 @@ fn origin_form(
         .iter()
         .position(|b| matches!(b, b'/' | b'?'))
         .unwrap_or(authority.len());
-    if length == 0 || !is_authority(&authority[..length]) {
+    if matches!(authority, [] | [b'/' | b'?' | b':', ..]) || !is_authority(&authority[..length]) {
         return Err(HeadError::Malformed(
             "the address in the request target has no valid host",
         ));
     }
-    if authority.get(length) != Some(&b'/') {
-        return Err(HeadError::Malformed(
-            "the address in the request target has no path",
-        ));
-    }
     let start = span.start + scheme.len();
+    let path = match authority.get(length) {
+        Some(b'/') => start + length..span.end,
+        // Without a path it is the root: the last slash before the host stands for it.
+        None => start - 1..start,
+        Some(_) => {
+            return Err(HeadError::Malformed(
+                "the address in the request target has a query and no path",
+            ));
+        }
+    };
     Ok((
-        (start + length) as u32..span.end as u32,
+        path.start as u32..path.end as u32,
         Some(start..start + length),
     ))
+}
+
+/// Whether the byte may stand in a field's name (RFC 9110 §5.6.2).
+pub fn is_token(byte: u8) -> bool {
+    CLASS[byte as usize] & TOKEN != 0
 }
 
 /// Whether these bytes are `uri-host [":" port]` (RFC 9110 §7.2). Empty is allowed.

@@ -949,7 +949,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
                     if out.filled().len() > before && this.pending_input() == 0 {
                         return Poll::Ready(Ok(()));
                     }
-                    return this.poll_read_body(cx, out, follow);
+                    return match this.poll_read_body(cx, out, follow) {
+                        // What came before the fault goes first: the head, whose answer tells of it.
+                        Poll::Ready(Err(_)) if out.filled().len() > before => Poll::Ready(Ok(())),
+                        polled => polled,
+                    };
                 }
             }
         }
