@@ -1,5 +1,10 @@
 //! What the tests over sockets stand on: a strict reader of HTTP, a scripted portal, a raw client and the built binary.
 
+#![allow(
+    dead_code,
+    reason = "a toolbox: not every tool is in use at every moment"
+)]
+
 pub mod client;
 pub mod portal;
 pub mod proxy;

@@ -157,8 +157,22 @@ pub fn request(bytes: &[u8]) -> Reading {
     let mut doubts = Doubts::default();
     match read_request(bytes, &mut doubts) {
         Ok(message) => verdict(message, doubts),
+        Err(_) if !has_whole_head(bytes) => Reading::Incomplete,
         Err(stop) => stop.into(),
     }
+}
+
+/// A head is judged when its empty line has come; a recipient may say earlier that nothing good can follow.
+fn has_whole_head(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    let mut begun = false;
+    while let Ok(line) = next_line(bytes, &mut at, &mut Doubts::default()) {
+        if line.is_empty() && begun {
+            return true;
+        }
+        begun |= !line.is_empty();
+    }
+    false
 }
 
 /// Reads the response to a request with `method` at the start of `bytes`; `ended` says that the connection was
