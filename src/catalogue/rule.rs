@@ -2,6 +2,7 @@
 //!
 //! A rule says *what* the portal is to read, never *how* that is written: the engine finds the parameter that counts in
 //! whatever encoding a call has.
+use crate::protocol::name::Wanted;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -114,18 +115,20 @@ impl Rule {
             .map(|page| format!("https://apidocs.bitrix24.com/{page}.html"))
     }
 
-    /// Whether a top-level parameter of that name matters to the translation.
-    pub fn concerns(&self, name: &[u8]) -> bool {
-        let is = |spelling: &String| spelling.as_bytes() == name;
-        self.set
+    /// The top-level parameters that matter to the translation.
+    pub fn wanted(&self) -> Wanted<'_> {
+        let set = self.set.iter().flat_map(Set::names);
+        let renamed = self
+            .rename
             .iter()
-            .any(|set| set.names().any(|spelling| spelling.as_bytes() == name))
-            || self
-                .rename
-                .iter()
-                .any(|rename| match rename.inside.first() {
-                    Some(spellings) => spellings.iter().any(is),
-                    None => is(&rename.from) || is(&rename.to) || rename.yields_to.iter().any(is),
-                })
+            .flat_map(|rename| match rename.inside.first() {
+                Some(spellings) => spellings.iter().map(String::as_str).collect(),
+                None => [&rename.from, &rename.to]
+                    .into_iter()
+                    .chain(&rename.yields_to)
+                    .map(String::as_str)
+                    .collect::<Vec<_>>(),
+            });
+        Wanted::keys(set.chain(renamed).map(str::as_bytes))
     }
 }

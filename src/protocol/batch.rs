@@ -1,6 +1,6 @@
 //! The commands of a batch (PROTOCOL §5): which of them run, in which order, and where they stand.
 use super::json::{self, Kind, Value};
-use super::name::Name;
+use super::name::{Name, Wanted};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,9 +8,9 @@ use std::ops::Range;
 /// As many commands of a batch run; later ones are dropped.
 const MOST: usize = 50;
 
-/// Whether a top-level key is the one that holds the commands: in any case of its letters.
-pub fn is_cmd(key: &[u8]) -> bool {
-    key.eq_ignore_ascii_case(b"cmd")
+/// The top-level key that holds the commands: in any case of its letters.
+pub fn cmd() -> Wanted<'static> {
+    Wanted::in_any_case(b"cmd")
 }
 
 /// A command's text as the portal splits it: control characters are underscores.
@@ -41,21 +41,24 @@ impl Commands {
     pub fn that_run(&self) -> impl Iterator<Item = (&[u8], Range<usize>)> {
         self.entries
             .iter()
-            .take(MOST)
             .filter_map(|(key, command)| Some((key.as_slice(), command.clone()?)))
     }
 
     /// The commands of a JSON value that `json::read` has checked: strings without their quotes.
     pub fn of_json(bytes: &[u8], cmd: &Value) -> Self {
         let mut commands = Self::default();
-        for (index, member) in json::members(bytes, cmd).enumerate() {
-            let key = match cmd.kind {
-                Kind::List => Cow::Owned(index.to_string().into_bytes()),
-                _ => json::text(bytes, &member.key),
+        let is_list = cmd.kind == Kind::List;
+        // Of a list nothing behind the last that runs can matter; of an object a key can come again.
+        let most = if is_list { MOST } else { usize::MAX };
+        for (index, member) in json::members(bytes, cmd).take(most).enumerate() {
+            let key = if is_list {
+                Cow::Owned(index.to_string().into_bytes())
+            } else {
+                json::text(bytes, &member.key)
             };
             let command =
                 (member.value.kind == Kind::String).then(|| json::inside(&member.value.span));
-            commands.put(key.into_owned(), command);
+            commands.put(&key, command);
         }
         commands
     }
@@ -66,21 +69,37 @@ impl Commands {
             *self = Self::default();
             return;
         }
-        let key = name
-            .key(1)
-            .map_or_else(|| self.next.to_string().into_bytes(), <[u8]>::to_vec);
-        if let Some(number) = number(&key) {
+        let next;
+        let key = match name.key(1) {
+            Some(key) => key,
+            None => {
+                next = self.next.to_string().into_bytes();
+                &next
+            }
+        };
+        if let Some(number) = number(key) {
             self.next = self.next.max(number.saturating_add(1));
         }
         self.put(key, (name.keys().len() == 2).then_some(value));
     }
 
-    fn put(&mut self, key: Vec<u8>, command: Option<Range<usize>>) {
-        match self.places.get(&key) {
-            Some(place) => self.entries[*place].1 = command,
-            None => {
-                self.places.insert(key.clone(), self.entries.len());
-                self.entries.push((key, command));
+    /// Keeps as many entries as run: a later one cannot come before them any more. A few are quicker searched than hashed;
+    /// when they are full they are hashed, as many more may come.
+    fn put(&mut self, key: &[u8], command: Option<Range<usize>>) {
+        let place = if self.entries.len() < MOST {
+            self.entries.iter().position(|(known, _)| known == key)
+        } else {
+            self.places.get(key).copied()
+        };
+        if let Some(place) = place {
+            self.entries[place].1 = command;
+        } else if self.entries.len() < MOST {
+            self.entries.push((key.to_vec(), command));
+            if self.entries.len() == MOST {
+                let numbered = self.entries.iter().enumerate();
+                self.places = numbered
+                    .map(|(place, (key, _))| (key.clone(), place))
+                    .collect();
             }
         }
     }

@@ -151,7 +151,7 @@ fn raw(body: &[u8]) -> Body<'static> {
 fn has_field(body: &[u8], span: Range<usize>, limit: form::Limit) -> bool {
     form::pairs(body, span, limit)
         .take_while(|pair| pair.is_read)
-        .any(|pair| name::top_level(&body[pair.name]).is_some())
+        .any(|pair| name::top_level(&body[pair.split(body).0]).is_some())
 }
 
 #[cfg(test)]

@@ -133,9 +133,13 @@ impl<'a> Found<'a> {
     }
 
     fn take_form(&mut self, bytes: &'a [u8], span: std::ops::Range<usize>, limit: form::Limit) {
+        let wanted = name::Wanted::keys(READ.iter().map(|name| name.as_bytes()));
         for pair in form::pairs(bytes, span, limit).take_while(|pair| pair.is_read) {
-            if let Some(name) = name::top_level(&bytes[pair.name.clone()]) {
-                self.put(&name, Layer::Form.decode(&bytes[pair.value]));
+            if wanted.may_be_in(&bytes[pair.whole.clone()]) {
+                let (name, value) = pair.split(bytes);
+                if let Some(key) = name::top_level(&bytes[name]) {
+                    self.put(&key, Layer::Form.decode(&bytes[value]));
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Form strings as PHP reads them (PROTOCOL §2): query, urlencoded body, raw body, batch command.
 //! Pairs are spans of the input, decoded only to compare names, so what no rule touches keeps its bytes.
-use memchr::memchr;
+use memchr::{Memchr, memchr, memchr_iter};
 use std::ops::Range;
 
 /// How many pairs of a form string the portal reads: PHP's `max_input_vars`, as it counts for each kind of string.
@@ -25,28 +25,32 @@ impl Limit {
     };
 }
 
-/// One pair of a form string, as spans of what it was read from.
+/// One pair of a form string, as a span of what it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The name, raw.
-    pub name: Range<usize>,
-    /// The value, raw; empty at the pair's end where there is no `=`.
-    pub value: Range<usize>,
+    /// The whole pair, without the `&` around it.
+    pub whole: Range<usize>,
     /// Its place within the limit: the portal reads it.
     pub is_read: bool,
 }
 
 impl Pair {
-    /// The whole pair, without the `&` around it.
-    pub fn whole(&self) -> Range<usize> {
-        self.name.start..self.value.end
+    /// The name and the value, raw; without a `=` the value is empty at the pair's end.
+    pub fn split(&self, input: &[u8]) -> (Range<usize>, Range<usize>) {
+        let Range { start, end } = self.whole;
+        match memchr(b'=', &input[start..end]) {
+            Some(length) => (start..start + length, start + length + 1..end),
+            None => (start..end, end..end),
+        }
     }
 }
 
 /// The pairs of a form string, in order; empty ones are passed over, counted where the portal counts them.
 #[derive(Clone, Debug)]
 pub struct Pairs<'a> {
-    input: &'a [u8],
+    ampersands: Memchr<'a>,
+    /// Where what the ampersands are searched in begins and ends.
+    start: usize,
     end: usize,
     at: usize,
     limit: Limit,
@@ -65,7 +69,8 @@ pub fn seen(input: &[u8], span: Range<usize>, limit: Limit) -> Range<usize> {
 pub fn pairs(input: &[u8], span: Range<usize>, limit: Limit) -> Pairs<'_> {
     let span = seen(input, span, limit);
     Pairs {
-        input,
+        ampersands: memchr_iter(b'&', &input[span.clone()]),
+        start: span.start,
         end: span.end,
         at: span.start,
         limit,
@@ -86,17 +91,15 @@ impl Iterator for Pairs<'_> {
     fn next(&mut self) -> Option<Pair> {
         while self.at < self.end {
             let start = self.at;
-            let end = memchr(b'&', &self.input[start..self.end])
-                .map_or(self.end, |length| start + length);
+            let end = self
+                .ampersands
+                .next()
+                .map_or(self.end, |length| self.start + length);
             self.at = end + 1;
-            if end > start || self.limit.counts_empty {
-                self.counted += 1;
-            }
+            self.counted += usize::from(end > start || self.limit.counts_empty);
             if end > start {
-                let equals = memchr(b'=', &self.input[start..end]).map(|length| start + length);
                 return Some(Pair {
-                    name: start..equals.unwrap_or(end),
-                    value: equals.map_or(end, |equals| equals + 1)..end,
+                    whole: start..end,
                     is_read: self.counted <= self.limit.pairs,
                 });
             }
@@ -122,7 +125,10 @@ mod tests {
 
     fn read(input: &str, limit: Limit) -> Vec<(&str, &str, bool)> {
         pairs(input.as_bytes(), 0..input.len(), limit)
-            .map(|pair| (&input[pair.name], &input[pair.value], pair.is_read))
+            .map(|pair| {
+                let (name, value) = pair.split(input.as_bytes());
+                (&input[name], &input[value], pair.is_read)
+            })
             .collect()
     }
 

@@ -316,18 +316,18 @@ impl Scanner<'_> {
     fn string(&mut self) -> Result<(), Unreadable> {
         self.at += 1;
         loop {
-            self.at = end_of_plain(self.bytes, self.at);
             match self.bytes[self.at..] {
                 [b'"', ..] => {
                     self.at += 1;
                     return Ok(());
                 }
+                [b'\\', b'u', ..] => self.unicode()?,
                 [
                     b'\\',
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
                     ..,
                 ] => self.at += 2,
-                [b'\\', b'u', ..] => self.unicode()?,
+                [byte, ..] if !stops(byte) => self.at = end_of_plain(self.bytes, self.at),
                 _ => return self.syntax(),
             }
         }
@@ -355,25 +355,28 @@ impl Scanner<'_> {
 
     /// Passes `\uXXXX`.
     fn code_unit(&mut self) -> Result<u32, Unreadable> {
-        let digits = self.bytes.get(self.at + 2..self.at + 6).unwrap_or_default();
-        let code = digits.iter().try_fold(0, |code, digit| {
-            Some(code << 4 | (*digit as char).to_digit(16)?)
-        });
-        match code.filter(|_| !digits.is_empty()) {
-            Some(code) => {
+        let digits = self
+            .bytes
+            .get(self.at + 2..self.at + 6)
+            .and_then(|digits| digits.first_chunk::<4>());
+        let values = digits.map(|digits| digits.map(|digit| HEX[usize::from(digit)]));
+        match values {
+            Some([a, b, c, d]) if (a | b | c | d) < 16 => {
                 self.at += 6;
-                Ok(code)
+                Ok(u32::from(a) << 12 | u32::from(b) << 8 | u32::from(c) << 4 | u32::from(d))
             }
-            None => self.syntax(),
+            _ => self.syntax(),
         }
     }
 
+    #[inline]
     fn blank(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -385,6 +388,18 @@ impl Scanner<'_> {
         })
     }
 }
+
+/// The value of each hexadecimal digit; more than 15 for all other bytes.
+const HEX: [u8; 256] = {
+    let mut values = [0xF0; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// The brackets that are open: for each whether it is an object's.
 #[derive(Default)]
@@ -423,9 +438,27 @@ impl Brackets {
 }
 
 /// The first byte from `at` on that means something in a string: a quote, a backslash, a control character, the end.
+/// Eight bytes at a time, as most strings are short; more of them where a string turns out long.
+#[inline]
 fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
-    const STRIDE: usize = 32;
-    let stops = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\');
+    const SHORT: usize = 32;
+    let long = at + SHORT;
+    while let Some(word) = bytes.get(at..at + 8).and_then(|word| word.first_chunk()) {
+        let found = stops_in(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+        if at >= long {
+            at = end_of_long_plain(bytes, at);
+        }
+    }
+    at + bytes[at..].iter().take_while(|b| !stops(**b)).count()
+}
+
+/// Passes whole strides of a long string in which nothing means something.
+fn end_of_long_plain(bytes: &[u8], mut at: usize) -> usize {
+    const STRIDE: usize = 64;
     while let Some(chunk) = bytes.get(at..at + STRIDE) {
         // Without a branch inside, so that the compiler makes vector instructions of it.
         if chunk.iter().fold(false, |found, b| found | stops(*b)) {
@@ -433,7 +466,20 @@ fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
         }
         at += STRIDE;
     }
-    at + bytes[at..].iter().take_while(|b| !stops(**b)).count()
+    at
+}
+
+fn stops(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+/// The high bit of each byte of a word that stops a string; above the first of them there may be more than there are.
+fn stops_in(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, byte: u64| word.wrapping_sub(ONES * byte) & !word & HIGH;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    below(word, 0x20) | is(b'"') | is(b'\\')
 }
 
 /// The members of an object, or the entries of a list.
@@ -495,12 +541,17 @@ impl Members<'_> {
 
     fn pass_string(&mut self) -> usize {
         self.at += 1;
-        while let Some(length) = memchr::memchr2(b'"', b'\\', &self.bytes[self.at..self.end]) {
-            self.at += length + 1;
-            if self.bytes[self.at - 1] == b'"' {
-                break;
+        loop {
+            match self.bytes[self.at..self.end] {
+                [b'"', ..] => {
+                    self.at += 1;
+                    break;
+                }
+                [b'\\', b'u', ..] => self.at += 6,
+                [b'\\', ..] => self.at += 2,
+                [] => break,
+                _ => self.at = end_of_plain(self.bytes, self.at),
             }
-            self.at += 1;
         }
         self.at
     }

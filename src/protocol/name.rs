@@ -1,5 +1,6 @@
 //! A parameter's name as PHP reads it (PROTOCOL §2): `extras[lead.customer.type]` is the key `lead.customer.type` in the
 //! list `extras`, and `ENTITY.TYPE ID` is `ENTITY_TYPE_ID`.
+use super::Layer;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -102,6 +103,77 @@ fn closing(text: &[u8], open: usize) -> Option<(Key, usize)> {
     ))
 }
 
+/// Top-level keys that are looked for among many.
+#[derive(Clone, Debug)]
+pub struct Wanted<'w> {
+    keys: Vec<&'w [u8]>,
+    in_any_case: bool,
+    /// For each byte whether the raw name of such a key can begin with it.
+    begins: [bool; 256],
+}
+
+impl<'w> Wanted<'w> {
+    /// These keys, as they are spelled.
+    pub fn keys(keys: impl IntoIterator<Item = &'w [u8]>) -> Self {
+        let mut wanted = Self {
+            keys: Vec::new(),
+            in_any_case: false,
+            begins: [false; 256],
+        };
+        // A blank is dropped before a name, and an escape may be anything.
+        for begin in b" +%" {
+            wanted.begins[usize::from(*begin)] = true;
+        }
+        for key in keys {
+            if let Some(first) = key.first() {
+                wanted.begins[usize::from(*first)] = true;
+                wanted.keys.push(key);
+            }
+        }
+        wanted
+    }
+
+    /// This key, in any case of its letters.
+    pub fn in_any_case(key: &'w [u8]) -> Self {
+        let mut wanted = Self {
+            in_any_case: true,
+            ..Self::keys([key])
+        };
+        for begin in key
+            .first()
+            .iter()
+            .flat_map(|b| [b.to_ascii_lowercase(), b.to_ascii_uppercase()])
+        {
+            wanted.begins[usize::from(begin)] = true;
+        }
+        wanted
+    }
+
+    /// Whether a key is one of these.
+    pub fn has(&self, key: &[u8]) -> bool {
+        let same = |wanted: &&[u8]| {
+            if self.in_any_case {
+                wanted.eq_ignore_ascii_case(key)
+            } else {
+                *wanted == key
+            }
+        };
+        self.keys.iter().any(same)
+    }
+
+    /// Whether a pair of a form string may have such a key: a quick look.
+    pub fn may_be_in(&self, pair: &[u8]) -> bool {
+        pair.first()
+            .is_some_and(|begin| self.begins[usize::from(*begin)])
+    }
+
+    /// The name of a pair of a form string, where its top-level key is one of these.
+    pub fn read(&self, raw_name: &[u8]) -> Option<Name> {
+        top_level(raw_name).filter(|key| self.has(key))?;
+        Name::read(&Layer::Form.decode(raw_name))
+    }
+}
+
 /// The top-level key of a name in a form string, cheaply where nothing in it is escaped; `None` where PHP drops the pair.
 pub fn top_level(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     let plain = raw
@@ -116,7 +188,7 @@ pub fn top_level(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     if ends {
         return Some(Cow::Borrowed(&raw[..plain]));
     }
-    let name = Name::read(&super::Layer::Form.decode(raw))?;
+    let name = Name::read(&Layer::Form.decode(raw))?;
     name.key(0).map(|key| Cow::Owned(key.to_vec()))
 }
 
@@ -177,7 +249,7 @@ mod tests {
             "a", "a[b]", "a[b", "a.b", "a%5Bb%5D", "a[b%5D", "", "=", "[a]", "a%00b", "+a", "a]b",
             "%41",
         ] {
-            let slow = Name::read(&super::super::Layer::Form.decode(name.as_bytes()))
+            let slow = Name::read(&Layer::Form.decode(name.as_bytes()))
                 .and_then(|name| name.key(0).map(<[u8]>::to_vec));
             assert_eq!(
                 top_level(name.as_bytes()).map(Cow::into_owned),

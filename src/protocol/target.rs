@@ -96,6 +96,9 @@ pub enum Place<'t> {
 
 /// Reads a request target in origin-form (`/path?query`), whatever bytes it is made of.
 pub fn place<'t>(target: &'t [u8], rest: &RestPath) -> Place<'t> {
+    if let Some(place) = plain_place(target, rest) {
+        return place;
+    }
     with_segments(target, |segments| classify(segments, rest))
 }
 
@@ -243,10 +246,54 @@ fn under_rest<'s, 't>(segments: &'s [Segment<'t>], rest: &RestPath) -> Option<&'
     Some(under)
 }
 
-fn classify<'t>(segments: &[Segment<'t>], rest: &RestPath) -> Place<'t> {
-    let Some(mut under) = under_rest(segments, rest) else {
-        return Place::Elsewhere;
+/// The place of an ordinary path, which needs no decoding and no normalising; `None` where it does.
+fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
+    let path = &target[..memchr2(b'?', b'#', target).unwrap_or(target.len())];
+    let needs_work =
+        |pair: &[u8]| pair[0] == b'%' || pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    if path.first() != Some(&b'/') || path.windows(2).any(needs_work) {
+        return None;
+    }
+    let Some(under) = path.strip_prefix(rest.0.as_bytes()) else {
+        // The REST path itself, without its last slash, is left to the careful way.
+        return (path.len() + 1 < rest.0.len() || !rest.0.as_bytes().starts_with(path))
+            .then_some(Place::Elsewhere);
     };
+    let under = under.strip_suffix(b"/").unwrap_or(under);
+    let mut segments = [const { Segment::EMPTY }; DEEPEST_CALL];
+    let mut at = rest.0.len();
+    let mut depth = 0;
+    for raw in under.split(|b| *b == b'/') {
+        let Some(slot) = segments.get_mut(depth) else {
+            return Some(Place::OtherRest);
+        };
+        *slot = Segment {
+            text: Cow::Borrowed(raw),
+            raw,
+            at,
+        };
+        at += raw.len() + 1;
+        depth += 1;
+    }
+    Some(if under.is_empty() {
+        Place::OtherRest
+    } else {
+        call(&segments[..depth])
+    })
+}
+
+/// The segments under the REST path of the deepest address of a call: user, code, method, `index.php`.
+const DEEPEST_CALL: usize = 4;
+
+fn classify<'t>(segments: &[Segment<'t>], rest: &RestPath) -> Place<'t> {
+    match under_rest(segments, rest) {
+        Some(under) => call(under),
+        None => Place::Elsewhere,
+    }
+}
+
+/// What the segments under the REST path are.
+fn call<'t>(mut under: &[Segment<'t>]) -> Place<'t> {
     if under
         .first()
         .is_some_and(|first| first.text.as_ref() == b"api")
@@ -360,6 +407,40 @@ mod tests {
             read("/x/../rest/1/code/b/c/d/e/f/g/h/../../../../../../../a"),
             call("a", Json, "a")
         );
+    }
+
+    #[test]
+    fn the_quick_way_sees_what_the_careful_way_sees() {
+        let rest = RestPath::default();
+        let targets = [
+            "/",
+            "/rest",
+            "/rest/",
+            "/rest/a",
+            "/rest/a/",
+            "/rest/A.json",
+            "/rest/1/code/a.xml?x=/../",
+            "/rest/1/code/a/index.php/",
+            "/rest/api/a",
+            "/rest/1/code",
+            "/rest/1/2/3/4",
+            "/rest/1/2/3/4/5",
+            "/res",
+            "/restx/a",
+            "/x/rest/a",
+            "rest/a",
+            "*",
+            "",
+            "/rest/1/code/a.b#c",
+            "/rest/index.php",
+            "/rest/.json",
+        ];
+        for target in targets.map(str::as_bytes) {
+            let careful = with_segments(target, |segments| classify(segments, &rest));
+            if let Some(quick) = plain_place(target, &rest) {
+                assert_eq!(quick, careful, "{}", String::from_utf8_lossy(target));
+            }
+        }
     }
 
     #[test]

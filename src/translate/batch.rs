@@ -8,9 +8,12 @@ use super::fields::Fields;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::Layer;
-use crate::protocol::batch::{Commands, as_address, is_cmd};
+use crate::protocol::batch::{Commands, as_address, cmd};
 use crate::protocol::call::{Body, read_body};
-use crate::protocol::json;
+use crate::protocol::form::{self, Limit};
+use crate::protocol::name::Name;
+use crate::protocol::target::query;
+use crate::protocol::{json, multipart};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,7 +38,7 @@ pub(super) fn translate(
         encoding: Encoding::Query,
     };
     let (layer, in_body) = body_arrays(call);
-    let mut in_query = arrays(&Fields::query(call.target, is_cmd));
+    let mut in_query = form_arrays(call.target, query(call.target), Limit::QUERY);
     in_query.retain(|(spelling, _)| !in_body.iter().any(|(hiding, _)| hiding == spelling));
     let target_edits = pass.arrays(&in_query, Layer::Form, call.target, "", 0);
     pass.encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
@@ -63,7 +66,8 @@ fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
     if call.is_encoded() {
         return (Layer::Plain, Arrays::new());
     }
-    let keep = |member: &json::Member| is_cmd(&json::text(bytes, &member.key));
+    let wanted = cmd();
+    let keep = |member: &json::Member| wanted.has(&json::text(bytes, &member.key));
     let body = read_body(call.content_type, bytes, keep).unwrap_or(Body::Empty { json: None });
     match body {
         Body::Empty { .. } => (Layer::Plain, Arrays::new()),
@@ -77,33 +81,48 @@ fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
             }
             (Layer::Json, arrays)
         }
-        Body::Form { span, limit, .. } => (
-            Layer::Form,
-            arrays(&Fields::form(bytes, span, limit, is_cmd)),
-        ),
-        Body::Multipart { boundary } => (
-            Layer::Plain,
-            arrays(&Fields::multipart(bytes, boundary, is_cmd)),
-        ),
+        Body::Form { span, limit, .. } => (Layer::Form, form_arrays(bytes, span, limit)),
+        Body::Multipart { boundary } => {
+            let mut arrays = Arrays::new();
+            for field in multipart::fields(bytes, boundary).filter(|field| field.is_read) {
+                let name = Name::read(&field.name.text);
+                if let Some(name) =
+                    name.filter(|name| name.key(0).is_some_and(|key| wanted.has(key)))
+                {
+                    take(&mut arrays, &name, field.value);
+                }
+            }
+            (Layer::Plain, arrays)
+        }
     }
 }
 
-fn arrays(fields: &Fields<'_>) -> Arrays {
+/// The commands in the form string at `span`.
+fn form_arrays(bytes: &[u8], span: Range<usize>, limit: Limit) -> Arrays {
+    let wanted = cmd();
     let mut arrays = Arrays::new();
-    for field in fields.read() {
-        let Some(spelling) = field.name.key(0) else {
-            continue;
-        };
-        let at = arrays
-            .iter()
-            .position(|(known, _)| known == spelling)
-            .unwrap_or_else(|| {
-                arrays.push((spelling.to_vec(), Commands::default()));
-                arrays.len() - 1
-            });
-        arrays[at].1.take_field(&field.name, field.value.clone());
+    for pair in form::pairs(bytes, span, limit).take_while(|pair| pair.is_read) {
+        if wanted.may_be_in(&bytes[pair.whole.clone()]) {
+            let (name, value) = pair.split(bytes);
+            if let Some(name) = wanted.read(&bytes[name]) {
+                take(&mut arrays, &name, value);
+            }
+        }
     }
     arrays
+}
+
+/// Takes the next field of a form that is a command.
+fn take(arrays: &mut Arrays, name: &Name, value: Range<usize>) {
+    let Some(spelling) = name.key(0) else { return };
+    let at = arrays
+        .iter()
+        .position(|(known, _)| known == spelling)
+        .unwrap_or_else(|| {
+            arrays.push((spelling.to_vec(), Commands::default()));
+            arrays.len() - 1
+        });
+    arrays[at].1.take_field(name, value);
 }
 
 /// One pass over a batch.
@@ -154,7 +173,7 @@ impl Pass<'_> {
             // Only the exact name is refused inside a batch.
             None if command[name.clone()] == *BATCH.as_bytes() || depth == DEEPEST => Vec::new(),
             None => {
-                let arrays = arrays(&Fields::query(command, is_cmd));
+                let arrays = form_arrays(command, query(command), Limit::QUERY);
                 self.arrays(&arrays, Layer::Form, command, &format!("{key}/"), depth + 1)
             }
         }
@@ -174,7 +193,7 @@ impl Pass<'_> {
             (Mode::Brownout, ..) => refuse(&mut used, name, Reason::Brownout),
             (Mode::Block, ..) => refuse(&mut used, name, Reason::Blocked),
             (Mode::Rewrite, RuleKind::Exact, Some(successor)) => {
-                let query = Fields::query(command, |key| rule.concerns(key));
+                let query = Fields::query(command, &rule.wanted());
                 match apply(rule, Parameters::of_query(query)) {
                     Ok(applied) => {
                         used.action = Action::Rewritten;

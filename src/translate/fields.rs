@@ -3,7 +3,7 @@
 use super::edit::Edit;
 use crate::protocol::form::{self, Limit, Pair};
 use crate::protocol::multipart::{self, FieldName};
-use crate::protocol::name::{self, Name};
+use crate::protocol::name::{self, Name, Wanted};
 use crate::protocol::{Layer, credentials};
 use std::ops::Range;
 
@@ -36,11 +36,11 @@ enum Wire {
 }
 
 /// A parameter that a rule concerns.
-pub(super) struct Field {
-    pub name: Name,
+struct Field {
+    name: Name,
     raw_name: RawName,
     /// The value, raw.
-    pub value: Range<usize>,
+    value: Range<usize>,
     is_read: bool,
 }
 
@@ -58,27 +58,22 @@ pub(super) struct FieldsNode {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the form string at `span`; of its parameters those whose top-level key `concerns` a rule.
-    pub fn form(
-        bytes: &'a [u8],
-        span: Range<usize>,
-        limit: Limit,
-        concerns: impl Fn(&[u8]) -> bool,
-    ) -> Self {
+    /// Reads the form string at `span`; of its parameters those that are wanted.
+    pub fn form(bytes: &'a [u8], span: Range<usize>, limit: Limit, wanted: &Wanted<'_>) -> Self {
         let span = form::seen(bytes, span, limit);
         let mut pairs = form::pairs(bytes, span.clone(), limit);
         let mut found = Vec::new();
         for pair in pairs.by_ref() {
-            let raw = &bytes[pair.name.clone()];
-            if name::top_level(raw).is_some_and(|top| concerns(&top))
-                && let Some(name) = Name::read(&Layer::Form.decode(raw))
-            {
-                found.push(Field {
-                    name,
-                    raw_name: RawName::Form(pair.name),
-                    value: pair.value,
-                    is_read: pair.is_read,
-                });
+            if wanted.may_be_in(&bytes[pair.whole.clone()]) {
+                let (raw, value) = pair.split(bytes);
+                if let Some(name) = wanted.read(&bytes[raw.clone()]) {
+                    found.push(Field {
+                        name,
+                        raw_name: RawName::Form(raw),
+                        value,
+                        is_read: pair.is_read,
+                    });
+                }
             }
         }
         let counted = pairs.counted();
@@ -99,10 +94,10 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads the query of an address (a request target, a command): `path?query#fragment`.
-    pub fn query(address: &'a [u8], concerns: impl Fn(&[u8]) -> bool) -> Self {
+    pub fn query(address: &'a [u8], wanted: &Wanted<'_>) -> Self {
         let span = crate::protocol::target::query(address);
         let has_mark = span.start > 0 && address[span.start - 1] == b'?';
-        let mut fields = Self::form(address, span, Limit::QUERY, concerns);
+        let mut fields = Self::form(address, span, Limit::QUERY, wanted);
         if let Wire::Form { joins, .. } = &mut fields.wire
             && !has_mark
         {
@@ -112,7 +107,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a multipart body that has at least one field.
-    pub fn multipart(bytes: &'a [u8], boundary: &[u8], concerns: impl Fn(&[u8]) -> bool) -> Self {
+    pub fn multipart(bytes: &'a [u8], boundary: &[u8], wanted: &Wanted<'_>) -> Self {
         let limit = multipart::MOST_FIELDS;
         let mut found = Vec::new();
         let mut counted = 0;
@@ -127,7 +122,7 @@ impl<'a> Fields<'a> {
             counted += 1;
             let is_read = field.is_read;
             if let Some(name) = Name::read(&field.name.text)
-                && name.key(0).is_some_and(&concerns)
+                && name.key(0).is_some_and(|key| wanted.has(key))
             {
                 found.push(Field {
                     name,
@@ -147,13 +142,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The parameters that the portal reads, in order.
-    pub fn read(&self) -> impl Iterator<Item = &Field> {
-        self.found.iter().filter(|field| field.is_read)
-    }
-
     /// How values are wrapped.
-    pub fn layer(&self) -> Layer {
+    fn layer(&self) -> Layer {
         match self.wire {
             Wire::Form { .. } => Layer::Form,
             Wire::Multipart { .. } => Layer::Plain,
@@ -281,7 +271,7 @@ impl<'a> Fields<'a> {
         let Wire::Form { span, limit, .. } = &self.wire else {
             return false;
         };
-        let counts = |pair: &Pair| match name::top_level(&self.bytes[pair.name.clone()]) {
+        let counts = |pair: &Pair| match name::top_level(&self.bytes[pair.split(self.bytes).0]) {
             None => false,
             Some(key) => {
                 reads.is_empty()
@@ -290,18 +280,19 @@ impl<'a> Fields<'a> {
                     || credentials::is_parameter(&key)
             }
         };
-        let taken = |pair: &Pair| self.edits.iter().any(|edit| edit.span == pair.whole());
+        let taken = |pair: &Pair| self.edits.iter().any(|edit| edit.span == pair.whole);
         let free = || {
             let pairs =
                 form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
             pairs.filter(|pair| !counts(pair) && !taken(pair))
         };
-        let nameless = |pair: &Pair| name::top_level(&self.bytes[pair.name.clone()]).is_none();
+        let nameless =
+            |pair: &Pair| name::top_level(&self.bytes[pair.split(self.bytes).0]).is_none();
         let Some(pair) = free().find(nameless).or_else(|| free().next()) else {
             return false;
         };
         self.edits
-            .push(Edit::new(pair.whole(), form_pair(name, value)));
+            .push(Edit::new(pair.whole, form_pair(name, value)));
         true
     }
 

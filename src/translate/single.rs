@@ -62,13 +62,13 @@ pub(super) fn translate(
 
 /// The parameters of a call, as far as the rule concerns them.
 fn read<'a>(call: &Call<'a>, rule: &Rule) -> Result<Parameters<'a>, json::Unreadable> {
-    let concerns = |name: &[u8]| rule.concerns(name);
-    let query = Fields::query(call.target, concerns);
+    let wanted = rule.wanted();
+    let query = Fields::query(call.target, &wanted);
     if call.verb != b"POST" {
         return Ok(Parameters::of_query(query));
     }
     let bytes = call.body;
-    let keep = |member: &json::Member| rule.concerns(&json::text(bytes, &member.key));
+    let keep = |member: &json::Member| wanted.has(&json::text(bytes, &member.key));
     let (body, is_declared) = match read_body(call.content_type, bytes, keep)? {
         Body::Empty { json: None } => return Ok(Parameters::of_query(query)),
         Body::Empty { json: Some(span) } => {
@@ -80,11 +80,11 @@ fn read<'a>(call: &Call<'a>, rule: &Rule) -> Result<Parameters<'a>, json::Unread
             limit,
             is_declared,
         } => (
-            Source::Fields(Fields::form(bytes, span, limit, concerns)),
+            Source::Fields(Fields::form(bytes, span, limit, &wanted)),
             is_declared,
         ),
         Body::Multipart { boundary } => (
-            Source::Fields(Fields::multipart(bytes, boundary, concerns)),
+            Source::Fields(Fields::multipart(bytes, boundary, &wanted)),
             true,
         ),
     };
