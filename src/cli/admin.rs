@@ -37,11 +37,7 @@ pub fn serve(
     telemetry: Arc<Telemetry>,
     catalogue: Arc<Catalogue>,
 ) -> Result<Handle, Failure> {
-    let token = settings
-        .admin_token_file
-        .as_deref()
-        .map(token)
-        .transpose()?;
+    let token = token_of(settings)?;
     let open = settings
         .admin_listen
         .is_some_and(|address| !address.ip().is_loopback());
@@ -61,6 +57,11 @@ pub fn serve(
             reason(&error)
         ))
     })
+}
+
+/// The token that the status page asks for, where one is set.
+pub fn token_of(settings: &Settings) -> Result<Option<Secret<'static>>, Failure> {
+    settings.admin_token_file.as_deref().map(token).transpose()
 }
 
 /// The portal's origin, as its integrations would write it.

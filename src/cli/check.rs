@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::settings::Source;
-use super::{Outcome, assemble, effective, options, print};
+use super::{Outcome, admin, assemble, effective, options, print};
 use crate::catalogue::Catalogue;
 
 pub fn command() -> Command {
@@ -27,6 +27,9 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Outcome {
     let settings = Source::new(matches.clone()).load()?;
     assemble::policy(&settings, &Catalogue::builtin(), None)?;
+    assemble::fingerprints(&settings)?;
+    assemble::callers(&settings)?;
+    admin::token_of(&settings)?;
     if !matches.get_flag("quiet") {
         print(&effective::text(&settings))?;
     }

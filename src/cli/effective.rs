@@ -39,6 +39,9 @@ pub fn text(settings: &Settings) -> String {
             );
         }
     }
+    for (entry, text) in settings.entries.iter().zip(&settings.entry_texts) {
+        let _ = write!(out, "\n[[mode]]  # {}\n{text}", entry.origin);
+    }
     out
 }
 
@@ -70,7 +73,13 @@ fn line(out: &mut String, spec: &Spec, settings: &Settings) {
             format!("[{}]", all.join(", "))
         }
     };
-    let set = format!("{} = {value}", spec.name);
+    // TOML has no key that is an array of strings and of tables.
+    let comment = if spec.name == "mode" && !settings.entries.is_empty() {
+        "# "
+    } else {
+        ""
+    };
+    let set = format!("{comment}{} = {value}", spec.name);
     let _ = writeln!(out, "{set:ORIGIN_COLUMN$} # {}", layered.origin);
 }
 
@@ -113,16 +122,21 @@ mod tests {
     #[test]
     fn it_can_be_used_as_the_file_and_then_says_the_same() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            file.path(),
-            text(&of(&["--http2", "--max-connections", "7"])),
-        )
-        .unwrap();
+        let mode = "[[mode]]
+mode = 'block'
+rule = 'crm.lead.list'
+user = '7'
+";
+        std::fs::write(file.path(), mode).unwrap();
+        let config = file.path().to_str().unwrap();
+        let settings = of(&["--config", config, "--http2", "--max-connections", "7"]);
+        std::fs::write(file.path(), text(&settings)).unwrap();
         let words = ["serve", "--config", file.path().to_str().unwrap()];
         let again = Source::new(add_to(clap::Command::new("serve")).get_matches_from(words))
             .load()
             .unwrap();
         assert!(again.http2);
+        assert!(again.entries[0].says_the_same(&settings.entries[0]));
         assert_eq!(again.limits.connections, Some(7));
     }
 }

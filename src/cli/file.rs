@@ -33,6 +33,8 @@ pub struct File {
     pub certificates: Vec<Certificate>,
     /// The `[[mode]]` tables, in their order.
     pub modes: Vec<Entry>,
+    /// The same as they could stand in a file, each without its heading.
+    pub mode_texts: Vec<String>,
 }
 
 impl File {
@@ -64,6 +66,7 @@ impl File {
                 ("certificate", _) => file.certificates = source.certificates(&value)?,
                 ("mode", _) if modes::are_entries(&value) => {
                     file.modes = modes::read(&source, &value)?;
+                    file.mode_texts = modes::texts_of(&value);
                 }
                 (_, Some(spec)) => {
                     let layered = source.option(spec, &value)?;

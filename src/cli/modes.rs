@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeValue, ValueDeserializer};
 
 use super::failure::Failure;
 use super::file::Source;
@@ -77,6 +78,17 @@ pub fn read(source: &Source<'_>, value: &Spanned<DeValue<'_>>) -> Result<Vec<Ent
         return Err(source.wrong(value.span(), hint));
     };
     items.iter().map(|item| entry(source, item, hint)).collect()
+}
+
+/// Each entry as it could stand in a file, without its heading.
+pub fn texts_of(value: &Spanned<DeValue<'_>>) -> Vec<String> {
+    let DeValue::Array(items) = value.get_ref() else {
+        return Vec::new();
+    };
+    let tables = items
+        .iter()
+        .map(|item| toml::Table::deserialize(ValueDeserializer::from(item.clone())));
+    tables.flatten().map(|table| table.to_string()).collect()
 }
 
 fn entry(source: &Source<'_>, item: &Spanned<DeValue<'_>>, hint: &str) -> Result<Entry, Failure> {

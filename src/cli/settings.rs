@@ -139,6 +139,8 @@ pub struct Settings {
     pub modes: Vec<ModeSetting>,
     /// The file's `[[mode]]` tables: the first that matches wins over all of `modes`.
     pub entries: Vec<Entry>,
+    /// The same as they could stand in a file, each without its heading.
+    pub entry_texts: Vec<String>,
     pub rules: Vec<PathBuf>,
     /// Add Deprecation, Sunset and Link to answers.
     pub deprecation_headers: bool,
@@ -199,6 +201,7 @@ impl Settings {
             accept_proxy_protocol: on("accept-proxy-protocol")?,
             modes: layers.many("mode", mode)?,
             entries: file.modes,
+            entry_texts: file.mode_texts,
             rules: layers.many("rules", values::path)?,
             deprecation_headers: !on("no-deprecation-headers")?,
             deprecation_log: layers.one("deprecation-log", values::output)?,

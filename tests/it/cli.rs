@@ -231,6 +231,22 @@ fn the_example_configuration_is_one_that_serve_takes() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
+#[test]
+fn the_documented_modes_are_ones_that_serve_takes() {
+    let text = include_str!("../../docs/CONFIGURATION.md");
+    let block = text
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .find(|block| block.contains("[[mode]]"))
+        .expect("a block with [[mode]]");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let text = format!("upstream = 'https://example.bitrix24.com'\n{block}");
+    std::fs::write(file.path(), text).expect("written");
+    let output = run(&["check", "--config", file.path().to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
 /// `UPDATE_DOCS=1 cargo test` writes the table anew.
 #[test]
 fn the_documentation_lists_every_option_as_it_is_declared() {
