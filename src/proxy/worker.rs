@@ -190,6 +190,7 @@ pub struct Worker {
     /// The `Host` for the portal; `None` keeps the client's.
     pub host: Option<Vec<u8>>,
     stopping: Notify,
+    stopped: Cell<bool>,
     connections: RefCell<HashMap<u64, Handle>>,
     next: Cell<u64>,
     ids: Cell<u64>,
@@ -197,8 +198,8 @@ pub struct Worker {
     /// When the last successor was sent to be compared; `None` while one is.
     compared: Cell<Option<Instant>>,
     cut: Notify,
-    /// Told when a connection has gone.
-    pub gone: Notify,
+    /// Told when a connection has gone, or work without one has ended.
+    pub gone: Rc<Notify>,
 }
 
 impl Worker {
@@ -220,6 +221,7 @@ impl Worker {
             },
             host: super::run::upstream_host(&config),
             stopping: Notify::new(),
+            stopped: Cell::new(false),
             config,
             shared,
             upstream,
@@ -231,7 +233,7 @@ impl Worker {
             draining: Cell::new(false),
             compared: Cell::new(Some(Instant::now() - COMPARE_EVERY)),
             cut: Notify::new(),
-            gone: Notify::new(),
+            gone: GONE.with(Rc::clone),
         })
     }
 
@@ -393,12 +395,15 @@ impl Worker {
 
     /// Has the accept loops take what waits in their queues and end.
     pub fn stop_accepting(&self) {
+        self.stopped.set(true);
         self.stopping.notify_waiters();
     }
 
     /// Resolves when accepting is to stop.
     pub async fn stopping(&self) {
-        self.stopping.notified().await;
+        if !self.stopped.get() {
+            self.stopping.notified().await;
+        }
     }
 
     /// Has every connection end after what it has in flight.
@@ -444,6 +449,8 @@ impl Worker {
 thread_local! {
     /// Work that goes on without its client.
     static UNFINISHED: Cell<usize> = const { Cell::new(0) };
+    /// Told when a connection has gone, or such work has ended.
+    static GONE: Rc<Notify> = Rc::default();
 }
 
 /// Lets work go on in a task of its own. Outside of a worker (at its end) it is dropped.
@@ -455,6 +462,7 @@ pub fn finish(work: impl std::future::Future<Output = ()> + 'static) {
     tokio::task::spawn_local(async move {
         work.await;
         UNFINISHED.set(UNFINISHED.get() - 1);
+        GONE.with(|gone| gone.notify_waiters());
     });
 }
 
