@@ -211,6 +211,9 @@ impl Job {
             } else {
                 None
             };
+            if let Some(code) = &told.error {
+                self.worker.local.portal_error(code);
+            }
             if self.batch {
                 told.errors = answer::batch_error_codes(&read);
             }

@@ -1,6 +1,6 @@
 //! The way of one request, from its head to the head of its answer.
 
-use super::body::{RequestBody, Unread, collect};
+use super::body::{RequestBody, Unread, collect, peek};
 use super::compare::Successor;
 use super::connection::Control;
 use super::deprecated::{Job, Moment, record_refusal};
@@ -105,7 +105,9 @@ pub async fn handle(
             };
             let span = Span::begin(worker, client, None, Kind::Other, began);
             worker.local.head_error(error.status);
-            return (fail(&span, &error, Format::Json, false), span);
+            let reply = fail(&span, &error, Format::Json, false);
+            span.answered(reply.status.as_u16(), reply.head.len());
+            return (reply, span);
         }
     };
     // The head goes along with a call that is finished without its client; what is read of its address borrows the bytes.
@@ -125,7 +127,7 @@ pub async fn handle(
         Ok(reply) => reply,
         Err(error) => fail(&span, &error, format, to_head),
     };
-    span.answered(reply.status.as_u16());
+    span.answered(reply.status.as_u16(), reply.head.len());
     if let Some(caller) = guarded
         && !span.is_refused()
     {
@@ -188,6 +190,7 @@ async fn answer(
             let wait = worker.config.timeouts.rewrite_wait;
             let reserved = room::reserve(
                 room,
+                &worker.local,
                 worker.config.rewrite_memory,
                 length.unwrap_or(limit),
                 wait,
@@ -392,7 +395,7 @@ async fn translated(
         .await;
         let answer = answer.map_err(|error| blame(client, error))?;
         drop(reserved);
-        return Ok(pass_on(worker, client, span, &head, answer));
+        return Ok(pass_on(worker, client, span, &head, place, answer).await);
     }
     span.outcome(
         if verdict.uses.iter().any(|u| u.action == Action::Rewritten) {
@@ -449,17 +452,39 @@ async fn forward(
     if answer.head.status == 101 {
         client.tunnel.set(answer.switched.take());
     }
-    Ok(pass_on(worker, client, span, head, answer))
+    Ok(pass_on(worker, client, span, head, place, answer).await)
+}
+
+/// Bytes of an error answer that are read for its code.
+const ERROR_LIMIT: u64 = 64 * 1024;
+
+/// The code of an error that passes by, counted: how ops see that the portal refuses calls for its limits.
+async fn look_at_error(worker: &Worker, answer: &mut Answer) -> Option<(Bytes, bool)> {
+    let head = &answer.head;
+    let small = matches!(head.framing, Framing::Length(length) if length <= ERROR_LIMIT);
+    if head.status < 400 || !small || head.fields.first(Name::ContentEncoding).is_some() {
+        return None;
+    }
+    let (read, whole) = peek(&mut answer.body, ERROR_LIMIT as usize).await.ok()?;
+    if let Some(code) = protocol::answer::error_code(&read) {
+        worker.local.portal_error(&code);
+    }
+    Some((read, whole))
 }
 
 /// Passes on an answer to which nothing is added.
-fn pass_on(
+async fn pass_on(
     worker: &Worker,
     client: &Client,
     span: &Span,
     head: &RequestHead,
-    answer: Answer,
+    place: &Place<'_>,
+    mut answer: Answer,
 ) -> Reply {
+    let read = match place {
+        Place::Call { .. } if head.method() != b"HEAD" => look_at_error(worker, &mut answer).await,
+        _ => None,
+    };
     let turn = |name: Name, value: &[u8]| worker.turn_origin(client, head, name, value);
     let lines = worker.id_line(span);
     reply::pass_on(
@@ -468,6 +493,7 @@ fn pass_on(
         Additions {
             origin: Some(&turn),
             lines: lines.as_bytes(),
+            read,
             ..Additions::default()
         },
     )

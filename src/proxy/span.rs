@@ -4,7 +4,7 @@ use super::body::{ResponseBody, Truncated};
 use super::error::{At, ProxyError};
 use super::handle::Client;
 use super::wire::Link;
-use super::wire::head::{Fields, RequestHead};
+use super::wire::head::{Fields, Framing, RequestHead};
 use super::worker::Worker;
 use crate::protocol::{self, target};
 use crate::telemetry::access::AccessLine;
@@ -22,7 +22,11 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Span {
     worker: Rc<Worker>,
     link: Rc<Link>,
-    bytes: (u64, u64),
+    /// Of the connection before the request, where its body's length is not known from its head.
+    bytes_before: Option<u64>,
+    /// Of the head, and of the body where its length is known.
+    bytes_in: u64,
+    bytes_out: Cell<u64>,
     began: Instant,
     kind: Kind,
     outcome: Cell<Outcome>,
@@ -60,8 +64,12 @@ impl Span {
         kind: Kind,
         began: Instant,
     ) -> Rc<Self> {
-        let (bytes_in, bytes_out) = client.link.bytes();
         let head_length = head.map_or(0, |h| h.fields.raw().len() as u64);
+        let body_length = match head.map(|h| h.framing) {
+            None | Some(Framing::None) => Some(0),
+            Some(Framing::Length(length)) => Some(length),
+            Some(Framing::Chunked | Framing::Close) => None,
+        };
         let access = worker
             .shared
             .telemetry
@@ -72,7 +80,9 @@ impl Span {
             _open: worker.local.open(Open::Request),
             worker: worker.clone(),
             link: client.link.clone(),
-            bytes: (bytes_in.saturating_sub(head_length), bytes_out),
+            bytes_before: body_length.is_none().then(|| client.link.bytes().0),
+            bytes_in: head_length + body_length.unwrap_or(0),
+            bytes_out: Cell::new(0),
             began,
             kind,
             outcome: Cell::new(Outcome::Forwarded),
@@ -121,7 +131,8 @@ impl Span {
     }
 
     /// The answer's head is ready.
-    pub fn answered(&self, status: u16) {
+    pub fn answered(&self, status: u16, head_length: usize) {
+        self.bytes_out.set(head_length as u64);
         self.status.set(status);
         self.ready.set(Some(Instant::now()));
         if status >= 500 && self.fault.get() == Fault::None {
@@ -192,7 +203,9 @@ impl Drop for Span {
         let now = Instant::now();
         let total = now - self.began;
         let until_ready = self.ready.get().unwrap_or(now) - self.began;
-        let (bytes_in, bytes_out) = self.link.bytes();
+        let of_body = self
+            .bytes_before
+            .map_or(0, |before| self.link.bytes().0.saturating_sub(before));
         let seen = RequestSeen {
             outcome: self.outcome.get(),
             kind: self.kind,
@@ -201,8 +214,8 @@ impl Drop for Span {
             total,
             own: until_ready.saturating_sub(self.waited.get()),
             upstream: self.upstream.get(),
-            bytes_in: bytes_in.saturating_sub(self.bytes.0),
-            bytes_out: bytes_out.saturating_sub(self.bytes.1),
+            bytes_in: self.bytes_in + of_body,
+            bytes_out: self.bytes_out.get(),
         };
         self.worker.local.request(&seen);
         if let Some(access) = &self.access {
@@ -231,12 +244,12 @@ impl Drop for Span {
 /// An answer's body, with the request's span, which ends with it.
 pub struct SpannedBody {
     body: ResponseBody,
-    _span: Rc<Span>,
+    span: Rc<Span>,
 }
 
 impl SpannedBody {
     pub fn new(body: ResponseBody, span: Rc<Span>) -> Self {
-        SpannedBody { body, _span: span }
+        SpannedBody { body, span }
     }
 }
 
@@ -248,7 +261,15 @@ impl Body for SpannedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.span
+                .bytes_out
+                .set(self.span.bytes_out.get() + data.len() as u64);
+        }
+        polled
     }
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()

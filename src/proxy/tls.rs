@@ -192,13 +192,15 @@ pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, Stri
     let verifier: Arc<dyn ServerCertVerifier> = if config.upstream_insecure {
         Arc::new(Unchecked(provider()))
     } else if let Some(path) = &config.upstream_ca {
+        let own = certificates_of(path)?;
         let mut roots = RootCertStore::empty();
-        for certificate in certificates_of(path)? {
+        for certificate in own.clone() {
             roots.add(certificate).map_err(|e| unusable(path, e))?;
         }
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        let by_authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
-            .map_err(|e| unusable(path, e))?
+            .map_err(|e| unusable(path, e))?;
+        Arc::new(Named { own, by_authority })
     } else {
         Arc::new(
             rustls_platform_verifier::Verifier::new(provider())
@@ -211,6 +213,59 @@ pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, Stri
         .with_no_client_auth();
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(Arc::new(client)))
+}
+
+/// `--upstream-ca`: certificates signed by these, and these themselves. A self-signed certificate, as self-hosted portals
+/// have them, often is marked as an authority's, which may not stand for a server by RFC 5280; named in the file, it is
+/// the one that is meant.
+#[derive(Debug)]
+struct Named {
+    own: Vec<CertificateDer<'static>>,
+    by_authority: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.own.iter().any(|own| own == certificate) {
+            return self
+                .by_authority
+                .verify_server_cert(certificate, chain, name, ocsp, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        match super::expiry::not_after(certificate) {
+            Some(end) if end >= now => Ok(ServerCertVerified::assertion()),
+            _ => Err(rustls::CertificateError::Expired.into()),
+        }
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.by_authority
+            .verify_tls12_signature(message, cert, signature)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.by_authority
+            .verify_tls13_signature(message, cert, signature)
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.by_authority.supported_verify_schemes()
+    }
 }
 
 /// The same trust, offering HTTP/2 first.
