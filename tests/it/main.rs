@@ -1,10 +1,12 @@
 //! One program of integration tests: a module for each folder of `src`, and for each promise of the data path.
 
+mod admin;
 mod cli;
 mod docs;
 mod framing;
 mod golden;
 mod ladder;
+mod page;
 mod sandbox_http;
 mod sandbox_law;
 mod sandbox_php;

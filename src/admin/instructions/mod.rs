@@ -9,6 +9,7 @@ mod syntax;
 
 use serde::Serialize;
 
+use super::overview::identity;
 use crate::catalogue::{Rule, RuleKind};
 use crate::telemetry::live::Row;
 use parameters::Parameters;
@@ -67,7 +68,7 @@ impl Instructions {
                 .documentation
                 .clone()
                 .filter(|page| page.starts_with("https://")),
-            caller: clean(row.name.as_deref().unwrap_or(&row.key)),
+            caller: clean(&row.name.clone().unwrap_or_else(|| identity(row))),
             facts: facts(row),
             changes: row.changes.iter().map(|change| clean(change)).collect(),
             snippets,

@@ -23,6 +23,7 @@ pub struct Wanted {
     folder: TempDir,
     arguments: Vec<String>,
     listen: bool,
+    admin: String,
     log: Option<PathBuf>,
 }
 
@@ -34,6 +35,7 @@ pub fn before(upstream: &str) -> Wanted {
         folder,
         arguments: vec!["--upstream".into(), upstream.into()],
         listen: true,
+        admin: "127.0.0.1:0".into(),
     }
 }
 
@@ -68,6 +70,12 @@ impl Wanted {
         self
     }
 
+    /// The admin address here instead.
+    pub fn admin_on(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.admin);
+        self
+    }
+
     /// A folder that lives as long as the proxy.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -80,7 +88,7 @@ impl Wanted {
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(["--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["--admin-listen", &self.admin, "--log-format", "json"]);
         match &self.log {
             Some(path) => command.arg("--deprecation-log").arg(path),
             None => command.args(["--deprecation-log", "-"]),
