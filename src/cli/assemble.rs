@@ -175,17 +175,7 @@ pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemet
 pub fn fingerprints(settings: &Settings) -> Result<Fingerprints, Failure> {
     let fingerprints = match &settings.fingerprint_key_file {
         None => Fingerprints::default(),
-        Some(path) => {
-            let key =
-                std::fs::read(path).map_err(|error| unreadable("fingerprint key", path, &error))?;
-            if key.trim_ascii().len() < LEAST_KEY {
-                return Err(Failure::usage(format!(
-                    "the fingerprint key {} is shorter than {LEAST_KEY} bytes and could be guessed; make one with: openssl rand -hex 32",
-                    path.display()
-                )));
-            }
-            Fingerprints::new(&key)
-        }
+        Some(path) => fingerprints_of(path)?,
     };
     let host = settings
         .upstream_host
@@ -194,11 +184,28 @@ pub fn fingerprints(settings: &Settings) -> Result<Fingerprints, Failure> {
     Ok(fingerprints.of_portal(host.as_deref().unwrap_or_default()))
 }
 
+/// Hashes under the key in this file.
+pub fn fingerprints_of(path: &Path) -> Result<Fingerprints, Failure> {
+    let key = std::fs::read(path).map_err(|error| unreadable("fingerprint key", path, &error))?;
+    if key.trim_ascii().len() < LEAST_KEY {
+        return Err(Failure::usage(format!(
+            "the fingerprint key {} is shorter than {LEAST_KEY} bytes and could be guessed; make one with: openssl rand -hex 32",
+            path.display()
+        )));
+    }
+    Ok(Fingerprints::new(&key))
+}
+
 /// The names of callers; none without a file.
 pub fn callers(settings: &Settings) -> Result<Callers, Failure> {
-    let Some(path) = &settings.callers else {
-        return Ok(Callers::default());
-    };
+    settings
+        .callers
+        .as_deref()
+        .map_or_else(|| Ok(Callers::default()), callers_of)
+}
+
+/// The names of callers in this file.
+pub fn callers_of(path: &Path) -> Result<Callers, Failure> {
     let text =
         std::fs::read_to_string(path).map_err(|error| unreadable("callers file", path, &error))?;
     Callers::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))

@@ -6,6 +6,7 @@
 
 mod admin;
 mod assemble;
+mod brownout;
 mod check;
 mod complaint;
 mod demo;
@@ -20,6 +21,7 @@ mod operational_log;
 pub mod options;
 mod paint;
 mod reload;
+mod rules;
 mod sandbox;
 mod scan;
 mod serve;
@@ -67,6 +69,14 @@ const VERBS: &[Verb] = &[
     Verb {
         command: check::command,
         run: check::run,
+    },
+    Verb {
+        command: rules::command,
+        run: rules::run,
+    },
+    Verb {
+        command: brownout::command,
+        run: brownout::run,
     },
     Verb {
         command: scan::command,

@@ -146,7 +146,7 @@ impl Request {
 }
 
 /// The request target of a method, a path or a URL.
-fn target_of(call: &str, rest: &RestPath) -> Result<String, Failure> {
+pub(super) fn target_of(call: &str, rest: &RestPath) -> Result<String, Failure> {
     let call = call.trim();
     let target = if let Some((_, after)) = call
         .split_once("://")

@@ -85,26 +85,32 @@ impl PastCall {
 }
 
 impl Rehearsal {
-    /// Asks the policy for one call, as if it were made at `at`.
-    pub fn ask(&mut self, policy: &Policy, catalogue: &Catalogue, call: &PastCall, at: Timestamp) {
+    /// Asks the policy for one call, as if it were made at `at`. Says whether it would have been refused.
+    pub fn ask(
+        &mut self,
+        policy: &Policy,
+        catalogue: &Catalogue,
+        call: &PastCall,
+        at: Timestamp,
+    ) -> bool {
         let Some(rule) = catalogue.find(call.method.to_ascii_lowercase().as_bytes()) else {
-            return;
+            return false;
         };
         self.calls += 1;
         let view = CallerView {
             caller: &call.caller,
             name: call.name.as_deref(),
         };
-        if matches!(
-            policy.mode(rule, &view, at).mode,
-            Mode::Brownout | Mode::Block
-        ) {
+        let mode = policy.mode(rule, &view, at).mode;
+        let refused = matches!(mode, Mode::Brownout | Mode::Block);
+        if refused {
             let caller = call.name.clone().unwrap_or_else(|| call.caller.key.clone());
             *self
                 .refused
                 .entry((caller, rule.method.clone()))
                 .or_default() += 1;
         }
+        refused
     }
 
     /// How many calls would have been refused.

@@ -86,6 +86,11 @@ impl Window {
         })
     }
 
+    /// How long it is open at a time.
+    pub fn length(&self) -> SignedDuration {
+        self.length
+    }
+
     /// The bounds of the window that is open at this moment, if one is.
     pub fn open_at(&self, now: Timestamp) -> Option<Span> {
         let from = self.last_begin(now)?;

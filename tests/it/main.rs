@@ -7,6 +7,7 @@ mod framing;
 mod golden;
 mod ladder;
 mod page;
+mod rules;
 mod sandbox_http;
 mod sandbox_law;
 mod sandbox_php;

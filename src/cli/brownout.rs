@@ -1,0 +1,330 @@
+//! `brownout`: prepares one. Says from a log what it would have refused, and prints the entry that starts it.
+
+use std::fs::File as Opened;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use jiff::{SignedDuration, Timestamp};
+
+use super::failure::Failure;
+use super::file::reason;
+use super::paint::harmless;
+use super::{Outcome, print};
+use crate::catalogue::Catalogue;
+use crate::catalogue::Mode;
+use crate::ladder::rehearsal::{PastCall, Rehearsal};
+use crate::ladder::share::Share;
+use crate::ladder::window::{Window, duration};
+use crate::ladder::{Entry, Methods, Policy, Step};
+use crate::telemetry::callers::{Network, Pattern};
+
+const LONG_ABOUT: &str = "\
+Prepares a brownout: deprecated calls of some callers are refused for announced windows, so that their owners notice \
+while somebody is watching. Prints the entry for the configuration file that does it; a SIGHUP then starts it, and it \
+ends by itself. With --dry-run it says from the deprecation log what such a brownout would have refused. Nothing is \
+changed.";
+
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy brownout --caller 1C --for 10m --dry-run --log /var/log/b24/deprecation.log
+  b24-migration-proxy brownout --rule 'crm.invoice.*' --when 'every Tuesday 10:00 Europe/Berlin for 15m'";
+
+pub fn command() -> Command {
+    let one = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("brownout")
+        .about("Prepare a brownout, and say from the log what it would refuse")
+        .long_about(LONG_ABOUT)
+        .after_help(EXAMPLES)
+        .arg(
+            one("rule", "METHOD", "Of this method, or of those of a pattern; repeatable [default: all translated ones]")
+                .action(ArgAction::Append),
+        )
+        .arg(one("caller", "NAME", "For the caller of this name in the callers file"))
+        .arg(one("user", "USER", "For this webhook user"))
+        .arg(one("fingerprint", "HEX", "For the caller with this fingerprint"))
+        .arg(one("application", "ID", "For this application"))
+        .arg(one("address", "CIDR", "For callers from this network"))
+        .arg(one("user-agent", "PATTERN", "For callers whose User-Agent holds this"))
+        .arg(one("share", "PERCENT", "For a share of the callers, as 10%"))
+        .arg(
+            one("when", "WINDOW", "In this window, as 'every Tuesday 10:00 Europe/Berlin for 15m'; repeatable")
+                .action(ArgAction::Append)
+                .conflicts_with("for"),
+        )
+        .arg(one("for", "DURATION", "From now on, for so long [default: 10m]"))
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .requires("log")
+                .help("Say what it would have refused"),
+        )
+        .arg(
+            one("log", "FILE", "The deprecation log to look at")
+                .env("B24_PROXY_DEPRECATION_LOG")
+                .hide_env_values(true)
+                .value_parser(value_parser!(PathBuf)),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Outcome {
+    let entry = Wanted::read(matches)?;
+    let mut text = String::new();
+    if matches.get_flag("dry-run") {
+        let path = matches
+            .get_one::<PathBuf>("log")
+            .ok_or_else(|| Failure::usage("--dry-run needs the log; name it with --log"))?;
+        text.push_str(&entry.rehearse(path)?);
+        text.push('\n');
+    }
+    text.push_str(&entry.instructions(Timestamp::now())?);
+    print(&text)?;
+    Ok(0)
+}
+
+/// The brownout that is wanted.
+struct Wanted {
+    entry: Entry,
+    /// How long it is open at a time.
+    length: SignedDuration,
+}
+
+impl Wanted {
+    fn read(matches: &ArgMatches) -> Result<Self, Failure> {
+        let word = |name: &str| matches.get_one::<String>(name).cloned();
+        let wrong = |name: &str| {
+            let name = name.to_owned();
+            move |why: String| Failure::usage(format!("--{name}: {why}"))
+        };
+        let mut entry = Entry::new(Step::always(Mode::Brownout), "the brownout");
+        for text in matches.get_many::<String>("rule").unwrap_or_default() {
+            entry
+                .methods
+                .push(Methods::parse(text).map_err(wrong("rule"))?);
+        }
+        entry.caller = word("caller");
+        entry.callers.user = word("user");
+        entry.callers.fingerprint = word("fingerprint");
+        entry.callers.application = word("application");
+        if let Some(text) = word("address") {
+            entry.callers.address = Some(Network::parse(&text).map_err(wrong("address"))?);
+        }
+        entry.callers.user_agent = word("user-agent").map(|text| Pattern::new(&text));
+        if let Some(text) = word("share") {
+            entry.share = Some(Share::parse(&text).map_err(wrong("share"))?);
+        }
+        for text in matches.get_many::<String>("when").unwrap_or_default() {
+            entry
+                .windows
+                .push(Window::parse(text).map_err(wrong("when"))?);
+        }
+        let length = match word("for") {
+            Some(text) => duration(&text).map_err(wrong("for"))?,
+            None => SignedDuration::from_mins(10),
+        };
+        let wanted = Self {
+            length: entry
+                .windows
+                .iter()
+                .map(Window::length)
+                .max()
+                .unwrap_or(length),
+            entry,
+        };
+        wanted.policy(&Catalogue::builtin())?;
+        Ok(wanted)
+    }
+
+    /// What the brownout is, open all the time.
+    fn policy(&self, catalogue: &Catalogue) -> Result<Policy, Failure> {
+        let mut entry = self.entry.clone();
+        entry.windows.clear();
+        entry.step.until = Some(Timestamp::MAX);
+        Policy::build(catalogue, Vec::new(), vec![entry], Timestamp::MIN, None)
+            .map_err(|wrong| Failure::usage(wrong.why))
+    }
+
+    fn rehearse(&self, path: &PathBuf) -> Result<String, Failure> {
+        let cannot = |error: std::io::Error| {
+            Failure::usage(format!(
+                "cannot read the log {}: {}; check --log",
+                path.display(),
+                reason(&error)
+            ))
+        };
+        let catalogue = Catalogue::builtin();
+        let policy = self.policy(&catalogue)?;
+        let mut lines = BufReader::with_capacity(1 << 20, Opened::open(path).map_err(cannot)?);
+        let mut line = Vec::new();
+        let mut always = Rehearsal::default();
+        let mut in_windows = Rehearsal::default();
+        let mut refused: Vec<(Timestamp, String)> = Vec::new();
+        let mut seen: Option<(Timestamp, Timestamp)> = None;
+        while lines.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
+            if let Some(call) = PastCall::read(&line) {
+                let (first, last) = seen.unwrap_or((call.at, call.at));
+                seen = Some((first.min(call.at), last.max(call.at)));
+                if always.ask(&policy, &catalogue, &call, call.at) {
+                    if self
+                        .entry
+                        .windows
+                        .iter()
+                        .any(|window| window.open_at(call.at).is_some())
+                    {
+                        in_windows.ask(&policy, &catalogue, &call, call.at);
+                    }
+                    refused.push((call.at, call.name.unwrap_or(call.caller.key)));
+                }
+            }
+            line.clear();
+        }
+        let Some((first, last)) = seen else {
+            return Ok(format!("{} holds no deprecated call.\n", path.display()));
+        };
+        let mut text = format!(
+            "In the log from {first:.0} to {last:.0} there are {} deprecated calls; {} of {} are meant.\n",
+            always.calls,
+            calls(always.refused_calls()),
+            callers(always.refused_callers()),
+        );
+        if !self.entry.windows.is_empty() {
+            text.push_str(&format!(
+                "In its windows it would have refused {} of {}.\n",
+                calls(in_windows.refused_calls()),
+                callers(in_windows.refused_callers())
+            ));
+        }
+        refused.sort();
+        if let Some((from, busiest)) = busiest(&refused, self.length) {
+            text.push_str(&format!(
+                "At the busiest time, from {from:.0} for {:#}, it would have refused {} of {}.\n",
+                self.length,
+                calls(busiest.len() as u64),
+                callers(distinct(busiest))
+            ));
+        }
+        for ((caller, method), count) in &always.refused {
+            text.push_str(&format!(
+                "  {}  {method}  {}\n",
+                harmless(caller),
+                calls(*count)
+            ));
+        }
+        Ok(text)
+    }
+
+    fn instructions(&self, now: Timestamp) -> Result<String, Failure> {
+        let mut lines = vec!["[[mode]]".to_owned()];
+        let mode = match self.entry.windows.is_empty() {
+            false => "brownout".to_owned(),
+            true => {
+                let until = now
+                    .checked_add(self.length)
+                    .map_err(|_| Failure::usage("--for: it is too long"))?;
+                format!("brownout until {until:.0}")
+            }
+        };
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let list = |texts: Vec<String>| {
+            texts
+                .iter()
+                .map(|text| quoted(text))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        lines.push(format!("mode = {}", quoted(&mode)));
+        let methods: Vec<String> = self
+            .entry
+            .methods
+            .iter()
+            .map(|m| m.text().to_owned())
+            .collect();
+        if !methods.is_empty() {
+            lines.push(format!("rule = [{}]", list(methods)));
+        }
+        let selector = &self.entry.callers;
+        let selectors = [
+            ("caller", self.entry.caller.clone()),
+            ("user", selector.user.clone()),
+            ("application", selector.application.clone()),
+            ("fingerprint", selector.fingerprint.clone()),
+            (
+                "address",
+                selector.address.map(|address| address.to_string()),
+            ),
+            (
+                "user_agent",
+                selector.user_agent.as_ref().map(ToString::to_string),
+            ),
+            ("share", self.entry.share.map(|share| share.to_string())),
+        ];
+        for (key, value) in selectors {
+            if let Some(value) = value {
+                lines.push(format!("{key} = {}", quoted(&value)));
+            }
+        }
+        let windows: Vec<String> = self.entry.windows.iter().map(ToString::to_string).collect();
+        if !windows.is_empty() {
+            lines.push(format!("when = [{}]", list(windows)));
+        }
+        Ok(format!(
+            "To start it, put this before the other [[mode]] entries of the configuration file, and send SIGHUP:\n\n{}\n\n\
+             It ends by itself; at once by taking the entry out and sending SIGHUP again.\n",
+            lines.join("\n")
+        ))
+    }
+}
+
+/// The stretch of this length in which most calls were made: when the first of them came, and all of them.
+fn busiest(
+    calls: &[(Timestamp, String)],
+    length: SignedDuration,
+) -> Option<(Timestamp, &[(Timestamp, String)])> {
+    let mut first = 0;
+    let mut best = 0..0;
+    for (last, (at, _)) in calls.iter().enumerate() {
+        while at.duration_since(calls[first].0) >= length {
+            first += 1;
+        }
+        if last + 1 - first > best.len() {
+            best = first..last + 1;
+        }
+    }
+    let found = calls.get(best)?;
+    Some((found.first()?.0, found))
+}
+
+fn distinct(calls: &[(Timestamp, String)]) -> usize {
+    let mut names: Vec<&str> = calls.iter().map(|(_, caller)| caller.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
+}
+
+fn calls(count: u64) -> String {
+    format!("{count} call{}", if count == 1 { "" } else { "s" })
+}
+
+fn callers(count: usize) -> String {
+    format!("{count} caller{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_stretch_is_found() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap_or_default();
+        let calls: Vec<_> = [0, 5, 60, 61, 69, 70, 200]
+            .iter()
+            .map(|minute| (at(*minute), (minute % 2).to_string()))
+            .collect();
+        let (from, found) = busiest(&calls, SignedDuration::from_mins(10)).unwrap();
+        assert_eq!((from, found.len(), distinct(found)), (at(60), 3, 2));
+        assert!(busiest(&[], SignedDuration::from_mins(10)).is_none());
+    }
+}
