@@ -66,6 +66,9 @@ pub enum ResponseBody {
         lease: Option<Lease>,
         stall: Option<Stall>,
     },
+    /// The portal's, which broke off. It is told at the next turn: told at once, hyper would drop what it holds of the
+    /// answer, its head too, and the client would see a closed connection in place of a truncated answer.
+    Broken,
 }
 
 /// A limit between two pieces of a body, for connections that do not watch that themselves.
@@ -109,7 +112,9 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        let polled = match this {
+            ResponseBody::Broken => return Poll::Ready(Some(Err(Truncated))),
             ResponseBody::Empty => Poll::Ready(None),
             ResponseBody::Whole(bytes) | ResponseBody::Unsized(bytes) => {
                 Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b))))
@@ -162,12 +167,19 @@ impl Body for ResponseBody {
                     }
                 }
             }
+        };
+        if let Poll::Ready(Some(Err(_))) = polled {
+            *this = ResponseBody::Broken;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Empty => true,
+            ResponseBody::Broken => false,
             ResponseBody::Whole(bytes) | ResponseBody::Unsized(bytes) => bytes.is_none(),
             ResponseBody::Portal { first, body, .. } => first.is_none() && body.is_end_stream(),
         }
@@ -176,6 +188,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Empty => SizeHint::with_exact(0),
+            ResponseBody::Broken => SizeHint::default(),
             ResponseBody::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }

@@ -43,7 +43,7 @@ impl Dice {
 
 /// Bytes as a test's failure shows them.
 pub fn shown(bytes: &[u8]) -> String {
-    let cut = &bytes[..bytes.len().min(1_500)];
+    let cut = &bytes[..bytes.len().min(600)];
     format!(
         "{}{}",
         cut.escape_ascii(),
