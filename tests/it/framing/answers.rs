@@ -464,14 +464,18 @@ fn judge(proxy: &Proxy, at: usize, kind: &Kind) -> Result<(), String> {
         _ => strict::final_response(&kind.bytes, kind.method.as_bytes(), ended),
     };
     match (&reading, &got) {
-        (Reading::Valid(wanted), Ok(answer)) if wanted.status() != 101 && !oversized(wanted) => equal(wanted, answer)?,
+        (Reading::Valid(wanted), Ok(answer)) if wanted.status() != 101 && !oversized(wanted) => {
+            equal(wanted, answer)?
+        }
         (Reading::EitherWay(wanted, _), Ok(answer)) if !ours(answer) => equal(wanted, answer)?,
         (Reading::Invalid(_) | Reading::Incomplete, Ok(answer)) if ours(answer) => {}
         (Reading::EitherWay(..), Ok(answer)) if ours(answer) => {}
         (Reading::Valid(wanted), Ok(answer)) if wanted.status() == 101 && ours(answer) => {}
         (Reading::Valid(wanted), Ok(answer)) if oversized(wanted) && ours(answer) => {}
-        (Reading::EitherWay(..) | Reading::Incomplete | Reading::Invalid(_), Err(Lost::Truncated(bytes)))
-            if strict::has_right_head(&kind.bytes) && strict::has_right_head(bytes) => {}
+        (
+            Reading::EitherWay(..) | Reading::Incomplete | Reading::Invalid(_),
+            Err(Lost::Truncated(bytes)),
+        ) if strict::has_right_head(&kind.bytes) && strict::has_right_head(bytes) => {}
         (reading, got) => return Err(format!("{reading:?} became {got:?}")),
     }
     let still_open = got.is_ok() && !client.inbox.ended;

@@ -12,7 +12,12 @@ pub struct Field {
 
 impl std::fmt::Debug for Field {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", super::shown(&self.name), super::shown(&self.value))
+        write!(
+            f,
+            "{}: {}",
+            super::shown(&self.name),
+            super::shown(&self.value)
+        )
     }
 }
 
