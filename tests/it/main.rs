@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod docs;
+mod every_method;
 mod framing;
 mod golden;
 mod ladder;
