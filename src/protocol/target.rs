@@ -131,6 +131,36 @@ pub fn masked_path(target: &[u8], rest: &RestPath) -> String {
     })
 }
 
+/// The same path as [`masked_path`] gives, for a webhook's call whose address is written plainly, as nearly all are;
+/// `None` where that has to be looked at more closely.
+pub fn masked_plain_call(target: &[u8], place: &Place<'_>) -> Option<String> {
+    let Place::Call {
+        access: Access::Webhook {
+            user: Cow::Borrowed(user),
+            ..
+        },
+        name,
+        ..
+    } = place
+    else {
+        return None;
+    };
+    let end = memchr2(b'?', b'#', target).unwrap_or(target.len());
+    let path = std::str::from_utf8(target.get(..end)?).ok()?;
+    let plain = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    let method = path.get(name.start..)?;
+    let before = path.get(..name.start)?.strip_suffix('/')?;
+    let (to_user, _code) = before.rsplit_once('/')?;
+    let prefix = to_user.strip_suffix(user)?;
+    let in_order = prefix.ends_with('/')
+        && !prefix.contains("//")
+        && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'/');
+    (in_order && plain(user) && plain(method)).then(|| [to_user, "/***/", method].concat())
+}
+
 /// Where the query of a target stands, without its `?`: empty at the target's end where there is none.
 /// A fragment is no part of it.
 pub fn query(target: &[u8]) -> Range<usize> {
@@ -441,6 +471,32 @@ mod tests {
                 assert_eq!(quick, careful, "{}", String::from_utf8_lossy(target));
             }
         }
+    }
+
+    #[test]
+    fn the_short_way_to_a_masked_path_leads_to_the_same() {
+        let rest = RestPath::default();
+        let mut plain = 0;
+        for target in [
+            "/rest/1/code/crm.deal.list.json?x=1",
+            "/rest/1/code/crm.deal.list",
+            "/rest/admin/c-o_d.e/CRM.Deal.List.xml#f",
+            "/rest//1/code/crm.deal.list",
+            "/rest/1/code/crm.deal.list/",
+            "/rest/1/co%64e/crm.deal.list",
+            "/rest/1/code/crm.deal.list/index.php",
+            "/rest/crm.deal.list?auth=1",
+            "/rest/./1/code/crm.deal.list",
+            "/rest/1/code/x/../crm.deal.list",
+            "/rest/rest/code/rest",
+        ] {
+            let target = target.as_bytes();
+            if let Some(short) = masked_plain_call(target, &place(target, &rest)) {
+                plain += 1;
+                assert_eq!(short, masked_path(target, &rest));
+            }
+        }
+        assert!(plain >= 3, "{plain}");
     }
 
     #[test]

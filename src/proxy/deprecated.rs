@@ -41,7 +41,7 @@ pub struct Job {
     pub target: Option<Vec<u8>>,
     pub body: RequestBody,
     pub plan: BodyPlan,
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     pub moment: Moment,
     pub reserved: Option<Reserved>,
     /// The same call as its successor, to be compared (mode `compare`).
@@ -110,7 +110,7 @@ impl Job {
                 if let Some(application) =
                     answer.head.fields.named("x-bitrix-rest-application").next()
                 {
-                    self.caller.name_application(application);
+                    Arc::make_mut(&mut self.caller).name_application(application);
                 }
                 let mut told = Told {
                     status: Some(answer.head.status),
@@ -258,7 +258,7 @@ impl Job {
 pub fn record_refusal(
     worker: &Worker,
     moment: &Moment,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
     error: &ProxyError,
 ) {
@@ -286,11 +286,10 @@ fn decide(worker: &Worker, caller: &Caller, usage: &DeprecatedUse) -> Mode {
 fn record(
     worker: &Worker,
     moment: &Moment,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
     told: &Told,
 ) -> Result<(), crate::telemetry::log::LogUnavailable> {
-    let caller = Arc::new(caller.clone());
     let duration = moment.began.elapsed();
     let events: Vec<DeprecationEvent> = uses
         .iter()
@@ -302,7 +301,7 @@ fn record(
             rule: usage.rule.clone(),
             action: usage.action,
             reason: usage.refusal,
-            mode: Some(decide(worker, &caller, usage)),
+            mode: Some(decide(worker, caller, usage)),
             encoding: usage.encoding,
             batch_key: usage.batch_key.clone(),
             changes: usage.changes.clone(),
@@ -324,5 +323,5 @@ fn record(
             duration,
         })
         .collect();
-    worker.shared.telemetry.record(&worker.local, &events)
+    worker.record(&events)
 }

@@ -8,7 +8,7 @@ use super::stream::Stream;
 use super::wire::{Link, Side};
 use super::worker::Worker;
 use crate::telemetry::metrics::{Handshake, Open, Phase};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -87,6 +87,7 @@ pub async fn greet(
         address,
         trusted,
         scheme: if tls { "https" } else { "http" },
+        last: RefCell::default(),
         tunnel: Cell::new(None),
     };
     let _open = worker.local.open(Open::Connection);

@@ -24,7 +24,7 @@ use crate::telemetry::metrics::{Kind, Outcome as Class};
 use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,8 +52,17 @@ pub struct Client {
     pub ends: Option<(SocketAddr, SocketAddr)>,
     /// Whether they were looked for among our connections to the portal.
     pub checked: Cell<bool>,
+    /// The caller of this connection's last webhook call: most connections have one.
+    pub last: RefCell<Option<LastCaller>>,
     /// Both sides have switched protocols.
     pub tunnel: Cell<Option<Tunnel>>,
+}
+
+/// A caller, and the bytes from which it was read.
+pub struct LastCaller {
+    pub access: Vec<u8>,
+    pub user_agent: Vec<u8>,
+    pub caller: Arc<Caller>,
 }
 
 impl Client {
@@ -63,6 +72,7 @@ impl Client {
             link,
             control: Rc::new(Control::default()),
             checked: Cell::new(self.checked.get()),
+            last: RefCell::default(),
             tunnel: Cell::new(None),
             ..*self
         }
@@ -230,7 +240,7 @@ async fn observe(
     head: RequestHead,
     place: &Place<'_>,
     rule: &Arc<Rule>,
-    mut caller: Caller,
+    mut caller: Arc<Caller>,
     body: Incoming,
 ) -> Result<Reply, ProxyError> {
     let counts = counts_body(&head);
@@ -261,7 +271,7 @@ async fn observe(
         RequestBody::Whole(Some(bytes))
     } else {
         if counts {
-            caller = caller.with_unread_body();
+            caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
         }
         RequestBody::Stream(body)
     };
@@ -275,7 +285,7 @@ async fn observe(
         worker: worker.clone(),
         client: client.clone(),
         span: span.clone(),
-        moment: moment(worker, span, &head),
+        moment: moment(worker, span, &head, place),
         body,
         plan: BodyPlan::AsItCame,
         batch: false,
@@ -321,7 +331,7 @@ async fn translated(
         body: &bytes,
     };
     let known = OnceCell::new();
-    let caller = || -> &Caller {
+    let caller = || -> &Arc<Caller> {
         known.get_or_init(|| {
             let read =
                 Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
@@ -349,7 +359,7 @@ async fn translated(
             error.close = matches!(read, Read::TooLarge);
             record_refusal(
                 worker,
-                &moment(worker, span, &head),
+                &moment(worker, span, &head, place),
                 caller(),
                 &verdict.uses,
                 &error,
@@ -358,7 +368,7 @@ async fn translated(
         }
     };
     let caller = if verdict.uses.is_empty() {
-        Caller::default()
+        Arc::default()
     } else {
         caller().clone()
     };
@@ -410,7 +420,7 @@ async fn translated(
         worker: worker.clone(),
         client: client.clone(),
         span: span.clone(),
-        moment: moment(worker, span, &head),
+        moment: moment(worker, span, &head, place),
         head,
         uses: verdict.uses,
         batch: verdict.batch,
@@ -577,14 +587,16 @@ fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
 }
 
 /// When the request came and how it is called, for its events.
-fn moment(worker: &Worker, span: &Span, head: &RequestHead) -> Moment {
+fn moment(worker: &Worker, span: &Span, head: &RequestHead, place: &Place<'_>) -> Moment {
     Moment {
         began: span.began(),
         timestamp: SystemTime::now(),
         request_id: span.id().clone(),
         client_request_id: client_request_id(head).map(Into::into),
         trace_id: span::trace_id(&head.fields).map(Into::into),
-        target: target::masked_path(head.target(), &worker.config.rest_path).into(),
+        target: target::masked_plain_call(head.target(), place)
+            .unwrap_or_else(|| target::masked_path(head.target(), &worker.config.rest_path))
+            .into(),
     }
 }
 
@@ -603,5 +615,14 @@ fn client_request_id(head: &RequestHead) -> Option<String> {
         .filter(u8::is_ascii_graphic)
         .take(CLIENT_ID)
         .collect();
-    Some(target::mask(&visible)).filter(|id| !id.is_empty())
+    // An id of letters, digits and dashes, as all are that are no address, has nothing to mask.
+    let id = if visible
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    {
+        String::from_utf8_lossy(&visible).into_owned()
+    } else {
+        target::mask(&visible)
+    };
+    Some(id).filter(|id| !id.is_empty())
 }

@@ -236,6 +236,7 @@ async fn thread(
     loop {
         let gone = worker.gone.notified();
         if draining && worker.is_done() {
+            worker.shared.telemetry.write_later();
             return cut;
         }
         tokio::select! {
@@ -259,6 +260,7 @@ async fn thread(
                         tokio::task::yield_now().await;
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
+                    worker.shared.telemetry.write_later();
                     return cut;
                 }
             },

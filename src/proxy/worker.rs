@@ -2,7 +2,7 @@
 
 use super::config::{Config, Portal};
 use super::connection::Handle;
-use super::handle::Client;
+use super::handle::{Client, LastCaller};
 use super::origin;
 use super::peer;
 use super::span::Span;
@@ -12,10 +12,13 @@ use super::wire::head::{Limits, Name, RequestHead};
 use crate::catalogue::{Catalogue, Mode, Rule};
 use crate::ladder::{CallerView, Decision, Policy};
 use crate::protocol::credentials;
-use crate::protocol::target::Place;
+use crate::protocol::target::{Access, Place};
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
+use crate::telemetry::event::DeprecationEvent;
+use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::{LocalMetrics, Open};
+use crate::translate::Action;
 use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
@@ -325,16 +328,62 @@ impl Worker {
         place: &Place<'_>,
         head: &RequestHead,
         body: Option<(&[u8], &[u8])>,
-    ) -> Caller {
-        let credentials = credentials::read(place, &head.fields, head.target(), body);
+    ) -> Arc<Caller> {
+        let target = head.target();
+        let user_agent = crate::protocol::Fields::get(&head.fields, "user-agent").unwrap_or(b"");
+        // A webhook's address says who calls; behind a trusted proxy each request may come from another client, and an SDK
+        // may name itself in the query.
+        let access = match place {
+            Place::Call {
+                access: Access::Webhook { .. },
+                name,
+                ..
+            } if !client.trusted && memchr::memmem::find(target, b"bx24_sdk").is_none() => {
+                Some(&target[..name.start])
+            }
+            _ => None,
+        };
+        if let (Some(access), Some(last)) = (access, &*client.last.borrow())
+            && last.access == access
+            && last.user_agent == user_agent
+        {
+            return last.caller.clone();
+        }
+        let credentials = credentials::read(place, &head.fields, target, body);
         let address = self.client_address(client, head);
-        Caller::of(
+        let fingerprints = &self.shared.telemetry.fingerprints;
+        let caller = Arc::new(Caller::of(
             &credentials,
             &head.fields,
-            head.target(),
+            target,
             address,
-            &self.shared.telemetry.fingerprints,
-        )
+            fingerprints,
+        ));
+        if let Some(access) = access {
+            *client.last.borrow_mut() = Some(LastCaller {
+                access: access.to_vec(),
+                user_agent: user_agent.to_vec(),
+                caller: caller.clone(),
+            });
+        }
+        caller
+    }
+
+    /// Logs the uses of one request. Those of calls that were changed or refused are written before this returns; those of
+    /// calls that only passed by wait for the end of this turn of the thread's work, so that many become one write.
+    ///
+    /// # Errors
+    /// Only with `--on-log-failure refuse`: a changed call's event is not in the log.
+    pub fn record(&self, events: &[DeprecationEvent]) -> Result<(), LogUnavailable> {
+        let telemetry = &self.shared.telemetry;
+        if events.iter().any(|event| event.action != Action::Observed) {
+            return telemetry.record(&self.local, events);
+        }
+        if telemetry.record_later(&self.local, events) {
+            let telemetry = telemetry.clone();
+            tokio::task::spawn_local(async move { telemetry.write_later() });
+        }
+        Ok(())
     }
 
     /// The portal's own origin in a field of its answer, as the proxy's.
