@@ -1,5 +1,7 @@
 //! The calls of the demo: each as a client in the field sends it, to the byte, and what should become of it.
 
+use crate::catalogue::Mode;
+
 /// What should become of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -7,10 +9,25 @@ pub enum Fate {
     Translated,
     /// The portal gets the same bytes, and the use is logged.
     Watched,
+    /// As watched; afterwards the portal is also asked for the successor, to compare the answers.
+    Compared,
     /// The portal gets the same bytes, and nothing is logged.
     Untouched,
     /// The portal gets nothing; the client gets this status.
     Refused(u16),
+    /// In a batch: the command is refused under its own key, all others run.
+    RefusedCommand,
+}
+
+impl Fate {
+    /// How many requests the portal receives because of the call.
+    pub fn requests(self) -> usize {
+        match self {
+            Refused(_) => 0,
+            Compared => 2,
+            Translated | Watched | Untouched | RefusedCommand => 1,
+        }
+    }
 }
 
 /// One call of the demo.
@@ -28,7 +45,7 @@ pub struct Sample {
     pub uses: usize,
 }
 
-use Fate::{Refused, Translated, Untouched, Watched};
+use Fate::{Compared, Refused, RefusedCommand, Translated, Untouched, Watched};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -189,5 +206,59 @@ pub const SAMPLES: &[Sample] = &[
         body: "",
         fate: Untouched,
         uses: 0,
+    },
+];
+
+/// The method that is led up the ladder. It only reads, so that its answers can be compared.
+pub const CLIMBER: &str = "crm.lead.details.configuration.get";
+
+/// One rung of the ladder: a mode, and the same call in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rung {
+    pub mode: Mode,
+    pub sample: Sample,
+}
+
+const fn rung(mode: Mode, title: &'static str, fate: Fate) -> Rung {
+    Rung {
+        mode,
+        sample: Sample {
+            title,
+            verb: "POST",
+            target: "/rest/1/sandboxcode/crm.lead.details.configuration.get",
+            fields: &[JSON],
+            body: r#"{"scope":"C"}"#,
+            fate,
+            uses: 1,
+        },
+    }
+}
+
+/// The ladder, from its lowest rung.
+pub const LADDER: &[Rung] = &[
+    rung(Mode::Observe, "observe: as it came, logged", Watched),
+    rung(
+        Mode::Compare,
+        "compare: then also as its successor",
+        Compared,
+    ),
+    rung(Mode::Rewrite, "rewrite: as its successor", Translated),
+    rung(
+        Mode::Brownout,
+        "brownout: refused for a while",
+        Refused(410),
+    ),
+    rung(Mode::Block, "block: refused", Refused(410)),
+    Rung {
+        mode: Mode::Block,
+        sample: Sample {
+            title: "block, in a batch",
+            verb: "POST",
+            target: "/rest/1/sandboxcode/batch",
+            fields: &[JSON],
+            body: r#"{"halt":0,"cmd":{"form":"crm.lead.details.configuration.get?scope=C","who":"user.current"}}"#,
+            fate: RefusedCommand,
+            uses: 1,
+        },
     },
 ];

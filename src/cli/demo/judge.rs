@@ -2,8 +2,9 @@
 
 use super::calls::{Fate, Sample};
 use super::client::Answer;
+use crate::protocol::answer;
 use crate::sandbox::reading::{self, PortalConfig, Reading, Received};
-use crate::sandbox::{Recorded, Work};
+use crate::sandbox::{Operation, Recorded};
 use crate::telemetry::event::EventLine;
 
 /// One call of the demo: what was sent, what became of it.
@@ -37,20 +38,6 @@ impl Sample {
 }
 
 impl Played {
-    /// The only request that the portal received, as it reads it.
-    fn portal_reading(&self) -> Option<Reading> {
-        let [recorded] = self.received.as_slice() else {
-            return None;
-        };
-        let received = Received {
-            verb: recorded.verb.clone(),
-            target: recorded.target.clone(),
-            fields: recorded.headers.clone(),
-            body: recorded.body.clone(),
-        };
-        Some(reading::read(&received, &PortalConfig::default()))
-    }
-
     /// What is wrong, if anything.
     pub fn fault(&self) -> Option<String> {
         if self.events.len() != self.sample.uses {
@@ -60,10 +47,20 @@ impl Played {
                 self.sample.uses
             ));
         }
+        let (requests, wanted) = (self.received.len(), self.sample.fate.requests());
+        if requests != wanted {
+            return Some(format!(
+                "the portal received {requests} requests instead of {wanted}"
+            ));
+        }
         match self.sample.fate {
             Fate::Refused(status) => self.not_refused(status),
             Fate::Untouched | Fate::Watched => self.touched(),
+            Fate::Compared => self
+                .touched()
+                .or_else(|| self.not_the_successor(self.received.get(1))),
             Fate::Translated => self.not_translated(),
+            Fate::RefusedCommand => self.not_refused_alone(),
         }
         .or_else(|| self.wrong_action())
     }
@@ -71,8 +68,8 @@ impl Played {
     fn wrong_action(&self) -> Option<String> {
         let wanted = match self.sample.fate {
             Fate::Translated => "rewritten",
-            Fate::Watched => "observed",
-            Fate::Refused(_) => "refused",
+            Fate::Watched | Fate::Compared => "observed",
+            Fate::Refused(_) | Fate::RefusedCommand => "refused",
             Fate::Untouched => return None,
         };
         let wrong = self.events.iter().find(|event| event.action != wanted)?;
@@ -80,19 +77,38 @@ impl Played {
     }
 
     fn not_refused(&self, status: u16) -> Option<String> {
-        if !self.received.is_empty() {
-            return Some("the portal received a call that should have been refused".to_owned());
-        }
         (self.answer.status != status)
             .then(|| format!("answered {} instead of {status}", self.answer.status))
     }
 
-    fn touched(&self) -> Option<String> {
-        let [recorded] = self.received.as_slice() else {
+    /// The refused command must fail under its own key, and all others must run.
+    fn not_refused_alone(&self) -> Option<String> {
+        let failed = answer::batch_error_codes(self.answer.body.as_bytes());
+        let keys = self.events.iter().map(|event| event.batch_key.as_deref());
+        if !failed.iter().map(|(key, _)| Some(key.as_str())).eq(keys) {
             return Some(format!(
-                "the portal received {} requests instead of one",
-                self.received.len()
+                "{} commands failed, not the refused one alone",
+                failed.len()
             ));
+        }
+        if !failed
+            .iter()
+            .all(|(_, code)| code.starts_with("DEPRECATED_METHOD_"))
+        {
+            return Some("the refused command failed with an error that is not ours".to_owned());
+        }
+        let executed: usize = self
+            .received
+            .iter()
+            .map(|recorded| recorded.operations.len())
+            .sum();
+        let others = self.sample.reading().operations().len() - failed.len();
+        (executed < others).then(|| "commands that are not deprecated did not run".to_owned())
+    }
+
+    fn touched(&self) -> Option<String> {
+        let Some(recorded) = self.received.first() else {
+            return Some("the portal received nothing".to_owned());
         };
         let sample = self.sample;
         let same = recorded.verb == sample.verb.as_bytes()
@@ -102,29 +118,34 @@ impl Played {
     }
 
     fn not_translated(&self) -> Option<String> {
-        let Some(reading) = self.portal_reading() else {
-            return Some(format!(
-                "the portal received {} requests instead of one",
-                self.received.len()
-            ));
-        };
-        let legacy = |method: &[u8]| !method.starts_with(b"crm.item.");
-        let of_family = |work: &Work| matches!(work, Work::Details(_));
-        if reading
-            .operations()
-            .iter()
-            .any(|done| of_family(&done.work) && legacy(&done.method))
-        {
+        self.not_the_successor(self.received.first()).or_else(|| {
+            (self.answer.status != 200)
+                .then(|| format!("answered {} instead of 200", self.answer.status))
+        })
+    }
+
+    /// Whether this request, as the portal reads it, is not what the deprecated call meant under its successor's name.
+    fn not_the_successor(&self, recorded: Option<&Recorded>) -> Option<String> {
+        let reading = read(recorded?);
+        let deprecated =
+            |done: &Operation| done.details().is_some() && !done.method.starts_with(b"crm.item.");
+        if reading.operations().iter().any(deprecated) {
             return Some("the portal was still asked for the deprecated method".to_owned());
         }
-        if reading.effects() != self.sample.reading().effects() {
-            return Some(
-                "the portal would do something else than the deprecated call meant".to_owned(),
-            );
-        }
-        (self.answer.status != 200)
-            .then(|| format!("answered {} instead of 200", self.answer.status))
+        (reading.effects() != self.sample.reading().effects())
+            .then(|| "the portal would do something else than the deprecated call meant".to_owned())
     }
+}
+
+/// A request that the portal received, as it reads it.
+fn read(recorded: &Recorded) -> Reading {
+    let received = Received {
+        verb: recorded.verb.clone(),
+        target: recorded.target.clone(),
+        fields: recorded.headers.clone(),
+        body: recorded.body.clone(),
+    };
+    reading::read(&received, &PortalConfig::default())
 }
 
 #[cfg(test)]

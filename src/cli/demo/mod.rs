@@ -8,9 +8,11 @@ mod show;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use jiff::Timestamp;
 
 use self::judge::Played;
 use super::assemble::{self, Running};
@@ -18,11 +20,13 @@ use super::file::reason;
 use super::paint::Paint;
 use super::settings::Settings;
 use super::{Failure, Outcome, print};
+use crate::catalogue::Mode;
+use crate::ladder::{Policy, Setting};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::telemetry::event::EventLine;
 use crate::telemetry::health::Stage;
 
-/// How long an observed call's event may come after its answer.
+/// How long the rest may take when a call was answered.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn command() -> Command {
@@ -113,7 +117,7 @@ impl Demo {
         }
         print(&format!(
             "{}\n{}\n\n",
-            show::calls(&played, paint),
+            show::calls(&played, "sent as", paint),
             paint.dim(show::LEGEND)
         ))?;
         print(&format!(
@@ -127,6 +131,13 @@ impl Demo {
                 paint.bold("Its line in the deprecation log:")
             ))?;
         }
+        let climbed = self.climb().await?;
+        print(&format!(
+            "{}\n{}\n",
+            paint.bold("One method, led off in steps that can be undone (--mode METHOD=MODE, or by caller and time):"),
+            show::calls(&climbed, "mode", paint)
+        ))?;
+        played.extend(climbed);
         let wrong = played
             .iter()
             .filter(|played| played.fault().is_some())
@@ -145,6 +156,38 @@ impl Demo {
         Ok(wrong == 0)
     }
 
+    /// Sends the same call in each mode of the ladder.
+    async fn climb(&mut self) -> Result<Vec<Played>, Failure> {
+        let mut played = Vec::new();
+        for rung in calls::LADDER {
+            self.set_mode(Some(rung.mode))?;
+            played.push(self.call(&rung.sample).await?);
+        }
+        self.set_mode(None)?;
+        Ok(played)
+    }
+
+    /// As a reload would: a mode for the method that climbs, or all as usual.
+    fn set_mode(&self, mode: Option<Mode>) -> Result<(), Failure> {
+        let shared = &self.proxy.shared;
+        let setting = mode.map(|mode| Setting {
+            method: Some(calls::CLIMBER.to_owned()),
+            mode,
+            origin: "demo".to_owned(),
+        });
+        let settings = setting.into_iter().collect();
+        let policy = Policy::build(
+            &shared.catalogue,
+            settings,
+            Vec::new(),
+            Timestamp::now(),
+            None,
+        )
+        .map_err(|wrong| Failure::found(wrong.to_string()))?;
+        shared.policy.store(Arc::new(policy));
+        Ok(())
+    }
+
     async fn call(&mut self, sample: &'static calls::Sample) -> Result<Played, Failure> {
         let answer = client::send(self.address, sample).await.map_err(|error| {
             Failure::found(format!(
@@ -154,15 +197,20 @@ impl Demo {
             ))
         })?;
         let mut events = self.log.new_events();
-        let until = tokio::time::Instant::now() + PATIENCE;
-        while events.len() < sample.uses && tokio::time::Instant::now() < until {
+        let mut received = self.sandbox.take_received();
+        // What is only watched is logged, and what is compared is asked, about when the client gets its answer.
+        let until = Instant::now() + PATIENCE;
+        while (events.len() < sample.uses || received.len() < sample.fate.requests())
+            && Instant::now() < until
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
             events.extend(self.log.new_events());
+            received.extend(self.sandbox.take_received());
         }
         Ok(Played {
             sample,
             answer,
-            received: self.sandbox.take_received(),
+            received,
             events,
         })
     }
@@ -170,9 +218,17 @@ impl Demo {
     /// Stays for people to try, and prints each event as it comes.
     async fn stay(&mut self) -> Result<(), Failure> {
         let address = self.address;
+        let page = self
+            .proxy
+            .admin
+            .as_ref()
+            .map(|admin| format!("http://{}/", admin.address()));
         print(&format!(
-            "\nTry it; Ctrl-C ends it:\n  curl -s http://{address}/rest/1/sandboxcode/crm.lead.details.configuration.reset -d scope=C\n\
-             The log: tail -f {}\n",
+            "\nTry it; each use appears here. Ctrl-C ends it.\n  \
+             curl -s http://{address}/rest/1/sandboxcode/crm.lead.details.configuration.reset -d scope=C\n  \
+             status page  {}\n  \
+             log          {}\n\n",
+            page.unwrap_or_default(),
             self.log.path.display()
         ))?;
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());

@@ -15,11 +15,11 @@ const LONG: &str = "details.configuration";
 /// Explains the table's only abbreviation.
 pub const LEGEND: &str = "… in a method's name stands for details.configuration";
 
-/// A row for each call, and for each command of a batch.
-pub fn calls(played: &[Played], paint: Paint) -> String {
+/// A row for each call, and for each command of a batch. `heading` says what tells the calls apart.
+pub fn calls(played: &[Played], heading: &'static str, paint: Paint) -> String {
     let mut table = Table::new(&[
         "#",
-        "sent as",
+        heading,
         "method sent",
         "what the portal did",
         "answer",
@@ -89,7 +89,11 @@ fn row(
         Some(key) => format!("[{key}] {method}"),
         None => method,
     };
-    let event = played.events.iter().find(|event| event.batch_key == key);
+    let event = played
+        .events
+        .iter()
+        .find(|event| event.batch_key == key)
+        .filter(|_| at == 0 || sent.is_some());
     vec![
         Cell::plain(harmless(&method)),
         match (done, played.sample.fate) {
@@ -110,6 +114,16 @@ fn row(
 }
 
 fn answered(played: &Played) -> Cell {
+    let refused = answer::batch_error_codes(played.answer.body.as_bytes());
+    if let Some((key, code)) = refused
+        .first()
+        .filter(|_| played.sample.fate == Fate::RefusedCommand)
+    {
+        return Cell::painted(
+            format!("{}, [{key}] {code}", played.answer.status),
+            Paint::yellow,
+        );
+    }
     let code = answer::error_code(played.answer.body.as_bytes()).unwrap_or_default();
     let text = format!("{} {code}", played.answer.status);
     let paint = if played.answer.status < 400 {
