@@ -8,6 +8,7 @@ mod faults;
 mod framing;
 mod golden;
 mod ladder;
+mod monitoring;
 mod page;
 mod rules;
 mod sandbox_http;
