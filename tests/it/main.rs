@@ -17,3 +17,4 @@ mod sandbox_php;
 mod scan;
 mod support;
 mod translate;
+mod upgrade;
