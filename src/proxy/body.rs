@@ -15,21 +15,75 @@ use std::time::Duration;
 pub enum RequestBody {
     Empty,
     Whole(Option<Bytes>),
-    Stream(Incoming),
+    Stream(ClientBody),
 }
 
-impl Body for RequestBody {
+/// A client's body as it comes. A connection of HTTP/1 watches itself for stalls; a stream of HTTP/2 is watched here.
+pub struct ClientBody {
+    incoming: Incoming,
+    stall: Option<(Stall, Rc<Link>)>,
+}
+
+impl ClientBody {
+    pub fn new(incoming: Incoming, stall: Option<(Duration, Rc<Link>)>) -> Self {
+        ClientBody {
+            incoming,
+            stall: stall.map(|(limit, link)| (Stall::new(limit), link)),
+        }
+    }
+}
+
+impl Body for ClientBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Unreadable;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        let Some((stall, link)) = &mut this.stall else {
+            return polled.map_err(Into::into);
+        };
+        if polled.is_ready() {
+            stall.moved();
+            if let Poll::Ready(Some(Err(_))) = &polled {
+                link.set_fault(Fault::Closed);
+            }
+            return polled.map_err(Into::into);
+        }
+        if stall.sleep.as_mut().poll(cx).is_ready() {
+            link.set_fault(Fault::ReadTimeout);
+            return Poll::Ready(Some(Err("the client's body stalled".into())));
+        }
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Why a body could not be read; what is known of it stands in the connection's link.
+pub type Unreadable = Box<dyn std::error::Error + Send + Sync>;
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Unreadable;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
         match self.get_mut() {
             RequestBody::Empty => Poll::Ready(None),
             RequestBody::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            RequestBody::Stream(incoming) => Pin::new(incoming).poll_frame(cx),
+            RequestBody::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -214,7 +268,7 @@ pub enum Unread {
 ///
 /// # Errors
 /// A body over the limit, or a connection that failed before its end.
-pub async fn collect(mut body: Incoming, limit: u64, link: &Rc<Link>) -> Result<Bytes, Unread> {
+pub async fn collect(mut body: ClientBody, limit: u64, link: &Rc<Link>) -> Result<Bytes, Unread> {
     if body.size_hint().lower() > limit {
         return Err(Unread::TooLarge);
     }

@@ -1,6 +1,6 @@
 //! The way of one request, from its head to the head of its answer.
 
-use super::body::{RequestBody, Unread, collect, peek};
+use super::body::{ClientBody, RequestBody, Unread, collect, peek};
 use super::compare::Successor;
 use super::connection::Control;
 use super::deprecated::{Job, Moment, record_refusal};
@@ -105,6 +105,10 @@ pub async fn handle(
     body: Incoming,
 ) -> (Reply, Rc<Span>) {
     let began = Instant::now();
+    let stall = client
+        .http2
+        .then(|| (worker.config.timeouts.body, client.link.clone()));
+    let body = ClientBody::new(body, stall);
     let head = match head {
         Some(Ok(head)) => head,
         other => {
@@ -157,7 +161,7 @@ async fn answer(
     span: &Rc<Span>,
     head: RequestHead,
     place: &Place<'_>,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Reply, ProxyError> {
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
         return Err(ProxyError::method_not_allowed());
@@ -241,7 +245,7 @@ async fn observe(
     place: &Place<'_>,
     rule: &Arc<Rule>,
     mut caller: Arc<Caller>,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Reply, ProxyError> {
     let counts = counts_body(&head);
     let small = matches!(head.framing, Framing::Length(length) if length <= CALLER_BODY);
@@ -303,7 +307,7 @@ async fn observe(
 /// What was read of a request's body.
 enum Read {
     /// Nothing: the portal does not read it either, or nobody needs to.
-    Stream(Incoming),
+    Stream(ClientBody),
     Whole(Bytes, room::Reserved),
     TooLarge,
 }
@@ -442,7 +446,7 @@ async fn forward(
     span: &Rc<Span>,
     head: &RequestHead,
     place: &Place<'_>,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Reply, ProxyError> {
     let upgrade = matches!(place, Place::Elsewhere)
         && head.wants_upgrade()
