@@ -9,6 +9,7 @@
 //! - [`sandbox`] a stand-in portal: a second, independent reading of the protocol
 //! - [`admin`] health, readiness, metrics and the status page
 //! - [`proxy`] the data path
+//! - [`ladder`] in which mode a rule is, for a caller at a moment (pure)
 //! - [`telemetry`] what happened, said in one place
 //! - [`translate`] the engine (pure)
 //! - [`catalogue`] the rules, as data (pure)
