@@ -1,6 +1,6 @@
 //! An error in the portal's shape, JSON or XML; the codes in what it sent (PROTOCOL §4, §5).
 use super::json::{self, Kind, Value};
-use super::xml;
+use super::{batch::full_key, xml};
 use std::ops::Range;
 
 /// The format in which a call asked to be answered: the last suffix of its method's name (PROTOCOL §1).
@@ -86,12 +86,12 @@ pub fn batch_errors(body: &[u8]) -> Vec<BatchError> {
     let mut errors = Vec::new();
     if let Some(top) = xml_top(body) {
         if let Some(result) = xml::element(body, top, "result") {
-            collect_xml(body, result.inside, "", 0, &mut errors);
+            collect_xml(body, result.inside, None, 0, &mut errors);
         }
     } else if let Ok(top) = json::read(body, |_| {})
         && let Some(result) = member(body, &top, b"result")
     {
-        collect_json(body, &result, "", 0, &mut errors);
+        collect_json(body, &result, None, 0, &mut errors);
     }
     errors
 }
@@ -102,7 +102,7 @@ const DEEPEST: usize = 4;
 fn collect_json(
     body: &[u8],
     batch: &Value,
-    outer: &str,
+    outer: Option<&str>,
     depth: usize,
     errors: &mut Vec<BatchError>,
 ) {
@@ -110,7 +110,7 @@ fn collect_json(
         for (key, value) in keyed(body, &failed) {
             if let Some(code) = json_code(body, &value) {
                 errors.push(BatchError {
-                    key: format!("{outer}{key}"),
+                    key: full_key(outer, &key),
                     code,
                     span: value.span,
                     format: Format::Json,
@@ -119,7 +119,13 @@ fn collect_json(
         }
         if let Some(results) = member(body, batch, b"result").filter(|_| depth < DEEPEST) {
             for (key, value) in keyed(body, &results) {
-                collect_json(body, &value, &format!("{outer}{key}/"), depth + 1, errors);
+                collect_json(
+                    body,
+                    &value,
+                    Some(&full_key(outer, &key)),
+                    depth + 1,
+                    errors,
+                );
             }
         }
     }
@@ -128,14 +134,14 @@ fn collect_json(
 fn collect_xml(
     body: &[u8],
     batch: Range<usize>,
-    outer: &str,
+    outer: Option<&str>,
     depth: usize,
     errors: &mut Vec<BatchError>,
 ) {
     let Some(failed) = xml::element(body, batch.clone(), "result_error") else {
         return;
     };
-    let key_of = |name: Range<usize>| format!("{outer}{}", String::from_utf8_lossy(&body[name]));
+    let key_of = |name: Range<usize>| full_key(outer, &body[name]);
     for element in xml::elements(body, failed.inside) {
         if let Some(code) = xml_code(body, element.inside.clone()) {
             errors.push(BatchError {
@@ -151,7 +157,7 @@ fn collect_xml(
             collect_xml(
                 body,
                 element.inside,
-                &format!("{}/", key_of(element.name)),
+                Some(&key_of(element.name)),
                 depth + 1,
                 errors,
             );
@@ -160,15 +166,15 @@ fn collect_xml(
 }
 
 /// The members of an object by key, the entries of a list by number.
-fn keyed<'a>(body: &'a [u8], value: &Value) -> impl Iterator<Item = (String, Value)> + use<'a> {
+fn keyed<'a>(body: &'a [u8], value: &Value) -> impl Iterator<Item = (Vec<u8>, Value)> + use<'a> {
     let is_list = value.kind == Kind::List;
     json::members(body, value)
         .enumerate()
         .map(move |(index, member)| {
             let key = if is_list {
-                index.to_string()
+                index.to_string().into_bytes()
             } else {
-                String::from_utf8_lossy(&json::text(body, &member.key)).into_owned()
+                json::text(body, &member.key).into_owned()
             };
             (key, member.value)
         })

@@ -13,6 +13,19 @@ pub fn cmd() -> Wanted<'static> {
     Wanted::in_any_case(b"cmd")
 }
 
+/// The key of a command inside the batch `outer`, for a log: `outer/inner`, cut where it gets long, since a key can stand
+/// before many more.
+pub fn full_key(outer: Option<&str>, key: &[u8]) -> String {
+    const LONGEST: usize = 512;
+    let key = String::from_utf8_lossy(&key[..key.len().min(LONGEST)]);
+    let mut full = match outer {
+        Some(outer) => format!("{outer}/{key}"),
+        None => key.into_owned(),
+    };
+    full.truncate(full.floor_char_boundary(LONGEST));
+    full
+}
+
 /// A command's text as the portal splits it: control characters are underscores.
 pub fn as_address(mut command: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     if command.iter().any(u8::is_ascii_control) {

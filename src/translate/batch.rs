@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::Layer;
-use crate::protocol::batch::{Commands, as_address, cmd};
+use crate::protocol::batch::{Commands, as_address, cmd, full_key};
 use crate::protocol::call::{Body, read_body};
 use crate::protocol::form::{self, Limit};
 use crate::protocol::name::Name;
@@ -40,9 +40,9 @@ pub(super) fn translate(
     let (layer, in_body) = body_arrays(call);
     let mut in_query = form_arrays(call.target, query(call.target), Limit::QUERY);
     in_query.retain(|(spelling, _)| !in_body.iter().any(|(hiding, _)| hiding == spelling));
-    let target_edits = pass.arrays(&in_query, Layer::Form, call.target, "", 0);
+    let target_edits = pass.arrays(&in_query, Layer::Form, call.target, None, 0);
     pass.encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
-    let body_edits = pass.arrays(&in_body, layer, call.body, "", 0);
+    let body_edits = pass.arrays(&in_body, layer, call.body, None, 0);
     let outcome = match (
         splice(call.target, target_edits),
         splice(call.body, body_edits),
@@ -136,20 +136,20 @@ struct Pass<'p> {
 }
 
 impl Pass<'_> {
-    /// The edits of all commands in some bytes. `outer` is the key of the batch that these are in, with a slash.
+    /// The edits of all commands in some bytes. `outer` is the key of the batch that these are in.
     fn arrays(
         &mut self,
         arrays: &Arrays,
         layer: Layer,
         bytes: &[u8],
-        outer: &str,
+        outer: Option<&str>,
         depth: usize,
     ) -> Vec<Edit> {
         let mut edits = Vec::new();
         for (_, commands) in arrays {
             for (key, at) in commands.that_run() {
                 if self.begins_with_known_method(layer, &bytes[at.clone()]) {
-                    let key = format!("{outer}{}", String::from_utf8_lossy(key));
+                    let key = full_key(outer, key);
                     let command = as_address(layer.decode(&bytes[at.clone()]));
                     edits.extend(wrap(layer, bytes, at, self.command(&command, key, depth)));
                 }
@@ -174,7 +174,7 @@ impl Pass<'_> {
             None if command[name.clone()] == *BATCH.as_bytes() || depth == DEEPEST => Vec::new(),
             None => {
                 let arrays = form_arrays(command, query(command), Limit::QUERY);
-                self.arrays(&arrays, Layer::Form, command, &format!("{key}/"), depth + 1)
+                self.arrays(&arrays, Layer::Form, command, Some(&key), depth + 1)
             }
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Fields<'a> {
     /// How many pairs the portal counts; it reads as many as the limit says.
     counted: usize,
     limit: usize,
+    /// The pairs that gave their place to another parameter.
+    taken: Vec<Range<usize>>,
     edits: Vec<Edit>,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Fields<'a> {
             found,
             counted,
             limit: limit.pairs,
+            taken: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -138,6 +141,7 @@ impl<'a> Fields<'a> {
             found,
             counted,
             limit,
+            taken: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -280,7 +284,7 @@ impl<'a> Fields<'a> {
                     || credentials::is_parameter(&key)
             }
         };
-        let taken = |pair: &Pair| self.edits.iter().any(|edit| edit.span == pair.whole);
+        let taken = |pair: &Pair| self.taken.contains(&pair.whole);
         let free = || {
             let pairs =
                 form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
@@ -291,6 +295,7 @@ impl<'a> Fields<'a> {
         let Some(pair) = free().find(nameless).or_else(|| free().next()) else {
             return false;
         };
+        self.taken.push(pair.whole.clone());
         self.edits
             .push(Edit::new(pair.whole, form_pair(name, value)));
         true

@@ -581,3 +581,212 @@ proptest! {
         sent.translated(&|_| Mode::Rewrite);
     }
 }
+
+/// Calls of a size that grows with `n`, each of a shape that a careless reader takes long for.
+fn shapes(n: usize) -> Vec<(&'static str, Sent)> {
+    let legacy = "/rest/1/code/crm.lead.details.configuration.reset";
+    let sent = |path: &str, query: String, content_type: &str, body: String| Sent {
+        verb: "POST",
+        target: format!("{path}{query}").into_bytes(),
+        content_type: Some(content_type.to_owned()),
+        body: body.into_bytes(),
+    };
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    let on_query = |query: String| sent(legacy, query, form, String::new());
+    let on_json = |body: String| sent(legacy, String::new(), json, body);
+    let on_form = |body: String| sent(legacy, String::new(), form, body);
+    let in_batch = |body: String| sent("/rest/batch", String::new(), json, body);
+    let many = |item: &str, between: &str| vec![item; n].join(between);
+    let part = "--B\r\nContent-Disposition: form-data; name=\"ENTITY_TYPE_ID\"\r\n\r\n1\r\n";
+    vec![
+        (
+            "strays in a query",
+            on_query(format!("?{}", many("ENTITY.TYPE.ID=1", "&"))),
+        ),
+        (
+            "strays past the limit",
+            on_form(format!(
+                "{}&{}",
+                vec!["a=1"; 1001].join("&"),
+                many("entityTypeId=1", "&")
+            )),
+        ),
+        (
+            "overwritten extras",
+            on_form(many("extras[lead.customer.type]=1&extras=1", "&")),
+        ),
+        ("open brackets", on_form(many("extras[a", "["))),
+        (
+            "brackets",
+            on_form(format!("extras{}=1", many("[lead.customer.type]", ""))),
+        ),
+        (
+            "escapes in a name",
+            on_form(format!("extras[{}]=1", many("%6C", ""))),
+        ),
+        (
+            "slashes in a path",
+            sent(
+                &format!(
+                    "/rest{}/1/code/crm.lead.details.configuration.reset",
+                    many("/", ".")
+                ),
+                String::new(),
+                form,
+                String::new(),
+            ),
+        ),
+        (
+            "duplicates in JSON",
+            on_json(format!(
+                "{{{}}}",
+                many("\"extras\":{\"lead.customer.type\":1}", ",")
+            )),
+        ),
+        (
+            "strays in JSON",
+            on_json(format!("{{{}}}", many("\"ENTITY_TYPE_ID\":1", ","))),
+        ),
+        (
+            "escapes in JSON",
+            on_json(format!("{{\"extras\":{{\"{}\":1}}}}", many("\\u006c", ""))),
+        ),
+        ("open lists in JSON", on_json(many("[", ""))),
+        (
+            "nulls of the new name",
+            on_json(format!(
+                "{{\"extras\":{{\"lead.customer.type\":1,{}}}}}",
+                many("\"leadCustomerType\":null", ",")
+            )),
+        ),
+        (
+            "multipart strays",
+            sent(
+                legacy,
+                String::new(),
+                "multipart/form-data; boundary=B",
+                many(part, ""),
+            ),
+        ),
+        (
+            "begins of a boundary",
+            sent(
+                legacy,
+                String::new(),
+                "multipart/form-data; boundary=B",
+                format!("{part}{}", many("\r\n--", "")),
+            ),
+        ),
+        (
+            "folded lines",
+            sent(
+                legacy,
+                String::new(),
+                "multipart/form-data; boundary=B",
+                format!(
+                    "--B\r\nContent-Disposition: form-data; name=\"a\"{}\r\n\r\n",
+                    many("\r\n ;", "")
+                ),
+            ),
+        ),
+        (
+            "files",
+            sent(
+                legacy,
+                String::new(),
+                "multipart/form-data; boundary=B",
+                many(
+                    "--B\r\nContent-Disposition: form-data; name=\"a\"; filename=\"b\"\r\n\r\nx\r\n",
+                    "",
+                ),
+            ),
+        ),
+        (
+            "commands",
+            in_batch(format!(
+                "{{\"cmd\":[{}]}}",
+                many("\"crm.lead.details.configuration.get\"", ",")
+            )),
+        ),
+        (
+            "commands with one key",
+            in_batch(format!(
+                "{{\"cmd\":{{{}}}}}",
+                many("\"a\":\"crm.lead.details.configuration.get\"", ",")
+            )),
+        ),
+        (
+            "spellings of cmd",
+            in_batch(format!(
+                "{{{}}}",
+                many(
+                    "\"cmd\":[\"crm.lead.details.configuration.get\"],\"CMD\":[]",
+                    ","
+                )
+            )),
+        ),
+        (
+            "nested commands",
+            in_batch(format!(
+                "{{\"cmd\":[\"Batch?{}\"]}}",
+                many(
+                    "cmd[]=Batch%3Fcmd%5B%5D%3Dcrm.lead.details.configuration.get",
+                    "&"
+                )
+            )),
+        ),
+        (
+            "a long key before nested commands",
+            in_batch(format!(
+                "{{\"cmd\":{{\"{}\":\"Batch?{}\"}}}}",
+                many("k", ""),
+                vec!["cmd[]=crm.lead.details.configuration.get"; 50].join("&")
+            )),
+        ),
+        (
+            "a long command",
+            in_batch(format!(
+                "{{\"cmd\":[\"crm.lead.details.configuration.get?{}\"]}}",
+                many("a=\\u0031", "&")
+            )),
+        ),
+    ]
+}
+
+/// The processor time that this thread has had, in nanoseconds, where the system tells it.
+fn cpu_time() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn no_shape_of_a_call_costs_more_than_its_length() {
+    if cpu_time().is_none() {
+        eprintln!("skipped: this system does not tell a thread's processor time");
+        return;
+    }
+    let cost = |sent: &Sent, times: usize| {
+        let runs = (0..3).map(|_| {
+            let before = cpu_time();
+            for _ in 0..times {
+                sent.translated(&|_| Mode::Rewrite);
+            }
+            cpu_time()
+                .zip(before)
+                .map_or(0, |(after, before)| after - before)
+        });
+        runs.min().unwrap_or(0)
+    };
+    const SMALL: usize = 4_000;
+    const TIMES: usize = 8;
+    // The system may tell the time in ticks of some milliseconds.
+    const TICKS: u64 = 20_000_000;
+    for ((shape, small), (_, large)) in shapes(SMALL).into_iter().zip(shapes(SMALL * TIMES)) {
+        let (small, large) = (cost(&small, TIMES), cost(&large, 1));
+        // Quadratic work takes eight times as long for one call as for its eighth, done eight times.
+        assert!(
+            large < 3 * small + TICKS,
+            "{shape}: {small} ns for {TIMES} small calls, {large} ns for a large one"
+        );
+    }
+}
