@@ -5,11 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::failure::Failure;
+use super::mode_watch::ModeWatch;
 use super::reload::Reload;
 use crate::proxy::{Server, Shared};
 use crate::telemetry::Telemetry;
@@ -167,17 +169,19 @@ impl Signals {
     }
 }
 
-/// Once a second: rotated logs are noticed, waiting lines written, new certificates taken, and the service manager sees
-/// that we live.
+/// Once a second: rotated logs are noticed, waiting lines written, new certificates taken, changes of modes told, and the
+/// service manager sees that we live.
 async fn tick(shared: Arc<Shared>) {
     let watched = sd_notify::watchdog_enabled().is_some();
     let mut certificates = CertificateWatch::default();
+    let mut modes = ModeWatch::begin(&shared, Timestamp::now());
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
         shared.telemetry.tick();
         certificates.look(&shared);
+        modes.look(&shared, Timestamp::now());
         if watched {
             tell(&[NotifyState::Watchdog]);
         }

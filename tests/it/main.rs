@@ -10,6 +10,7 @@ mod golden;
 mod ladder;
 mod monitoring;
 mod page;
+mod reload;
 mod rules;
 mod sandbox_http;
 mod sandbox_law;

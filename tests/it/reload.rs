@@ -1,0 +1,236 @@
+//! What a running proxy does when its configuration is read again, and what it tells whom about its life.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::support::client::deprecated_call;
+use super::support::portal::Portal;
+use super::support::proxy::{self, Proxy};
+
+const METHOD: &str = "crm.lead.details.configuration.reset";
+
+/// A proxy whose modes stand in a file.
+fn with_file(portal: &Portal, text: &str) -> Proxy {
+    let wanted = proxy::before(&portal.url());
+    let path = wanted.folder().join("proxy.toml");
+    std::fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    wanted.with(&["--config", &path]).start()
+}
+
+fn rewrite_file(proxy: &Proxy, text: &str) {
+    std::fs::write(proxy.folder().join("proxy.toml"), text).expect("written");
+    proxy.signal(Signal::HUP);
+}
+
+fn said(proxy: &Proxy, part: &str) -> String {
+    let line = |text: &str| {
+        text.lines()
+            .find(|line| line.contains(part))
+            .map(str::to_owned)
+    };
+    let found = proxy.stderr.wait_for(line);
+    found.unwrap_or_else(|| panic!("{part}: {}", proxy.stderr.text()))
+}
+
+fn wait_for_event(proxy: &Proxy, wanted: impl Fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        if let Some(event) = proxy.events().into_iter().find(&wanted) {
+            return event;
+        }
+        assert!(
+            Instant::now() < until,
+            "no such event: {:?}",
+            proxy.events()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_mode_is_changed_by_one_line_and_a_signal() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    assert_eq!(proxy.call(deprecated_call(1)).status(), 200);
+    rewrite_file(&proxy, &format!("mode = ['{METHOD}=block']\n"));
+    said(&proxy, "was read again and applied");
+    let answer = proxy.call(deprecated_call(2));
+    assert_eq!(answer.status(), 410);
+    assert!(
+        answer.text().contains("DEPRECATED_METHOD_BLOCKED"),
+        "{}",
+        answer.text()
+    );
+    let changed = wait_for_event(&proxy, |event| event["event"] == "mode_changed");
+    assert_eq!(changed["method"], METHOD);
+    assert_eq!(
+        (&changed["from"], &changed["to"]),
+        (&"rewrite".into(), &"block".into())
+    );
+    assert_eq!(changed["cause"], "reload");
+    assert_eq!(portal.request_count(), 1);
+}
+
+#[test]
+fn a_reload_with_a_mistake_changes_nothing_and_says_where_it_is() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, &format!("mode = ['{METHOD}=block']\n"));
+    rewrite_file(
+        &proxy,
+        &format!("\nmode = ['{METHOD}=observe']\nbody-timeot = '5s'\n"),
+    );
+    let line = said(&proxy, "was not applied");
+    assert!(
+        line.contains("proxy.toml:3:1") && line.contains("did you mean body-timeout?"),
+        "{line}"
+    );
+    assert_eq!(proxy.call(deprecated_call(1)).status(), 410);
+    assert!(proxy.metric("b24_proxy_config_last_reload_successful") < 0.5);
+    rewrite_file(&proxy, &format!("mode = ['{METHOD}=observe']\n"));
+    said(&proxy, "was read again and applied");
+    assert_eq!(proxy.call(deprecated_call(2)).status(), 200);
+    assert!(proxy.metric("b24_proxy_config_last_reload_successful") > 0.5);
+}
+
+#[test]
+fn a_reload_names_what_waits_for_the_next_start() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    rewrite_file(&proxy, "max-connections = 5\nhttp2 = true\n");
+    said(&proxy, "was read again and applied");
+    let text = proxy.stderr.text();
+    let named: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("at the next start"))
+        .collect();
+    assert_eq!(named.len(), 2, "{text}");
+    assert!(
+        named[0].contains("http2") && named[1].contains("max-connections"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_connection_that_is_open_survives_a_reload() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    let mut client = proxy.connect();
+    for user in 1..20 {
+        assert_eq!(
+            client
+                .call(deprecated_call(user))
+                .expect("an answer")
+                .status(),
+            200
+        );
+        if user % 5 == 0 {
+            rewrite_file(&proxy, &format!("# {user}\n"));
+        }
+    }
+}
+
+#[test]
+fn a_reload_names_callers_anew() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    proxy.call(deprecated_call(1));
+    let callers = proxy.folder().join("callers.toml");
+    std::fs::write(
+        &callers,
+        "[[caller]]\nname = 'all of them'\naddress = '127.0.0.0/8'\n",
+    )
+    .expect("written");
+    rewrite_file(&proxy, &format!("callers = '{}'\n", callers.display()));
+    said(&proxy, "was read again and applied");
+    proxy.call(deprecated_call(2));
+    let last = proxy.events().pop().expect("an event");
+    assert_eq!(last["caller"]["name"], "all of them");
+}
+
+#[test]
+fn a_service_manager_is_told_of_start_reload_and_end() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let path = wanted.folder().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("set");
+    let mut command = wanted.command();
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "30000000");
+    let mut proxy = wanted.start_as(command);
+    wait_for_word(&manager, "READY=1");
+    wait_for_word(&manager, "WATCHDOG=1");
+    proxy.signal(Signal::HUP);
+    wait_for_word(&manager, "RELOADING=1");
+    wait_for_word(&manager, "READY=1");
+    assert!(proxy.terminate().success());
+    wait_for_word(&manager, "STOPPING=1");
+}
+
+fn wait_for_word(manager: &UnixDatagram, word: &str) {
+    let mut message = [0; 4096];
+    loop {
+        let size = manager
+            .recv(&mut message)
+            .unwrap_or_else(|error| panic!("{word}: {error}"));
+        let text = String::from_utf8_lossy(&message[..size]);
+        if text.lines().any(|line| line == word) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn sockets_passed_by_a_service_manager_are_served() {
+    let activate = Path::new("/usr/bin/systemd-socket-activate");
+    if !activate.exists() {
+        println!("skipped: systemd-socket-activate is not installed");
+        return;
+    }
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url()).own_listeners();
+    let path = wanted.folder().join("passed.sock");
+    let ours = wanted.command();
+    let mut command = std::process::Command::new(activate);
+    command
+        .arg("-l")
+        .arg(&path)
+        .arg(ours.get_program())
+        .args(ours.get_args());
+    let log = std::process::Stdio::null();
+    let mut child = command
+        .stdout(log)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let answer = call_by(&path);
+    child.kill().expect("ended");
+    child.wait().expect("gone");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+fn call_by(path: &Path) -> String {
+    use std::io::{Read, Write};
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut stream = loop {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+        .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
