@@ -28,6 +28,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// How long an idle connection keeps hyper's buffers before it is parked.
 const PARK_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a head that has begun to come may take when the connection drains.
+const HALF_HEAD_GRACE: Duration = Duration::from_secs(1);
+
 /// How long, and how much, a closing connection reads what its client still sends, so that the client reads the answer
 /// and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -243,8 +246,15 @@ async fn wait_for_head(
     } else {
         timeouts.keep_alive
     };
+    let mut grace: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let mut waiting = Box::pin(poll_fn(|cx| match wire.poll_head(cx) {
         Poll::Pending if control.draining.get() && link.is_quiet() => Poll::Ready(false),
+        Poll::Pending if control.draining.get() => {
+            let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_HEAD_GRACE)));
+            std::task::ready!(grace.as_mut().poll(cx));
+            link.expire_head();
+            wire.poll_head(cx)
+        }
         other => other,
     }));
     watched(&mut waiting, interval, |now| match link.partial_head() {

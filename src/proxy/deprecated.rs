@@ -93,7 +93,10 @@ impl Job {
             plain_answer: !switched_off.is_empty(),
             ..Outgoing::new(self.target.as_deref(), body, self.plan)
         };
-        let sent = send(&self.worker, &self.client, &self.span, &self.head, outgoing).await;
+        let sending = send(&self.worker, &self.client, &self.span, &self.head, outgoing);
+        let Some(sent) = self.worker.unless_cut(sending).await else {
+            return Err(self.cut());
+        };
         drop(self.reserved.take());
         match sent {
             Err(error) => {
@@ -116,12 +119,11 @@ impl Job {
                     status: Some(answer.head.status),
                     ..Told::default()
                 };
-                let read = match self
-                    .look_into(&mut answer, &mut told, !switched_off.is_empty())
-                    .await
-                {
-                    Ok(read) => read,
-                    Err(Truncated) => {
+                let looking = self.look_into(&mut answer, &mut told, !switched_off.is_empty());
+                let read = match self.worker.unless_cut(looking).await {
+                    None => return Err(self.cut()),
+                    Some(Ok(read)) => read,
+                    Some(Err(Truncated)) => {
                         let error = ProxyError::broken_answer(
                             "http_response_incomplete",
                             "the portal's answer broke off",
@@ -223,6 +225,12 @@ impl Job {
         } else {
             Some((read, whole))
         })
+    }
+
+    /// The proxy stops before the portal has answered: the client gets nothing, the log what was done.
+    fn cut(&self) -> ProxyError {
+        let _ = self.record(&Told::default());
+        ProxyError::no_answer()
     }
 
     fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {

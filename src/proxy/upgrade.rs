@@ -40,7 +40,7 @@ pub async fn run(worker: &Rc<Worker>, wire: Wire<Stream>, tunnel: Tunnel) {
     tokio::select! {
         _ = both => {}
         () = stalled => {}
-        () = worker.cut_tunnels() => {}
+        () = worker.cut_off() => {}
     }
 }
 

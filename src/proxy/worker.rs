@@ -484,9 +484,18 @@ impl Worker {
         self.cut.notify_waiters();
     }
 
-    /// Resolves when tunnels are to be cut.
-    pub async fn cut_tunnels(&self) {
+    /// Resolves when what is in flight is cut.
+    pub async fn cut_off(&self) {
         self.cut.notified().await;
+    }
+
+    /// What comes of the work; `None` if it is cut before.
+    pub async fn unless_cut<T>(&self, work: impl std::future::Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.cut_off() => None,
+        }
     }
 
     /// Counts a tunnel for as long as what it gives is held.

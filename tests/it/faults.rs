@@ -559,7 +559,7 @@ fn a_connection_closed_before_the_call_is_written_costs_nobody_an_answer() {
     for number in 0..20 {
         let answer = client.call(deprecated_call(number)).expect("an answer");
         assert_eq!(answer.status(), 200, "{answer:?}");
-        let wanted = usize::try_from(number).unwrap_or(0) + 1;
+        let wanted = number + 1;
         assert!(portal.wait_until(|all| all.iter().filter(|one| !one.open).count() >= wanted));
         // The proxy learns of the close when the kernel has told it.
         std::thread::sleep(Duration::from_millis(20));

@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod docs;
+mod drain;
 mod every_method;
 mod faults;
 mod framing;

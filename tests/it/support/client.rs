@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is given and reads answers strictly.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,11 @@ pub struct Client {
 impl Client {
     /// Opens a plain connection.
     pub fn connect(address: SocketAddr) -> Self {
-        let socket = wire::dial(address).expect("the proxy accepts connections");
+        Self::over(wire::dial(address).expect("the proxy accepts connections"))
+    }
+
+    /// Over a connection that is open.
+    pub fn over(socket: TcpStream) -> Self {
         Self {
             stream: Stream::Plain(socket),
             inbox: Inbox::default(),

@@ -7,6 +7,7 @@
 
 pub mod chromium;
 pub mod client;
+pub mod load;
 pub mod ours;
 pub mod portal;
 pub mod proxy;

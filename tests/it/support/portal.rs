@@ -24,6 +24,8 @@ pub struct Connection {
     pub partial: bool,
     /// Whether it is still open.
     pub open: bool,
+    /// What the script noted.
+    pub notes: Vec<String>,
 }
 
 #[derive(Default)]
@@ -289,6 +291,28 @@ impl Visit {
                 return None;
             }
         }
+    }
+
+    /// The next bytes, whatever they are; `None` at the end.
+    pub fn raw(&mut self, wait: Duration) -> Option<Vec<u8>> {
+        let until = Instant::now() + wait;
+        while self.inbox.bytes.is_empty() && !self.inbox.ended {
+            let left = until.saturating_duration_since(Instant::now());
+            let stream = self.stream.as_mut()?;
+            if !self.inbox.fill(stream, left) {
+                return None;
+            }
+        }
+        let bytes = std::mem::take(&mut self.inbox.bytes);
+        self.inbox.fresh.clear();
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Leaves a word for the test.
+    pub fn note(&self, word: &str) {
+        let number = self.number;
+        self.shared
+            .change(|state| state.connections[number].notes.push(word.to_owned()));
     }
 
     /// Reads and forgets up to `count` bytes, without keeping them; how many came before the end.
