@@ -93,8 +93,14 @@ fn tell(shared: &Shared, changes: &[Change], cause: &'static str) {
 
 fn show(shared: &Shared, standings: &[Standing]) {
     let metrics = &shared.telemetry.metrics;
-    metrics.set_modes(standings.iter().map(|standing| (standing.method.as_str(), standing.mode)));
-    let general = standings.iter().map(|standing| (standing.mode, &standing.origin));
+    metrics.set_modes(
+        standings
+            .iter()
+            .map(|standing| (standing.method.as_str(), standing.mode)),
+    );
+    let general = standings
+        .iter()
+        .map(|standing| (standing.mode, &standing.origin));
     let exceptions = standings
         .iter()
         .flat_map(|standing| &standing.exceptions)
