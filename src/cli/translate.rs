@@ -492,7 +492,7 @@ impl Text {
         let since = rule
             .deprecated
             .as_ref()
-            .map(|date| format!(", deprecated by {date}"))
+            .map(|date| format!(", deprecated {date} or earlier"))
             .unwrap_or_default();
         self.line(
             used.action.as_str(),
