@@ -18,5 +18,6 @@ mod sandbox_law;
 mod sandbox_php;
 mod scan;
 mod support;
+mod tls;
 mod translate;
 mod upgrade;

@@ -5,6 +5,7 @@
     reason = "a toolbox: not every tool is in use at every moment"
 )]
 
+pub mod authority;
 pub mod chromium;
 pub mod client;
 pub mod load;

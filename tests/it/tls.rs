@@ -1,0 +1,528 @@
+//! TLS towards clients over real sockets: versions, keys, names, protocols, resumption, and certificates that change.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
+
+use crate::support::authority::{Authority, Issued, Kind, provider};
+use crate::support::client::{self, Client};
+use crate::support::portal::Portal;
+use crate::support::proxy::{self, Proxy};
+use crate::support::wire::{self, Inbox, PATIENCE, Stream};
+
+type Version = &'static rustls::SupportedProtocolVersion;
+const TLS12: Version = &rustls::version::TLS12;
+const TLS13: Version = &rustls::version::TLS13;
+
+/// A client's settings: whom it trusts, what it speaks.
+fn speaks(authority: &Authority, versions: &[Version], protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(authority.roots())
+        .with_no_client_auth();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    Arc::new(config)
+}
+
+/// What a handshake agreed on.
+struct Agreed {
+    version: Option<ProtocolVersion>,
+    protocol: Option<String>,
+    leaf: CertificateDer<'static>,
+    kind: Option<HandshakeKind>,
+}
+
+/// A connection whose handshake is done.
+fn handshake(
+    address: SocketAddr,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> std::io::Result<(Client, Agreed)> {
+    let mut socket = wire::dial(address)?;
+    let name = name.to_owned().try_into().expect("a name");
+    let mut tls = rustls::ClientConnection::new(config.clone(), name).expect("a TLS client");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket)?;
+    }
+    let agreed = Agreed {
+        version: tls.protocol_version(),
+        protocol: tls
+            .alpn_protocol()
+            .map(|name| String::from_utf8_lossy(name).into_owned()),
+        leaf: tls.peer_certificates().expect("a chain")[0]
+            .clone()
+            .into_owned(),
+        kind: tls.handshake_kind(),
+    };
+    let stream = Stream::Client(Box::new(rustls::StreamOwned::new(tls, socket)));
+    Ok((
+        Client {
+            stream,
+            inbox: Inbox::default(),
+        },
+        agreed,
+    ))
+}
+
+/// A portal, an authority, its certificate for `localhost`, and a proxy that shows it.
+struct Set {
+    portal: Portal,
+    authority: Authority,
+    pair: Issued,
+    proxy: Proxy,
+}
+
+fn set(kind: Kind, arguments: &[&str]) -> Set {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let authority = Authority::new(wanted.folder(), "authority");
+    let pair = authority.issue("shown", &["localhost"], kind);
+    let proxy = wanted.with(&pair.arguments()).with(arguments).start();
+    Set {
+        portal,
+        authority,
+        pair,
+        proxy,
+    }
+}
+
+fn works(client: &mut Client) {
+    let answer = client.call(client::deprecated_call(1)).expect("an answer");
+    assert_eq!(answer.status(), 200);
+}
+
+#[test]
+fn both_versions_and_both_kinds_of_keys_are_spoken() {
+    for kind in [Kind::Ecdsa, Kind::Rsa] {
+        let set = set(kind, &[]);
+        for (version, wanted) in [
+            (TLS12, ProtocolVersion::TLSv1_2),
+            (TLS13, ProtocolVersion::TLSv1_3),
+        ] {
+            let config = speaks(&set.authority, &[version], &[]);
+            let (mut client, agreed) =
+                handshake(set.proxy.address(), "localhost", &config).expect("a handshake");
+            assert_eq!(agreed.version, Some(wanted), "{kind:?}");
+            assert!(agreed.leaf == set.pair.leaf());
+            works(&mut client);
+            works(&mut client);
+        }
+        for request in set.portal.requests() {
+            assert_eq!(request.one("x-forwarded-proto").as_deref(), Some("https"));
+        }
+        assert_eq!(
+            set.proxy
+                .metric("b24_proxy_tls_handshakes_total{result=\"ok\"}"),
+            2.0
+        );
+    }
+}
+
+/// A ClientHello that offers nothing above this version, as a client without any newer one sends it.
+fn old_hello(minor: u8) -> Vec<u8> {
+    let mut hello = vec![3, minor];
+    hello.extend_from_slice(&[7; 32]);
+    // No session; ECDHE with AES-GCM and, for older versions, AES-CBC; no compression.
+    hello.extend_from_slice(&[0, 0, 6, 0xc0, 0x2f, 0xc0, 0x13, 0, 0x2f, 1, 0]);
+    let extensions: &[&[u8]] = &[
+        &[0, 0x0a, 0, 6, 0, 4, 0, 0x1d, 0, 0x17],
+        &[0, 0x0b, 0, 2, 1, 0],
+        &[0, 0x0d, 0, 8, 0, 6, 4, 1, 8, 4, 4, 3],
+        // extended_master_secret, which goes with every TLS 1.2 of today.
+        &[0, 0x17, 0, 0],
+    ];
+    let extensions = extensions.concat();
+    hello.extend_from_slice(&[0, u8::try_from(extensions.len()).expect("few")]);
+    hello.extend_from_slice(&extensions);
+    let length = u8::try_from(hello.len()).expect("a short one");
+    let mut record = vec![0x16, 3, 1, 0, length + 4, 1, 0, 0, length];
+    record.append(&mut hello);
+    record
+}
+
+#[test]
+fn older_versions_are_refused() {
+    let set = set(Kind::Rsa, &[]);
+    let mut socket = wire::dial(set.proxy.address()).unwrap();
+    socket.write_all(&old_hello(3)).unwrap();
+    let mut kind = [0];
+    socket.read_exact(&mut kind).unwrap();
+    assert_eq!(kind, [0x16], "TLS 1.2 is answered with a handshake");
+    drop(socket);
+    for minor in [0, 1, 2] {
+        let mut socket = wire::dial(set.proxy.address()).unwrap();
+        socket.write_all(&old_hello(minor)).unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        assert_eq!(
+            answer.first(),
+            Some(&0x15),
+            "an alert to 3.{minor}: {answer:?}"
+        );
+        assert_eq!(answer.last(), Some(&70), "protocol_version");
+    }
+    // What is no TLS at all meets no better fate, and nobody else notices.
+    let mut socket = wire::dial(set.proxy.address()).unwrap();
+    socket.write_all(client::get("/").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "no answer in the clear");
+    let config = speaks(&set.authority, &[TLS12, TLS13], &[]);
+    works(
+        &mut handshake(set.proxy.address(), "localhost", &config)
+            .unwrap()
+            .0,
+    );
+    assert_eq!(
+        set.proxy
+            .metric("b24_proxy_tls_handshakes_total{result=\"failed\"}"),
+        5.0
+    );
+}
+
+#[test]
+fn http_2_is_agreed_on_only_where_both_want_it() {
+    for (arguments, offered, wanted) in [
+        (&[][..], &["h2", "http/1.1"][..], Some("http/1.1")),
+        (&[], &["http/1.1"], Some("http/1.1")),
+        (&[], &[], None),
+        (&["--http2"], &["h2", "http/1.1"], Some("h2")),
+        (&["--http2"], &["http/1.1"], Some("http/1.1")),
+        (&["--http2"], &[], None),
+    ] {
+        let set = set(Kind::Ecdsa, arguments);
+        let config = speaks(&set.authority, &[TLS12, TLS13], offered);
+        let (mut client, agreed) = handshake(set.proxy.address(), "localhost", &config).unwrap();
+        assert_eq!(
+            agreed.protocol.as_deref(),
+            wanted,
+            "{arguments:?} {offered:?}"
+        );
+        if wanted != Some("h2") {
+            works(&mut client);
+        }
+    }
+    let set = set(Kind::Ecdsa, &[]);
+    let only = speaks(&set.authority, &[TLS13], &["h2"]);
+    assert!(handshake(set.proxy.address(), "localhost", &only).is_err());
+}
+
+#[test]
+fn the_certificate_is_chosen_by_name() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let authority = Authority::new(wanted.folder(), "authority");
+    let first = authority.issue("first", &["localhost"], Kind::Ecdsa);
+    let shop = authority.issue("shop", &["shop.example", "www.shop.example"], Kind::Rsa);
+    let wild = authority.issue("wild", &["*.crm.example"], Kind::Ecdsa);
+    let file: String = [&first, &shop, &wild]
+        .map(|one| {
+            format!(
+                "[[certificate]]\ncert = {:?}\nkey = {:?}\n",
+                one.certificate, one.key
+            )
+        })
+        .concat();
+    let path = wanted.folder().join("proxy.toml");
+    std::fs::write(&path, file).unwrap();
+    let proxy = wanted.with(&["--config", path.to_str().unwrap()]).start();
+    for (name, of) in [
+        ("localhost", &first),
+        ("shop.example", &shop),
+        ("www.shop.example", &shop),
+        ("SHOP.example", &shop),
+        ("a.crm.example", &wild),
+    ] {
+        for version in [TLS12, TLS13] {
+            let config = speaks(&authority, &[version], &[]);
+            let (mut client, agreed) = handshake(proxy.address(), name, &config).expect(name);
+            assert!(agreed.leaf == of.leaf(), "{name}");
+            works(&mut client);
+        }
+    }
+    // A name of nobody gets the first one, which its client refuses.
+    let config = speaks(&authority, &[TLS13], &[]);
+    let refused = handshake(proxy.address(), "unknown.example", &config).err();
+    assert!(refused.is_some_and(|error| error.to_string().contains("certificate")));
+}
+
+#[test]
+fn a_chain_is_sent_whole() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let root = Authority::new(wanted.folder(), "root");
+    let pair = root
+        .below("between")
+        .issue("leaf", &["localhost"], Kind::Ecdsa);
+    let proxy = wanted.with(&pair.arguments()).start();
+    let config = speaks(&root, &[TLS13], &[]);
+    works(&mut handshake(proxy.address(), "localhost", &config).unwrap().0);
+}
+
+#[test]
+fn a_client_that_comes_back_resumes_its_session() {
+    let set = set(Kind::Ecdsa, &["--threads", "2"]);
+    for version in [TLS12, TLS13] {
+        let config = speaks(&set.authority, &[version], &[]);
+        for round in 0..6 {
+            let (mut client, agreed) =
+                handshake(set.proxy.address(), "localhost", &config).unwrap();
+            works(&mut client);
+            if round > 0 {
+                assert_eq!(
+                    agreed.kind,
+                    Some(HandshakeKind::Resumed),
+                    "{version:?} {round}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_listener_marked_http_stays_plain_beside_the_certificate() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url()).own_listeners();
+    let authority = Authority::new(wanted.folder(), "authority");
+    let pair = authority.issue("shown", &["localhost"], Kind::Ecdsa);
+    let proxy = wanted
+        .with(&["--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0"])
+        .with(&pair.arguments())
+        .start();
+    let config = speaks(&authority, &[TLS13], &[]);
+    works(
+        &mut handshake(proxy.addresses[0], "localhost", &config)
+            .unwrap()
+            .0,
+    );
+    works(&mut Client::connect(proxy.addresses[1]));
+    let seen: Vec<_> = portal
+        .requests()
+        .iter()
+        .map(|request| request.one("x-forwarded-proto").unwrap())
+        .collect();
+    assert_eq!(seen, ["https", "http"]);
+}
+
+#[test]
+fn a_handshake_that_stalls_is_ended() {
+    let set = set(Kind::Ecdsa, &["--tls-handshake-timeout", "400ms"]);
+    let mut half = wire::dial(set.proxy.address()).unwrap();
+    half.write_all(&[0x16, 3, 1, 1, 0, 1, 0]).unwrap();
+    let mut silent = wire::dial(set.proxy.address()).unwrap();
+    let began = Instant::now();
+    let mut answer = Vec::new();
+    let _ = half.read_to_end(&mut answer);
+    let _ = silent.read_to_end(&mut answer);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        set.proxy
+            .metric("b24_proxy_tls_handshakes_total{result=\"timed_out\"}"),
+        2.0
+    );
+}
+
+/// Calls going on: over connections that stay, and over new ones.
+struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    threads: Vec<std::thread::JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr, config: &Arc<ClientConfig>) -> Self {
+        let (stop, done) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::<AtomicUsize>::default(),
+        );
+        let threads = [true, true, false, false]
+            .map(|stays| {
+                let (stop, done, config) = (stop.clone(), done.clone(), config.clone());
+                std::thread::spawn(move || {
+                    let mut failures = Vec::new();
+                    let mut connection: Option<Client> = None;
+                    while !stop.load(Ordering::SeqCst) {
+                        let mut client = match connection.take() {
+                            Some(client) => client,
+                            None => match handshake(address, "localhost", &config) {
+                                Ok((client, _)) => client,
+                                Err(error) => {
+                                    failures.push(format!("handshake: {error}"));
+                                    continue;
+                                }
+                            },
+                        };
+                        match client.call(client::deprecated_call(1)) {
+                            Ok(answer) if answer.status() == 200 => {
+                                done.fetch_add(1, Ordering::SeqCst);
+                                connection = Some(client).filter(|_| stays);
+                            }
+                            other => failures.push(format!("call: {other:?}")),
+                        }
+                    }
+                    failures
+                })
+            })
+            .into();
+        Self {
+            stop,
+            done,
+            threads,
+        }
+    }
+
+    fn wait_for(&self, more: usize) {
+        let goal = self.done.load(Ordering::SeqCst) + more;
+        let until = Instant::now() + PATIENCE;
+        while self.done.load(Ordering::SeqCst) < goal && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What went wrong.
+    fn end(self) -> Vec<String> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a client"))
+            .collect()
+    }
+}
+
+fn shown_leaf(set: &Set) -> CertificateDer<'static> {
+    // Without a session to resume: those show the certificate that they began with.
+    let config = speaks(&set.authority, &[TLS13], &[]);
+    handshake(set.proxy.address(), "localhost", &config)
+        .expect("a handshake")
+        .1
+        .leaf
+}
+
+fn await_leaf(set: &Set, wanted: &Issued) {
+    let until = Instant::now() + PATIENCE;
+    while shown_leaf(set) != wanted.leaf() {
+        assert!(
+            Instant::now() < until,
+            "the new certificate is not shown\n{}",
+            set.proxy.stderr.text()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn certificates_are_swapped_under_load_without_a_dropped_connection() {
+    let set = set(Kind::Ecdsa, &[]);
+    let others = [
+        set.authority.issue("second", &["localhost"], Kind::Rsa),
+        set.authority.issue("third", &["localhost"], Kind::Ecdsa),
+    ];
+    let config = speaks(&set.authority, &[TLS12, TLS13], &[]);
+    let load = Load::start(set.proxy.address(), &config);
+    load.wait_for(50);
+    for round in 0..6 {
+        let next = &others[round % 2];
+        next.replace(&set.pair);
+        // By a signal, and because the files have changed.
+        if round < 4 {
+            set.proxy.signal(Signal::HUP);
+        }
+        await_leaf(&set, next);
+        load.wait_for(30);
+    }
+    let failures = load.end();
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[test]
+fn a_bad_new_pair_is_refused_and_the_old_one_stays() {
+    let set = set(Kind::Ecdsa, &[]);
+    let leaf = set.pair.leaf();
+    let key = std::fs::read(&set.pair.key).unwrap();
+    let certificate = std::fs::read(&set.pair.certificate).unwrap();
+    let stranger = set.authority.issue("stranger", &["localhost"], Kind::Ecdsa);
+    let config = speaks(&set.authority, &[TLS12, TLS13], &[]);
+    let load = Load::start(set.proxy.address(), &config);
+    let complaints = |file: &std::path::Path| {
+        let name = file.display().to_string();
+        set.proxy
+            .stderr
+            .text()
+            .lines()
+            .filter(|line| line.contains("\"ERROR\"") && line.contains(&name))
+            .count()
+    };
+    let bad: [(&std::path::Path, Option<&[u8]>, &[u8]); 4] = [
+        (&set.pair.certificate, Some(b"no certificate"), &certificate),
+        (&set.pair.key, Some(b""), &key),
+        (&set.pair.key, None, &key),
+        (
+            &set.pair.certificate,
+            Some(&certificate[..certificate.len() / 3]),
+            &certificate,
+        ),
+    ];
+    for (file, content, good) in bad {
+        let before = complaints(file);
+        match content {
+            Some(content) => std::fs::write(file, content).unwrap(),
+            None => {
+                std::fs::copy(&stranger.key, file).unwrap();
+            }
+        }
+        set.proxy.signal(Signal::HUP);
+        let until = Instant::now() + PATIENCE;
+        while complaints(file) == before {
+            assert!(
+                Instant::now() < until,
+                "no complaint about {}",
+                file.display()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(shown_leaf(&set) == leaf, "the old one stays");
+        std::fs::write(file, good).unwrap();
+    }
+    load.wait_for(50);
+    let failures = load.end();
+    assert!(failures.is_empty(), "{failures:?}");
+    stranger.replace(&set.pair);
+    set.proxy.signal(Signal::HUP);
+    await_leaf(&set, &stranger);
+}
+
+#[test]
+fn a_pair_that_does_not_match_keeps_it_from_starting() {
+    let wanted = proxy::before("http://127.0.0.1:9");
+    let authority = Authority::new(wanted.folder(), "authority");
+    let (one, other) = (
+        authority.issue("one", &["localhost"], Kind::Ecdsa),
+        authority.issue("other", &["localhost"], Kind::Ecdsa),
+    );
+    let output = wanted
+        .with(&[
+            "--tls-cert",
+            one.certificate.to_str().unwrap(),
+            "--tls-key",
+            other.key.to_str().unwrap(),
+        ])
+        .command()
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("other.key") && said.contains("is not the key"),
+        "{said}"
+    );
+}
