@@ -99,7 +99,11 @@ pub(super) fn answer(admin: &Admin, path: &str, query: &str) -> Response<Body> {
             let snapshot = admin.telemetry.live.snapshot();
             json(&Methods {
                 now: snapshot.now,
-                methods: MethodUse::of(&snapshot, &admin.catalogue.load()),
+                methods: MethodUse::of(
+                    &snapshot,
+                    &admin.catalogue.load(),
+                    admin.policy().as_deref(),
+                ),
             })
         }
         "/api/instructions" => instructions(admin, query),

@@ -28,11 +28,12 @@ use access::Access;
 use events::Feed;
 
 use crate::catalogue::Catalogue;
+use crate::ladder::Policy;
 use crate::protocol::Secret;
 use crate::telemetry::Telemetry;
 
 /// How the admin address behaves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AdminConfig {
     /// The token of `--admin-token-file`. Without one nothing but health and metrics is answered on other addresses than
     /// loopback, and nothing can be changed anywhere.
@@ -41,15 +42,29 @@ pub struct AdminConfig {
     pub protect_metrics: bool,
     /// The portal's origin (`https://example.bitrix24.com`), which the instructions for owners name.
     pub portal: Option<String>,
+    /// Gives the modes that hold now, for the page to show and for a brownout to be stopped. Without it the page knows no
+    /// modes but those of past calls.
+    pub policy: Option<PolicySource>,
 }
+
+/// Where the modes that hold now are to be had: another [`Policy`] after each reload.
+pub type PolicySource = Arc<dyn Fn() -> Arc<Policy> + Send + Sync>;
 
 /// What all connections share.
 struct Admin {
     access: Access,
     portal: Option<String>,
+    policy: Option<PolicySource>,
     telemetry: Arc<Telemetry>,
     catalogue: ArcSwap<Catalogue>,
     feed: Feed,
+}
+
+impl Admin {
+    /// The modes that hold now, where they are known.
+    fn policy(&self) -> Option<Arc<Policy>> {
+        self.policy.as_ref().map(|policy| policy())
+    }
 }
 
 /// Serves the admin address on a thread of its own until the process ends or the handle is told to stop.
@@ -72,6 +87,7 @@ pub fn spawn(
             config.protect_metrics,
         ),
         portal: config.portal,
+        policy: config.policy,
         feed: Feed::new(),
         telemetry,
         catalogue: ArcSwap::new(catalogue),

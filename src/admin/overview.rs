@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use jiff::Timestamp;
+
 use crate::catalogue::{Catalogue, RuleKind};
+use crate::ladder::{Policy, word};
 use crate::telemetry::live::{Row, Snapshot};
 
 /// Milliseconds of a day.
@@ -106,8 +109,12 @@ pub struct MethodUse {
     pub documentation: Option<String>,
     /// Whether its calls can be translated.
     pub translated: bool,
-    /// The mode that its last call was treated in.
+    /// The mode for callers that no entry of the configuration names; without a policy, that of its last call.
     pub mode: Option<String>,
+    /// Modes for some callers: who, and which.
+    pub exceptions: Vec<(String, String)>,
+    /// The next change of the mode by itself: when, and which.
+    pub next: Option<(String, String)>,
     /// The date (`YYYY-MM-DD`) by which the documentation marks it as deprecated.
     pub deprecated: Option<String>,
     /// The date (`YYYY-MM-DD`) from which its calls are refused.
@@ -128,31 +135,55 @@ impl MethodUse {
         self.rewritten + self.observed + self.refused
     }
 
-    /// The methods of a snapshot, those called most first.
-    pub fn of(snapshot: &Snapshot, catalogue: &Catalogue) -> Vec<Self> {
+    /// The methods of a snapshot, those called most first. `policy` is of the same catalogue.
+    pub fn of(snapshot: &Snapshot, catalogue: &Catalogue, policy: Option<&Policy>) -> Vec<Self> {
         let mut rows: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in &snapshot.rows {
             rows.entry(&row.method).or_default().push(row);
         }
         let mut methods: Vec<Self> = rows
             .into_iter()
-            .map(|(method, rows)| Self::of_rows(method, &rows, catalogue))
+            .map(|(method, rows)| Self::of_rows(method, &rows, catalogue, policy))
             .collect();
         methods.sort_by_key(|method| std::cmp::Reverse(method.calls()));
         methods
     }
 
-    fn of_rows(method: &str, rows: &[&Row], catalogue: &Catalogue) -> Self {
+    fn of_rows(
+        method: &str,
+        rows: &[&Row],
+        catalogue: &Catalogue,
+        policy: Option<&Policy>,
+    ) -> Self {
         let rule = catalogue.find(method.to_ascii_lowercase().as_bytes());
+        let standing = rule
+            .zip(policy)
+            .map(|(rule, policy)| policy.standing(rule, Timestamp::now()));
         let last = rows.iter().max_by_key(|row| row.last_seen);
         Self {
             method: method.to_owned(),
             replacement: last.and_then(|row| row.replacement.clone()),
             documentation: last.and_then(|row| row.documentation.clone()),
             translated: rule.is_some_and(|rule| rule.kind == RuleKind::Exact),
-            mode: last.and_then(|row| row.mode.clone()),
+            mode: match &standing {
+                Some(standing) => Some(word(standing.mode).to_owned()),
+                None => last.and_then(|row| row.mode.clone()),
+            },
+            exceptions: standing
+                .iter()
+                .flat_map(|standing| &standing.exceptions)
+                .map(|exception| (exception.scope.clone(), word(exception.mode).to_owned()))
+                .collect(),
+            next: standing
+                .as_ref()
+                .and_then(|standing| standing.next)
+                .map(|(at, mode)| (at.to_string(), word(mode).to_owned())),
             deprecated: rule.and_then(|rule| rule.deprecated.clone()),
-            sunset: rule.and_then(|rule| rule.sunset.clone()),
+            sunset: standing
+                .as_ref()
+                .and_then(|standing| standing.sunset)
+                .map(|from| from.strftime("%Y-%m-%d").to_string())
+                .or_else(|| rule.and_then(|rule| rule.sunset.clone())),
             callers: distinct(rows.iter().map(|row| &row.key)),
             rewritten: rows.iter().map(|row| row.rewritten).sum(),
             observed: rows.iter().map(|row| row.observed).sum(),
@@ -272,7 +303,7 @@ mod tests {
 
     #[test]
     fn methods_are_summed_over_their_callers() {
-        let methods = MethodUse::of(&snapshot(), &Catalogue::builtin());
+        let methods = MethodUse::of(&snapshot(), &Catalogue::builtin(), None);
         let said: Vec<_> = methods
             .iter()
             .map(|m| (m.method.as_str(), m.calls(), m.callers))

@@ -28,7 +28,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    if let "/session" | "/session/end" = path {
+    if let "/session" | "/session/end" | "/brownouts/stop" = path {
         return change(admin, &head, body, now).await;
     }
     if head.method != Method::GET && head.method != Method::HEAD {
@@ -78,7 +78,7 @@ fn metrics(admin: &Admin, head: &Parts) -> Response<Body> {
     answer::whole(StatusCode::OK, content_type, page)
 }
 
-/// Whatever changes something. Today that is who is let in; each change is a POST, and asks [`Access::may_change`].
+/// Whatever changes something: who is let in, and what is refused. Each change is a POST, and asks [`Access::may_change`].
 async fn change(admin: &Admin, head: &Parts, body: Incoming, now: Duration) -> Response<Body> {
     if head.method != Method::POST {
         return not_allowed("POST");
@@ -94,10 +94,45 @@ async fn change(admin: &Admin, head: &Parts, body: Incoming, now: Duration) -> R
                 Err(denied) => refuse(admin, head, denied),
             }
         }
-        _ => match admin.access.may_change(&head.headers, now) {
-            Ok(()) => answer::with(to_the_page(), SET_COOKIE, &Access::let_out()),
-            Err(denied) => refuse(admin, head, denied),
+        path => match (admin.access.may_change(&head.headers, now), path) {
+            (Err(denied), _) => refuse(admin, head, denied),
+            (Ok(()), "/session/end") => answer::with(to_the_page(), SET_COOKIE, &Access::let_out()),
+            (Ok(()), _) => match form(body).await {
+                Ok(form) => stop_brownout(admin, &form),
+                Err(status) => text(status, "Post the form of the page: entry=…&origin=…."),
+            },
         },
+    }
+}
+
+/// Ends the brownout that the form names. It names the entry by its place and by what it says, so that after a reload no
+/// other one is ended.
+fn stop_brownout(admin: &Admin, form: &str) -> Response<Body> {
+    let entry = selection::value(form, "entry").and_then(|entry| entry.parse().ok());
+    let origin = selection::value(form, "origin");
+    let now = jiff::Timestamp::now();
+    let stopped = admin.policy().is_some_and(|policy| {
+        policy
+            .brownouts(now)
+            .iter()
+            .find(|going_on| {
+                Some(going_on.entry) == entry && Some(&going_on.origin) == origin.as_ref()
+            })
+            .is_some_and(|going_on| {
+                tracing::warn!(
+                    brownout = going_on.origin,
+                    "stopped on the status page; it begins again with its next window, or when its entry is changed"
+                );
+                policy.stop(going_on.entry, now)
+            })
+    });
+    if stopped {
+        to_the_page()
+    } else {
+        text(
+            StatusCode::CONFLICT,
+            "This brownout is not going on any more; read the page again.",
+        )
     }
 }
 

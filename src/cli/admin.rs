@@ -9,9 +9,8 @@ use super::file::reason;
 use super::settings::Settings;
 use super::values::Upstream;
 use crate::admin::{self, AdminConfig, Handle};
-use crate::catalogue::Catalogue;
 use crate::protocol::Secret;
-use crate::telemetry::Telemetry;
+use crate::proxy::Shared;
 
 /// The shortest token that is taken: 96 bits, written in hexadecimal digits or better.
 const LEAST_TOKEN: usize = 16;
@@ -34,8 +33,7 @@ pub fn socket(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
 pub fn serve(
     listener: TcpListener,
     settings: &Settings,
-    telemetry: Arc<Telemetry>,
-    catalogue: Arc<Catalogue>,
+    shared: &Arc<Shared>,
 ) -> Result<Handle, Failure> {
     let token = token_of(settings)?;
     let open = settings
@@ -50,8 +48,19 @@ pub fn serve(
         token,
         protect_metrics: settings.protect_metrics,
         portal: portal(settings),
+        policy: Some({
+            let shared = Arc::clone(shared);
+            Arc::new(move || shared.policy.load_full())
+        }),
     };
-    admin::spawn(listener, config, telemetry, catalogue).map_err(|error| {
+    let (telemetry, catalogue) = (&shared.telemetry, &shared.catalogue);
+    admin::spawn(
+        listener,
+        config,
+        Arc::clone(telemetry),
+        Arc::clone(catalogue),
+    )
+    .map_err(|error| {
         Failure::found(format!(
             "cannot serve the admin address: {}",
             reason(&error)

@@ -41,19 +41,12 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
     let catalogue = Arc::new(Catalogue::builtin());
     let telemetry = telemetry(settings, catalogue.rules())?;
     rebuild(&telemetry, settings);
-    let admin = admin_socket
-        .map(|socket| {
-            admin::serve(
-                socket,
-                settings,
-                Arc::clone(&telemetry),
-                Arc::clone(&catalogue),
-            )
-        })
-        .transpose()?;
     let policy = policy(settings, &catalogue, None)?;
     let shared = Shared::new(config, catalogue, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
+    let admin = admin_socket
+        .map(|socket| admin::serve(socket, settings, &shared))
+        .transpose()?;
     let addresses = sockets.iter().map(Listening::address).collect();
     let address = sockets.iter().find_map(Listening::tcp_address);
     let server = Server::start(sockets, Arc::clone(&shared))

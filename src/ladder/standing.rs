@@ -52,6 +52,21 @@ pub struct Change {
     pub origin: String,
 }
 
+/// A brownout that is going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brownout {
+    /// What [`Policy::stop`] takes.
+    pub entry: usize,
+    /// The methods whose calls are refused, as the configuration says them.
+    pub methods: Vec<String>,
+    /// For whom, for a person to read; nothing when it is for all.
+    pub scope: Option<String>,
+    /// Where it stands and what it says.
+    pub origin: String,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
 /// So many turns are looked at for the next change of a mode; more are windows within windows.
 const TURNS: usize = 64;
 
@@ -87,6 +102,30 @@ impl Policy {
     pub fn standings(&self, catalogue: &Catalogue, now: Timestamp) -> Vec<Standing> {
         let rules = catalogue.rules().iter();
         rules.map(|rule| self.standing(rule, now)).collect()
+    }
+
+    /// The brownouts that are going on at a moment.
+    pub fn brownouts(&self, now: Timestamp) -> Vec<Brownout> {
+        let going_on = |(at, placed): (usize, &super::policy::Placed)| {
+            let until = placed.in_time(now).ok()?;
+            (placed.entry.step.mode == Mode::Brownout).then(|| Brownout {
+                entry: at,
+                methods: placed
+                    .entry
+                    .methods
+                    .iter()
+                    .map(|methods| methods.text().to_owned())
+                    .collect(),
+                scope: placed.entry.scope(),
+                origin: self.origin(Because::Entry(at)),
+                until,
+            })
+        };
+        self.placed()
+            .iter()
+            .enumerate()
+            .filter_map(going_on)
+            .collect()
     }
 
     /// The next moment after this one at which something may change for somebody; a good time to look for changes.

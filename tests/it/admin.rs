@@ -13,8 +13,7 @@ use crate::support::strict::Message;
 
 const TOKEN: &str = "a token of some length";
 
-fn with_token(admin: &str, arguments: &[&str]) -> Proxy {
-    let portal = Portal::plain();
+fn with_token(portal: &Portal, admin: &str, arguments: &[&str]) -> Proxy {
     let wanted = proxy::before(&portal.url());
     let token = wanted.folder().join("token");
     std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
@@ -148,7 +147,8 @@ fn a_web_page_with_a_name_of_its_own_cannot_read_along() {
 
 #[test]
 fn on_another_address_the_token_is_asked_for() {
-    let proxy = with_token("0.0.0.0:0", &[]);
+    let portal = Portal::plain();
+    let proxy = with_token(&portal, "0.0.0.0:0", &[]);
     for path in ["/", "/api/overview", "/events", "/instructions"] {
         assert_eq!(get(&proxy, path, "").status(), 403, "{path}");
         let wrong = get(&proxy, path, "Authorization: Bearer a wrong token\r\n");
@@ -205,7 +205,8 @@ fn on_another_address_the_token_is_asked_for() {
 
 #[test]
 fn protected_metrics_ask_for_the_token_and_health_never_does() {
-    let proxy = with_token("127.0.0.1:0", &["--protect-metrics"]);
+    let portal = Portal::plain();
+    let proxy = with_token(&portal, "127.0.0.1:0", &["--protect-metrics"]);
     assert_eq!(get(&proxy, "/metrics", "").status(), 403);
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(get(&proxy, "/metrics", &bearer).status(), 200);
@@ -263,4 +264,60 @@ fn an_event_stream_goes_on_where_it_broke() {
     let text = events(&version, "\"rows\":[{");
     assert!(text.contains("Webhook of user 8"), "{text}");
     assert!(events("another-run.5", "event: reset").contains("event: reset"));
+}
+
+#[test]
+fn a_brownout_is_shown_and_whoever_has_the_token_ends_it_at_once() {
+    const METHOD: &str = "crm.lead.details.configuration.reset";
+    let portal = Portal::plain();
+    let proxy = with_token(
+        &portal,
+        "127.0.0.1:0",
+        &["--mode", &format!("{METHOD}=brownout")],
+    );
+    let target = format!("/rest/1/abcdefgh12345678/{METHOD}");
+    let call = || {
+        proxy
+            .call(client::post(&target, "application/json", "{}"))
+            .status()
+    };
+    assert_eq!(call(), 410);
+    let page = get(&proxy, "/", "").text();
+    let form = page
+        .split("<form method=post action=/brownouts/stop>")
+        .nth(1);
+    let form = form
+        .expect("the brownout has a button")
+        .split("</form>")
+        .next()
+        .unwrap();
+    let value = |name: &str| {
+        let field = form.split(&format!("name={name} value=")).nth(1).unwrap();
+        let field = field.trim_start_matches('"');
+        field[..field.find(['"', '>']).unwrap()].to_owned()
+    };
+    let (entry, origin) = (value("entry"), value("origin"));
+    let stop = |fields: &str, origin: &str| {
+        let body = format!("entry={entry}&origin={}", origin.replace('=', "%3D"));
+        ask(
+            &proxy,
+            &format!(
+                "POST /brownouts/stop HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        )
+        .status()
+    };
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert_eq!(
+        stop("Origin: http://localhost\r\n", &origin),
+        403,
+        "on loopback too"
+    );
+    assert_eq!(stop(&bearer, "another entry"), 409);
+    assert_eq!(call(), 410);
+    assert_eq!(stop(&bearer, &origin), 303);
+    assert_eq!(call(), 200);
+    assert_eq!(stop(&bearer, &origin), 409, "it is over");
+    assert!(!get(&proxy, "/", "").text().contains("Stop it now"));
 }

@@ -205,10 +205,14 @@ impl Call<'_> {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        let parameters = if pairs.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", pairs.join("&"))
+        };
         format!(
-            "{}?{}&…every other parameter stays as it is\n",
-            self.method,
-            pairs.join("&")
+            "{}{parameters}\n# every other parameter stays as it is\n",
+            self.method
         )
     }
 }

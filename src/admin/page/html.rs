@@ -87,6 +87,26 @@ pub(super) fn moment(at: u64, now: u64) -> String {
     )
 }
 
+/// A moment that is still to come, as how long it takes. Milliseconds since 1970.
+pub(super) fn to_come(at: u64, now: u64) -> String {
+    let Some(time) = i64::try_from(at)
+        .ok()
+        .and_then(|at| Timestamp::from_millisecond(at).ok())
+    else {
+        return String::new();
+    };
+    let left = at.saturating_sub(now).div_ceil(60_000);
+    let left = match left {
+        0..=99 => format!("{left} min"),
+        100..=2879 => format!("{} h", left / 60),
+        _ => format!("{} days", left / 1440),
+    };
+    format!(
+        "<span title=\"{} UTC\">ends in {left}</span>",
+        time.strftime("%Y-%m-%d %H:%M:%S")
+    )
+}
+
 /// The day of a moment in milliseconds since 1970, as `25 Nov 2026`.
 pub(super) fn day(at: u64) -> String {
     i64::try_from(at)

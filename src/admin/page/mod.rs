@@ -38,7 +38,7 @@ pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
     let catalogue = admin.catalogue.load();
     let selection = Selection::of(query);
     let rows = selection.select(&snapshot.rows, snapshot.now);
-    let methods = MethodUse::of(&snapshot, &catalogue);
+    let methods = MethodUse::of(&snapshot, &catalogue, admin.policy().as_deref());
     let content = format!(
         "{overview}{table}{methods}{modes}",
         overview = overview_of(admin, &Overview::of(&snapshot, &catalogue)),
@@ -71,7 +71,15 @@ fn overview_of(admin: &Admin, sums: &Overview) -> String {
         portal_error: health.upstream_error(),
         log: admin.telemetry.log.status(),
     };
-    overview::section(sums, &path)
+    let brownouts = admin
+        .policy()
+        .map(|policy| policy.brownouts(jiff::Timestamp::now()))
+        .unwrap_or_default();
+    overview::section(
+        sums,
+        &path,
+        &overview::brownouts(&brownouts, admin.access.has_token(), sums.now),
+    )
 }
 
 /// `/instructions`: what one caller is to change; a page, or with `?part` what opens under a row.

@@ -1,9 +1,10 @@
 //! The top of the page: the health of the path, and how far the migration is.
 
-use super::html::{Text, counted, day, moment, number};
+use super::html::{Text, counted, day, moment, number, to_come};
 use super::trend;
 use crate::admin::Overview;
 use crate::admin::overview::DAY;
+use crate::ladder::standing::Brownout;
 use crate::telemetry::health::Stage;
 use crate::telemetry::log::LogStatus;
 
@@ -19,7 +20,8 @@ pub(super) struct Path {
     pub(super) log: LogStatus,
 }
 
-pub(super) fn section(sums: &Overview, path: &Path) -> String {
+/// `brownouts` is HTML already.
+pub(super) fn section(sums: &Overview, path: &Path, brownouts: &str) -> String {
     let note = sums
         .note
         .as_deref()
@@ -33,13 +35,57 @@ pub(super) fn section(sums: &Overview, path: &Path) -> String {
         ),
     };
     format!(
-        "<section id=overview aria-label=\"Overview\">{}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
+        "<section id=overview aria-label=\"Overview\">{}{brownouts}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
         health(path),
         since_last(sums),
         callers(sums),
         methods(sums),
         calls(sums)
     )
+}
+
+/// The brownouts that are going on, each with its end and, for who has the token, a button that ends it now.
+pub(super) fn brownouts(going_on: &[Brownout], can_stop: bool, now: u64) -> String {
+    if going_on.is_empty() {
+        return String::new();
+    }
+    let items: String = going_on
+        .iter()
+        .map(|brownout| {
+            let methods = match brownout.methods.as_slice() {
+                [] => "all translated methods".to_owned(),
+                methods => methods.join(", "),
+            };
+            let scope = match &brownout.scope {
+                Some(scope) => format!(" for <bdi>{}</bdi>", Text(scope)),
+                None => String::new(),
+            };
+            let end = match brownout.until {
+                Some(until) => format!(
+                    ", {}",
+                    to_come(u64::try_from(until.as_millisecond()).unwrap_or(0), now)
+                ),
+                None => String::new(),
+            };
+            let button = if can_stop {
+                format!(
+                    "<form method=post action=/brownouts/stop><input type=hidden name=entry value={}><input \
+                     type=hidden name=origin value=\"{}\"><button>Stop it now</button></form>",
+                    brownout.entry,
+                    Text(&brownout.origin)
+                )
+            } else {
+                "<small>With --admin-token-file it could be stopped here.</small>".to_owned()
+            };
+            format!(
+                "<li><span><b>Brownout</b>: <bdi class=mono>{}</bdi> refused{scope}{end} \
+                 <small><bdi>{}</bdi></small></span>{button}</li>",
+                Text(&methods),
+                Text(&brownout.origin)
+            )
+        })
+        .collect();
+    format!("<ul class=brownouts aria-label=\"Brownouts\">{items}</ul>")
 }
 
 fn health(path: &Path) -> String {

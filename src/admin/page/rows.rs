@@ -241,6 +241,17 @@ fn method_row(method: &MethodUse, now: u64) -> String {
         (None, true) => "translated",
         (None, false) => "watched",
     };
+    let exceptions: String = method
+        .exceptions
+        .iter()
+        .map(|(scope, mode)| format!("<small>{}: {}</small>", Text(scope), Text(mode)))
+        .collect();
+    let next = method
+        .next
+        .as_ref()
+        .filter(|_| method.sunset.is_none())
+        .map(|(at, mode)| format!("<small>{} from {}</small>", Text(mode), Text(at)))
+        .unwrap_or_default();
     let sunset = method
         .sunset
         .as_deref()
@@ -253,7 +264,7 @@ fn method_row(method: &MethodUse, now: u64) -> String {
         .unwrap_or_default();
     format!(
         "<tr><td data-label=Method>{name}<small>→ <bdi class=mono>{}</bdi></small></td><td \
-         data-label=Treatment>{}{sunset}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
+         data-label=Treatment>{}{sunset}{exceptions}{next}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
          class=num>{}</td><td data-label=\"30 days\">{}</td><td data-label=\"Last use\">{}</td></tr>",
         Text(method.replacement.as_deref().unwrap_or("no successor")),
         Text(treatment),
