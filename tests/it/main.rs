@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod docs;
 mod drain;
+mod durability;
 mod every_method;
 mod faults;
 mod framing;

@@ -1,0 +1,426 @@
+//! The deprecation log: whoever has an answer has a whole line, whatever ends the process, moves the file or fills the
+//! disk, and a call that reached the portal is in it even if nobody waited for its answer.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::client::deprecated_call;
+use crate::support::load::{Load, Mix, Outcome};
+use crate::support::ours;
+use crate::support::portal::Portal;
+use crate::support::proxy::{self, events_in};
+use crate::support::wire::PATIENCE;
+
+/// A deprecated call with this id.
+fn call(id: &str) -> String {
+    deprecated_call(1).replacen("\r\n", &format!("\r\nX-Request-ID: {id}\r\n"), 1)
+}
+
+/// How often each id stands in these logs; every line of them must be whole.
+fn logged(paths: &[PathBuf]) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for path in paths {
+        for event in events_in(&std::fs::read_to_string(path).expect("a log")) {
+            if let Some(id) = event["client_request_id"].as_str() {
+                *counts.entry(id.to_owned()).or_insert(0) += 1;
+            }
+        }
+    }
+    counts
+}
+
+/// Answered calls that are not in the log exactly once.
+fn wrong(outcomes: &[Outcome], counts: &HashMap<String, usize>) -> Vec<String> {
+    outcomes
+        .iter()
+        .filter(|one| one.deprecated && one.status.is_some())
+        .filter(|one| counts.get(&one.id) != Some(&1))
+        .map(|one| format!("{} is there {:?} times", one.id, counts.get(&one.id)))
+        .collect()
+}
+
+#[test]
+fn an_answered_call_is_in_the_log_whatever_kills_the_process() {
+    const ROUNDS: usize = 25;
+    let portal = Portal::plain();
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("deprecated.jsonl");
+    let mut outcomes = Vec::new();
+    for round in 0..ROUNDS {
+        let mut proxy = proxy::before(&portal.url()).log(&log).start();
+        let load = Load::start(proxy.address(), 6, &format!("r{round}"), Mix::Deprecated);
+        load.wait_for(20 + 7 * round);
+        proxy.kill();
+        outcomes.extend(load.join());
+    }
+    let counts = logged(&[log]);
+    assert_eq!(wrong(&outcomes, &counts), Vec::<String>::new());
+    assert!(
+        counts.len() > ROUNDS * 20,
+        "only {} calls were made",
+        counts.len()
+    );
+}
+
+#[test]
+fn a_rotation_loses_and_tears_nothing() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let load = Load::start(proxy.address(), 6, "c", Mix::Deprecated);
+    let mut files = vec![proxy.log_path().to_owned()];
+    for rotation in 0..8 {
+        load.wait_for(load.answered() + 100);
+        let away = proxy.log_path().with_extension(rotation.to_string());
+        std::fs::rename(proxy.log_path(), &away).expect("the file is moved");
+        files.push(away);
+        // As logrotate does it by either signal, and as one does it who knows of no signal.
+        match rotation % 3 {
+            0 => proxy.signal(Signal::HUP),
+            1 => proxy.signal(Signal::USR1),
+            _ => {}
+        }
+        let until = Instant::now() + PATIENCE;
+        while !proxy.log_path().exists() {
+            assert!(Instant::now() < until, "rotation {rotation}: no new file");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    load.wait_for(load.answered() + 100);
+    let outcomes = load.stop();
+    let counts = logged(&files);
+    assert_eq!(wrong(&outcomes, &counts), Vec::<String>::new());
+    for file in &files {
+        assert!(
+            std::fs::metadata(file).expect("a file").len() > 0,
+            "{} is empty",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn the_real_logrotate_loses_nothing_with_the_example_for_it() {
+    let Ok(version) = Command::new("logrotate").arg("--version").output() else {
+        eprintln!("skipped: logrotate is not installed");
+        return;
+    };
+    assert!(version.status.success());
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let folder = proxy.folder().to_owned();
+    let rules = folder.join("rules");
+    let state = folder.join("state");
+    let text = format!(
+        "{} {{\n  rotate 9\n  create\n  missingok\n  nocompress\n  postrotate\n    kill -HUP {}\n  endscript\n}}\n",
+        proxy.log_path().display(),
+        proxy.pid()
+    );
+    std::fs::write(&rules, text).expect("a file");
+    let load = Load::start(proxy.address(), 4, "c", Mix::Deprecated);
+    for _ in 0..3 {
+        load.wait_for(load.answered() + 50);
+        let run = Command::new("logrotate")
+            .args(["--force", "--state"])
+            .arg(&state)
+            .arg(&rules)
+            .output()
+            .expect("logrotate runs");
+        assert!(
+            run.status.success(),
+            "{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+    }
+    load.wait_for(load.answered() + 50);
+    let outcomes = load.stop();
+    let mut files = vec![proxy.log_path().to_owned()];
+    files.extend((1..=3).map(|number| with_suffix(proxy.log_path(), number)));
+    assert_eq!(wrong(&outcomes, &logged(&files)), Vec::<String>::new());
+}
+
+fn with_suffix(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+#[test]
+fn a_call_whose_client_has_gone_is_logged_with_its_outcome() {
+    // The portal answers each call only when its client has left.
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            if request
+                .one("x-request-id")
+                .is_some_and(|id| id.starts_with("gone"))
+            {
+                std::thread::sleep(Duration::from_millis(150));
+            }
+            visit.answer_to(
+                &request,
+                200,
+                "X-Bitrix-Rest-Application: app.1\r\n",
+                b"{\"result\":true}",
+            );
+        }
+    });
+    let proxy = proxy::start(&portal, &[]);
+    for number in 0..8 {
+        let mut client = proxy.connect();
+        client.send(call(&format!("gone-{number}")));
+        assert!(portal.wait_for_requests(number + 1));
+        match number % 3 {
+            0 => client.stream.shut_write(),
+            1 => client.stream.reset_on_close(),
+            _ => {}
+        }
+        drop(client);
+    }
+    let until = Instant::now() + PATIENCE;
+    while proxy.events().len() < 8 {
+        assert!(
+            Instant::now() < until,
+            "only {} are logged",
+            proxy.events().len()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for event in proxy.events() {
+        assert_eq!(event["action"], "rewritten");
+        assert_eq!(event["caller"]["auth"], "webhook");
+    }
+    assert_eq!(portal.request_count(), 8);
+}
+
+#[test]
+fn a_plain_call_whose_client_has_gone_ends_at_the_portal_too() {
+    let portal = Portal::start(|visit| {
+        visit.request();
+        visit.wait_closed(PATIENCE);
+        visit.note("closed");
+    });
+    let proxy = proxy::start(&portal, &[]);
+    let mut client = proxy.connect();
+    client.send(crate::support::client::get("/slow/page"));
+    assert!(portal.wait_for_requests(1));
+    drop(client);
+    assert!(portal.wait_until(|all| {
+        all.iter()
+            .any(|one| one.notes.contains(&"closed".to_owned()))
+    }));
+}
+
+#[test]
+fn a_client_that_leaves_before_its_call_was_whole_executes_nothing() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let whole = call("half");
+    for end in [whole.len() - 1, whole.len() - 20, 60] {
+        let mut client = proxy.connect();
+        client.send(&whole.as_bytes()[..end]);
+        client.stream.shut_write();
+        client.rest();
+    }
+    assert_eq!(proxy.call(call("whole")).status(), 200);
+    assert_eq!(portal.request_count(), 1);
+}
+
+/// Waits until the file at the path has so many whole lines.
+fn wait_for_lines(path: &Path, count: usize) -> Vec<Value> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.ends_with('\n') && text.lines().filter(|line| !line.is_empty()).count() >= count {
+            return events_in(&text);
+        }
+        assert!(
+            Instant::now() < until,
+            "only {} lines of {count}",
+            text.lines().count()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_written_when_there_is_room_again() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    // A file may hold 4 KiB and no byte more; the signal that goes with it (SIGXFSZ) would end a process.
+    let mut command = Command::new("prlimit");
+    let serve = wanted.command();
+    command
+        .arg("--fsize=4096")
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        eprintln!("skipped: prlimit is not installed");
+        return;
+    }
+    let proxy = wanted.start_as(command);
+    let mut client = proxy.connect();
+    for number in 0..30 {
+        let answer = client
+            .call(call(&format!("c-{number}")))
+            .expect("an answer");
+        assert_eq!(answer.status(), 200, "calls go on: {answer:?}");
+    }
+    assert_eq!(proxy.admin("/readyz").status(), 200);
+    let health = proxy.admin("/healthz");
+    assert_eq!(health.status(), 200);
+    assert!(
+        health.text().contains("log"),
+        "health tells of the log: {}",
+        health.text()
+    );
+    assert!(proxy.metric("b24_proxy_deprecation_log_errors_total") >= 1.0);
+    assert!(proxy.metric("b24_proxy_deprecation_log_queued_lines") >= 1.0);
+    // Room again, in a new file each time, until nothing waits any more.
+    let mut files: Vec<PathBuf> = Vec::new();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let away = proxy.log_path().with_extension(files.len().to_string());
+        std::fs::rename(proxy.log_path(), &away).expect("the file is moved");
+        files.push(away);
+        proxy.signal(Signal::HUP);
+        let waits = proxy.metric("b24_proxy_deprecation_log_queued_lines");
+        while !proxy.log_path().exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        if waits == 0.0 {
+            break;
+        }
+        assert!(Instant::now() < until, "{waits} events still wait");
+    }
+    files.push(proxy.log_path().to_owned());
+    // The line at which the file was full may be torn; it stands whole in the next one.
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for file in &files {
+        for line in std::fs::read_to_string(file).expect("a log").lines() {
+            if let Ok(event) = serde_json::from_str::<Value>(line)
+                && let Some(id) = event["client_request_id"].as_str()
+            {
+                *counts.entry(id.to_owned()).or_insert(0) += 1;
+            }
+        }
+    }
+    for number in 0..30 {
+        assert_eq!(
+            counts.get(&format!("c-{number}")),
+            Some(&1),
+            "c-{number}: {counts:?}"
+        );
+    }
+    assert_eq!(
+        proxy.metric("b24_proxy_deprecation_log_lines_dropped_total"),
+        0.0
+    );
+}
+
+#[test]
+fn with_refuse_no_use_goes_unlogged() {
+    let portal = Portal::plain();
+    let proxy = proxy::before(&portal.url())
+        .log(Path::new("/dev/full"))
+        .with(&["--on-log-failure", "refuse"])
+        .start();
+    // The first failure shows that the log cannot be written; from then on nothing is sent.
+    let first = proxy.call(call("first"));
+    assert!(matches!(first.status(), 200 | 503), "{first:?}");
+    let before = portal.request_count();
+    for number in 0..5 {
+        let answer = proxy.call(call(&format!("c-{number}")));
+        assert_eq!(
+            ours::check(&answer, 503, "DEPRECATION_LOG_UNAVAILABLE", false),
+            Ok(())
+        );
+    }
+    assert_eq!(
+        portal.request_count(),
+        before,
+        "a refused call reached the portal"
+    );
+    let plain = proxy.call(crate::support::client::get("/page"));
+    assert_eq!(plain.status(), 200, "other calls go on");
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_stalls_no_call() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url()).log_to_stdout();
+    let pipe = wanted.folder().join("pipe");
+    let made = Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("mkfifo runs");
+    assert!(made.success());
+    // Held open and never read: it is full after 64 KiB.
+    let held = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .expect("a pipe");
+    let serve = wanted.command();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("exec \"$0\" \"$@\" >{}", pipe.display()))
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    let mut proxy = wanted.start_as(command);
+    let mut client = proxy.connect();
+    for number in 0..600 {
+        let begun = Instant::now();
+        let answer = client
+            .call(call(&format!("c-{number}")))
+            .expect("an answer");
+        assert_eq!(answer.status(), 200);
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "call {number} took {:?}",
+            begun.elapsed()
+        );
+    }
+    assert!(proxy.metric("b24_proxy_deprecation_log_queued_lines") >= 1.0);
+    proxy.signal(Signal::TERM);
+    assert!(
+        proxy.wait_within(Duration::from_secs(10)).is_some(),
+        "it ends all the same"
+    );
+    drop(held);
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_said_at_the_start() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url()).log(Path::new("/nowhere/at/all.jsonl"));
+    let output = wanted.command().output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("/nowhere/at/all.jsonl"), "{said}");
+}
+
+#[test]
+fn with_sync_each_answered_call_is_in_the_file() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &["--deprecation-log-sync"]);
+    let mut client = proxy.connect();
+    for number in 0..10 {
+        assert_eq!(
+            client
+                .call(call(&format!("c-{number}")))
+                .expect("an answer")
+                .status(),
+            200
+        );
+        assert_eq!(
+            wait_for_lines(proxy.log_path(), number + 1).len(),
+            number + 1
+        );
+    }
+}
