@@ -2,14 +2,17 @@
 //!
 //! `rules.json` holds the methods that are call for call the same as their successors, `watched.tsv` all that the
 //! documentation marks as deprecated. Adding an equivalent method is one entry in the first.
+pub mod file;
 mod lookup;
 mod read;
 mod rule;
+mod step;
 
 pub use read::{ReadError, read_rules, read_watched};
 pub use rule::{Mode, Rename, Rule, RuleKind, Set};
 use std::collections::HashMap;
 use std::sync::Arc;
+pub use step::{Step, What, When, form_text};
 
 /// Every deprecated method that is known, found by its lower-cased name.
 #[derive(Clone, Debug)]
@@ -29,6 +32,13 @@ impl Catalogue {
         let watched =
             read_watched(include_str!("watched.tsv")).expect("watched.tsv is read by a test");
         Self::new(exact.into_iter().chain(watched))
+    }
+
+    /// Rules of one's own, then those that ship.
+    pub fn with(own: impl IntoIterator<Item = Rule>) -> Self {
+        let shipped = Self::builtin();
+        let shipped = shipped.rules.iter().map(|rule| Rule::clone(rule));
+        Self::new(own.into_iter().chain(shipped))
     }
 
     /// A catalogue of these rules. Of several for a method the first counts; their `id`s are given here.

@@ -116,6 +116,7 @@ fn checked(entry: Entry, json: &str) -> Result<Rule, ReadError> {
         read_only: entry.read_only,
         set: entry.set,
         rename: entry.rename,
+        steps: Vec::new(),
         reads: entry.reads,
         entity_type_id: None,
         deprecated: entry.deprecated,
@@ -124,14 +125,14 @@ fn checked(entry: Entry, json: &str) -> Result<Rule, ReadError> {
     })
 }
 
-fn is_method(name: &str) -> bool {
+pub(super) fn is_method(name: &str) -> bool {
     !name.is_empty()
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-fn is_key(name: &str) -> bool {
+pub(super) fn is_key(name: &str) -> bool {
     let means_something = |b: u8| b"[]\"'\\;&=%+#?".contains(&b);
     !name.is_empty()
         && name
@@ -139,7 +140,7 @@ fn is_key(name: &str) -> bool {
             .all(|b| b.is_ascii_graphic() && !means_something(b))
 }
 
-fn is_top_level(name: &str) -> bool {
+pub(super) fn is_top_level(name: &str) -> bool {
     is_key(name) && !name.contains('.')
 }
 

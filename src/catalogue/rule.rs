@@ -2,6 +2,7 @@
 //!
 //! A rule says *what* the portal is to read, never *how* that is written: the engine finds the parameter that counts in
 //! whatever encoding a call has.
+use super::step::Step;
 use crate::protocol::name::Wanted;
 use serde::Deserialize;
 use serde_json::Value;
@@ -49,6 +50,8 @@ pub struct Rule {
     pub set: Vec<Set>,
     /// Parameters that the successor reads under another name.
     pub rename: Vec<Rename>,
+    /// What a rule of one's own does beside, one after another; such a rule has neither `set` nor `rename`.
+    pub steps: Vec<Step>,
     /// The top-level parameters that the method reads, in all spellings: where a call has so many parameters that the
     /// portal drops some, what is set takes the place of another one.
     pub reads: Vec<String>,

@@ -3,8 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::settings::Source;
-use super::{Outcome, admin, assemble, effective, options, print};
-use crate::catalogue::Catalogue;
+use super::{Outcome, admin, assemble, effective, options, own_rules, print};
 
 pub fn command() -> Command {
     let command = Command::new("check")
@@ -26,7 +25,7 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let settings = Source::new(matches.clone()).load()?;
-    assemble::policy(&settings, &Catalogue::builtin(), None)?;
+    assemble::policy(&settings, &own_rules::catalogue(&settings.rules)?, None)?;
     assemble::fingerprints(&settings)?;
     assemble::callers(&settings)?;
     admin::token_of(&settings)?;

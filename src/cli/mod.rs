@@ -20,6 +20,7 @@ mod mode_watch;
 mod modes;
 mod operational_log;
 pub mod options;
+mod own_rules;
 mod paint;
 mod reload;
 mod rules;

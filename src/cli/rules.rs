@@ -10,8 +10,8 @@ use super::failure::Failure;
 use super::file::File;
 use super::layers::Layers;
 use super::paint::{Paint, harmless};
-use super::{Outcome, assemble, modes, options, print, translate};
-use crate::catalogue::{Catalogue, Rule, RuleKind};
+use super::{Outcome, assemble, modes, options, own_rules, print, translate};
+use crate::catalogue::{Catalogue, Rule, RuleKind, Step, What, form_text};
 use crate::ladder::standing::Standing;
 use crate::ladder::window::moment;
 use crate::ladder::{CallerView, Methods, Policy, word};
@@ -49,6 +49,8 @@ pub fn command() -> Command {
         .long_about(LONG_ABOUT)
         .after_help(EXAMPLES)
         .args_conflicts_with_subcommands(true)
+        .subcommand(own_rules::check_command())
+        .subcommand(own_rules::schema_command())
         .arg(
             Arg::new("method")
                 .value_name("METHOD")
@@ -94,6 +96,11 @@ pub fn command() -> Command {
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
+    match matches.subcommand() {
+        Some(("check", matches)) => return own_rules::check(matches),
+        Some((_, matches)) => return own_rules::schema(matches),
+        None => {}
+    }
     let known = Known::load(matches)?;
     let now = match matches.get_one::<String>("at") {
         Some(text) => moment(text).map_err(|why| Failure::usage(format!("--at: {why}")))?,
@@ -140,7 +147,7 @@ impl Known {
             .filter(|path| !path.is_empty());
         let file = config.map(|path| File::read(path.as_ref())).transpose()?;
         let layers = Layers::stack(matches, file.as_ref());
-        let catalogue = Catalogue::builtin();
+        let catalogue = own_rules::catalogue(&layers.many("rules", super::values::path)?)?;
         let entries = file.map(|file| file.modes).unwrap_or_default();
         let policy = modes::policy(&layers, entries, &catalogue, None)?;
         Ok(Self {
@@ -344,6 +351,9 @@ fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
             &format!("{} to {}", set.name, set.form_value()),
         ));
     }
+    for step in &rule.steps {
+        lines.push(row("", &step_text(step)));
+    }
     for rename in &rule.rename {
         lines.push(row("renames", &format!("{} to {}", rename.from, rename.to)));
     }
@@ -369,6 +379,34 @@ fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
         lines.push(row("documentation", &page));
     }
     lines.join("\n") + "\n"
+}
+
+/// A step of a rule of one's own, in words.
+fn step_text(step: &Step) -> String {
+    let inside = |inside: &[Vec<String>]| {
+        let names = inside.iter().filter_map(|spellings| spellings.first());
+        names.map(|name| format!("{name}.")).collect::<String>()
+    };
+    let first = |names: &[String]| names.first().cloned().unwrap_or_default();
+    let place = inside(&step.inside);
+    let what = match &step.what {
+        What::Rename { from, to, .. } => format!("renames {place}{} to {to}", first(from)),
+        What::Map { name, .. } => format!("maps the value of {place}{}", first(name)),
+        What::Remove { name } => format!("removes {place}{}", first(name)),
+        What::Set { name, to, .. } => format!("sets {place}{name} to {}", form_text(to)),
+    };
+    match &step.when {
+        None => what,
+        Some(when) => format!(
+            "{what}, when {}{} {}",
+            inside(&when.inside),
+            first(&when.name),
+            match when.is.is_empty() {
+                true => "is set".to_owned(),
+                false => format!("is {}", when.is.join(" or ")),
+            }
+        ),
+    }
 }
 
 /// A line for each rule.

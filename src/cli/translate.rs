@@ -200,7 +200,11 @@ fn usual_content_type(body: &[u8]) -> &'static str {
     }
 }
 
-fn verdict(call: &Call<'_>, catalogue: &Catalogue, mode: &dyn Fn(&Rule) -> Mode) -> Verdict {
+pub(super) fn verdict(
+    call: &Call<'_>,
+    catalogue: &Catalogue,
+    mode: &dyn Fn(&Rule) -> Mode,
+) -> Verdict {
     match core::intake(call.verb, call.place, catalogue, mode) {
         core::Intake::Stream => Verdict {
             outcome: core::Outcome::Untouched,

@@ -13,13 +13,13 @@ pub(super) enum Source<'a> {
 }
 
 /// A value in a source.
-enum Node {
+pub(super) enum Node {
     Fields(FieldsNode),
     Object(ObjectNode),
 }
 
 impl Source<'_> {
-    fn root(&self) -> Node {
+    pub(super) fn root(&self) -> Node {
         match self {
             Source::Fields(fields) => Node::Fields(fields.root()),
             Source::Object(object) => Node::Object(object.root()),
@@ -90,7 +90,7 @@ impl Source<'_> {
 /// The parameters of one call: what stands in the body hides what the query has under the same key.
 pub(super) struct Parameters<'a> {
     /// The body, where it has parameters or can be given some; then the query.
-    sources: Vec<Source<'a>>,
+    pub(super) sources: Vec<Source<'a>>,
     /// Where something is added by choice.
     preferred: usize,
 }
@@ -136,27 +136,34 @@ pub(super) fn apply(rule: &Rule, mut parameters: Parameters<'_>) -> Result<Appli
     for set in &rule.set {
         changes.push(parameters.set(set, &rule.reads)?);
     }
-    let query = parameters
-        .sources
-        .pop()
-        .map(Source::into_edits)
-        .unwrap_or_default();
-    let body = parameters
-        .sources
-        .pop()
-        .map(Source::into_edits)
-        .unwrap_or_default();
-    Ok(Applied {
-        query,
-        body,
-        changes,
-    })
+    Ok(parameters.into_applied(changes))
 }
 
 /// A value, and the index of its source.
-type Found = (usize, Node);
+pub(super) type Found = (usize, Node);
 
 impl Parameters<'_> {
+    /// The parameters of all sources, of which the first hide the others.
+    pub(super) fn roots(&self) -> Vec<Found> {
+        self.sources.iter().map(Source::root).enumerate().collect()
+    }
+
+    /// The source to which something is added by choice.
+    pub(super) fn preferred_source(&self) -> usize {
+        self.preferred
+    }
+
+    /// The edits of query and body.
+    pub(super) fn into_applied(mut self, changes: Vec<String>) -> Applied {
+        let query = self.sources.pop().map(Source::into_edits);
+        let body = self.sources.pop().map(Source::into_edits);
+        Applied {
+            query: query.unwrap_or_default(),
+            body: body.unwrap_or_default(),
+            changes,
+        }
+    }
+
     /// What the portal has under a key of these parents, of which the first hides the others.
     fn child(&self, parents: &[Found], key: &str) -> Option<Found> {
         parents
@@ -165,13 +172,13 @@ impl Parameters<'_> {
     }
 
     /// The same, where it is set: `null` is not.
-    fn set_child(&self, parents: &[Found], key: &str) -> Option<Found> {
+    pub(super) fn set_child(&self, parents: &[Found], key: &str) -> Option<Found> {
         self.child(parents, key).filter(|(_, node)| !is_null(node))
     }
 
     /// Gives the parameter that counts its new name; says so, where there is one.
-    fn rename(&mut self, rename: &Rename) -> Option<String> {
-        let mut parents: Vec<Found> = self.sources.iter().map(Source::root).enumerate().collect();
+    pub(super) fn rename(&mut self, rename: &Rename) -> Option<String> {
+        let mut parents = self.roots();
         let mut path: Vec<&str> = Vec::new();
         for spellings in &rename.inside {
             let (spelling, node) = spellings
@@ -203,7 +210,7 @@ impl Parameters<'_> {
     }
 
     /// Sets a parameter where it is sure to be read; says so.
-    fn set(&mut self, set: &Set, reads: &[String]) -> Result<String, NoRoom> {
+    pub(super) fn set(&mut self, set: &Set, reads: &[String]) -> Result<String, NoRoom> {
         let mut gave_way: Vec<String> = Vec::new();
         let mut is_read = false;
         for source in &mut self.sources {

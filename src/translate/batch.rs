@@ -2,9 +2,10 @@
 //!
 //! A command is an address inside a value: it is unwrapped only when its method is a rule's, translated as a call with a
 //! query, and its edits are carried back to the bytes that it is wrapped in. All others keep theirs.
-use super::apply::{Parameters, apply};
+use super::apply::{NoRoom, Parameters, apply};
 use super::edit::{Edit, splice, wrap};
 use super::fields::Fields;
+use super::steps;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::Layer;
@@ -192,24 +193,30 @@ impl Pass<'_> {
         let edits = match ((self.mode)(rule), rule.kind, &rule.replacement) {
             (Mode::Brownout, ..) => refuse(&mut used, name, Reason::Brownout),
             (Mode::Block, ..) => refuse(&mut used, name, Reason::Blocked),
-            (Mode::Rewrite, RuleKind::Exact, Some(successor)) => {
-                let query = Fields::query(command, &rule.wanted());
-                match apply(rule, Parameters::of_query(query)) {
-                    Ok(applied) => {
-                        used.action = Action::Rewritten;
-                        used.changes = applied.changes;
-                        let mut edits = applied.query;
-                        edits.push(Edit::new(name, successor));
-                        edits
-                    }
-                    Err(_) => refuse(&mut used, name, Reason::TooLarge),
+            (Mode::Rewrite, RuleKind::Exact, Some(successor)) => match edits_of(rule, command) {
+                Ok((mut edits, changes)) => {
+                    used.action = Action::Rewritten;
+                    used.changes = changes;
+                    edits.push(Edit::new(name, successor));
+                    edits
                 }
-            }
+                Err(_) => refuse(&mut used, name, Reason::TooLarge),
+            },
             _ => Vec::new(),
         };
         self.uses.push(used);
         edits
     }
+}
+
+/// What a rule does to a command's parameters.
+fn edits_of(rule: &Rule, command: &[u8]) -> Result<(Vec<Edit>, Vec<String>), NoRoom> {
+    if !rule.steps.is_empty() {
+        return steps::run_command(rule, command);
+    }
+    let query = Fields::query(command, &rule.wanted());
+    let applied = apply(rule, Parameters::of_query(query))?;
+    Ok((applied.query, applied.changes))
 }
 
 /// Puts a method that no portal has in the place of a command's.

@@ -301,6 +301,98 @@ impl<'a> Fields<'a> {
         true
     }
 
+    /// A scalar as text; nothing for an array.
+    pub fn text(&self, node: &FieldsNode) -> Option<String> {
+        let field = &self.found[*node.live.last()?];
+        let scalar = field.name.keys().len() == node.depth;
+        let value = self.layer().decode(&self.bytes[field.value.clone()]);
+        scalar.then(|| String::from_utf8_lossy(&value).into_owned())
+    }
+
+    /// Gives a scalar another value.
+    pub fn set_value(&mut self, node: &FieldsNode, to: &str) -> bool {
+        let Some(at) = node.live.last() else {
+            return false;
+        };
+        let value = self.found[*at].value.clone();
+        self.edits.push(Edit::new(value, self.layer().encode(to)));
+        true
+    }
+
+    /// The parameters under this path and one of these names, overwritten ones too.
+    fn under<'f>(
+        &'f self,
+        path: &'f [String],
+        names: &'f [String],
+    ) -> impl Iterator<Item = (&'f Field, &'f String)> {
+        self.found.iter().filter_map(move |field| {
+            let on_path = path
+                .iter()
+                .enumerate()
+                .all(|(depth, key)| field.name.key(depth) == Some(key.as_bytes()));
+            let own = field.name.key(path.len()).filter(|_| on_path)?;
+            let name = names.iter().find(|name| name.as_bytes() == own)?;
+            Some((field, name))
+        })
+    }
+
+    /// Takes the parameters under this path and one of these names out. Where the portal drops pairs as too many, their
+    /// number stays, so that none of those is read now. Gives the names that were there.
+    pub fn remove(&mut self, path: &[String], names: &[String]) -> Vec<String> {
+        let mut gone: Vec<String> = Vec::new();
+        let mut edits = Vec::new();
+        for (field, name) in self.under(path, names) {
+            match &field.raw_name {
+                RawName::Form(raw) if self.counted > self.limit => {
+                    edits.push(Edit::new(raw.start..field.value.end, "=1"));
+                }
+                RawName::Form(raw) => {
+                    let end = field.value.end;
+                    let joined = usize::from(self.bytes.get(end) == Some(&b'&'));
+                    edits.push(Edit::new(raw.start..end + joined, ""));
+                }
+                // A part without a name would end the portal's reading.
+                RawName::Multipart(raw) => {
+                    edits.push(Edit::new(raw.raw(0..raw.text.len()), "_"));
+                    edits.push(Edit::new(field.value.clone(), ""));
+                }
+            }
+            if !gone.contains(name) {
+                gone.push(name.clone());
+            }
+        }
+        self.edits.extend(edits);
+        gone
+    }
+
+    /// Puts `full_name=value` in the place of every parameter under this path and one of these names. False where the
+    /// portal reads none of them.
+    pub fn replace_inside(
+        &mut self,
+        path: &[String],
+        names: &[String],
+        full_name: &str,
+        value: &str,
+    ) -> bool {
+        let mut is_read = false;
+        let mut edits = Vec::new();
+        for (field, _) in self.under(path, names) {
+            is_read |= field.is_read;
+            match &field.raw_name {
+                RawName::Form(raw) => {
+                    let pair = form_pair(full_name, value);
+                    edits.push(Edit::new(raw.start..field.value.end, pair));
+                }
+                RawName::Multipart(raw) => {
+                    edits.push(Edit::new(raw.raw(0..raw.text.len()), full_name));
+                    edits.push(Edit::new(field.value.clone(), value));
+                }
+            }
+        }
+        self.edits.extend(edits);
+        is_read
+    }
+
     /// What has been changed.
     pub fn into_edits(self) -> Vec<Edit> {
         self.edits

@@ -9,6 +9,7 @@ mod fields;
 mod object;
 mod refusal;
 mod single;
+mod steps;
 
 pub use batch::BLOCKED_METHOD;
 pub use refusal::{Reason, Refusal};

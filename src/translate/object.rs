@@ -135,6 +135,96 @@ impl<'a> Object<'a> {
                 .count()
     }
 
+    /// A scalar as text; nothing for an object, a list and `null`.
+    pub fn text(&self, node: &ObjectNode) -> Option<String> {
+        let span = &node.value.span;
+        let text = match node.value.kind {
+            Kind::String => json::text(self.bytes, span),
+            Kind::Other => self.bytes[span.clone()].into(),
+            Kind::Object | Kind::List | Kind::Null => return None,
+        };
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Gives a member another value.
+    pub fn set_value(&mut self, node: &ObjectNode, to: &serde_json::Value) -> bool {
+        self.edits
+            .push(Edit::new(node.value.span.clone(), to.to_string()));
+        true
+    }
+
+    /// Takes the members of these names out of an object, duplicates too. Gives the names that were there.
+    pub fn remove(&mut self, parent: &ObjectNode, names: &[String]) -> Vec<String> {
+        let mut members: Vec<(Member, &String)> = names
+            .iter()
+            .flat_map(|name| self.named(parent, name).into_iter().map(move |m| (m, name)))
+            .collect();
+        members.sort_by_key(|(member, _)| member.key.start);
+        // A member goes with the comma before it; those at the object's begin go with the comma behind them.
+        let mut begin = parent.value.span.start + 1;
+        let mut gone: Vec<String> = Vec::new();
+        for (member, name) in members {
+            let end = member.value.span.end;
+            let span = if member.after <= begin {
+                let behind = self.bytes[end..]
+                    .iter()
+                    .take_while(|b| b.is_ascii_whitespace())
+                    .count();
+                let comma = self.bytes.get(end + behind) == Some(&b',');
+                begin = end;
+                member.after..if comma { end + behind + 1 } else { end }
+            } else {
+                member.after..end
+            };
+            // What the member before took with it is not taken again.
+            let taken = self.edits.last().map_or(0, |edit| edit.span.end);
+            let start = if span.start < taken && taken <= span.end {
+                taken
+            } else {
+                span.start
+            };
+            self.edits.push(Edit::new(start..span.end, ""));
+            if !gone.contains(name) {
+                gone.push(name.clone());
+            }
+        }
+        gone
+    }
+
+    /// Puts `name: value` in the place of the first member of an object whose key is one of `names`, and of the others
+    /// too, so that whichever counts is this. False where there is none.
+    pub fn replace_in(
+        &mut self,
+        parent: &ObjectNode,
+        names: &[String],
+        name: &str,
+        value: &serde_json::Value,
+    ) -> bool {
+        let members: Vec<Member> = names
+            .iter()
+            .flat_map(|name| self.named(parent, name))
+            .collect();
+        for member in &members {
+            self.edits.push(Edit::new(member.key.clone(), quoted(name)));
+            self.edits
+                .push(Edit::new(member.value.span.clone(), value.to_string()));
+        }
+        !members.is_empty()
+    }
+
+    /// Adds a member to an object. Takes the place of what counts as an empty one; false in a list with entries.
+    pub fn add_in(&mut self, parent: &ObjectNode, name: &str, value: &serde_json::Value) -> bool {
+        let whole = parent.value.span.clone();
+        let member = format!("{}:{value}", quoted(name));
+        let last = json::members(self.bytes, &parent.value).last();
+        self.edits.push(match (parent.value.kind, last) {
+            (Kind::List, Some(_)) => return false,
+            (Kind::Object, Some(last)) => Edit::insert(last.value.span.end, format!(",{member}")),
+            _ => Edit::new(whole, format!("{{{member}}}")),
+        });
+        true
+    }
+
     fn named(&self, parent: &ObjectNode, key: &str) -> Vec<Member> {
         let is = |member: &Member| json::key_is(self.bytes, &member.key, key.as_bytes());
         match parent.value.kind {

@@ -3,10 +3,12 @@ use super::apply::{Parameters, Source, apply};
 use super::edit::{Edit, splice};
 use super::fields::Fields;
 use super::object::Object;
+use super::steps::{self, Trouble};
 use super::{Action, Call, DeprecatedUse, Encoding, Outcome, Refusal, Verdict};
 use crate::catalogue::{Mode, Rule, RuleKind};
 use crate::protocol::call::{Body, read_body};
 use crate::protocol::json;
+use crate::protocol::name::Wanted;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,7 +37,10 @@ pub(super) fn translate(
     if call.is_encoded() && !call.counting_body().is_empty() {
         return Verdict::refused(rule, encoding, Refusal::encoded(rule));
     }
-    let parameters = match read(call, rule) {
+    if !rule.steps.is_empty() {
+        return step_by_step(call, name, rule, successor, encoding);
+    }
+    let parameters = match read(call, &rule.wanted()) {
         Ok(parameters) => parameters,
         Err(why) => return Verdict::refused(rule, encoding, Refusal::unreadable(rule, why)),
     };
@@ -60,10 +65,42 @@ pub(super) fn translate(
     }
 }
 
-/// The parameters of a call, as far as the rule concerns them.
-fn read<'a>(call: &Call<'a>, rule: &Rule) -> Result<Parameters<'a>, json::Unreadable> {
-    let wanted = rule.wanted();
-    let query = Fields::query(call.target, &wanted);
+/// Translates by a rule of one's own.
+fn step_by_step(
+    call: &Call<'_>,
+    name: Range<usize>,
+    rule: &Arc<Rule>,
+    successor: &str,
+    encoding: Encoding,
+) -> Verdict {
+    let stepped = match steps::run(rule, call) {
+        Ok(stepped) => stepped,
+        Err(Trouble::Unreadable(why)) => {
+            return Verdict::refused(rule, encoding, Refusal::unreadable(rule, why));
+        }
+        Err(Trouble::NoRoom) => return Verdict::refused(rule, encoding, Refusal::too_many(rule)),
+    };
+    let used = DeprecatedUse {
+        action: Action::Rewritten,
+        changes: stepped.changes,
+        ..DeprecatedUse::observed(rule, encoding)
+    };
+    Verdict {
+        outcome: Outcome::Rewritten {
+            target: splice(&stepped.target, vec![Edit::new(name, successor)]),
+            body: (stepped.body != call.counting_body()).then_some(stepped.body),
+        },
+        uses: vec![used],
+        batch: false,
+    }
+}
+
+/// The parameters of a call, as far as they are wanted.
+pub(super) fn read<'a>(
+    call: &Call<'a>,
+    wanted: &Wanted<'_>,
+) -> Result<Parameters<'a>, json::Unreadable> {
+    let query = Fields::query(call.target, wanted);
     if call.verb != b"POST" {
         return Ok(Parameters::of_query(query));
     }
@@ -80,11 +117,11 @@ fn read<'a>(call: &Call<'a>, rule: &Rule) -> Result<Parameters<'a>, json::Unread
             limit,
             is_declared,
         } => (
-            Source::Fields(Fields::form(bytes, span, limit, &wanted)),
+            Source::Fields(Fields::form(bytes, span, limit, wanted)),
             is_declared,
         ),
         Body::Multipart { boundary } => (
-            Source::Fields(Fields::multipart(bytes, boundary, &wanted)),
+            Source::Fields(Fields::multipart(bytes, boundary, wanted)),
             true,
         ),
     };

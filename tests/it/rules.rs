@@ -260,3 +260,133 @@ fn a_brownout_for_all_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("a brownout is never for all"));
 }
+
+#[test]
+fn the_language_of_rule_files_does_what_its_examples_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = said(root, &["rules", "check", "tests/rules/language.json"]);
+    assert!(text.ends_with("25 passed, 0 failed\n"), "{text}");
+}
+
+#[test]
+fn every_rule_in_the_documentation_works() {
+    let folder = folder();
+    let text = include_str!("../../docs/RULES.md");
+    let files: Vec<&str> = text
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(files.len(), 3);
+    for file in files {
+        std::fs::write(folder.path().join("my-rules.json"), file).expect("written");
+        let text = said(folder.path(), &["rules", "check", "my-rules.json"]);
+        assert!(
+            text.ends_with(" 0 failed\n") && text.contains("... ok"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn every_mode_in_the_documentation_is_one() {
+    let folder = folder();
+    let text = include_str!("../../docs/LADDER.md");
+    let config = text
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    std::fs::write(
+        folder.path().join("ladder.toml"),
+        config.expect("an example"),
+    )
+    .expect("written");
+    let rules = said(
+        folder.path(),
+        &["rules", "--config", "ladder.toml", "crm.invoice.add"],
+    );
+    assert!(
+        rules.contains("sunset        2027-03-01T00:00:00Z"),
+        "{rules}"
+    );
+}
+
+#[test]
+fn an_example_that_fails_is_status_1_and_shows_what_came_out() {
+    let folder = folder();
+    let file = r#"[{"method": "a.b", "successor": "c.d", "examples": [{"says": "it is kept",
+        "call": {"target": "a.b?x=1"}, "becomes": {"target": "c.d?x=2"}}]}]"#;
+    std::fs::write(folder.path().join("wrong.json"), file).expect("written");
+    let output = run(folder.path(), &["rules", "check", "wrong.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains(
+            "it is kept ... FAILED\n  target   /rest/c.d?x=1\n  expected /rest/c.d?x=2\n"
+        ),
+        "{text}"
+    );
+    assert!(text.ends_with("0 passed, 1 failed\n"), "{text}");
+}
+
+#[test]
+fn a_wrong_rule_file_is_one_line_with_its_place_for_every_command_that_reads_it() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("wrong.json"),
+        "[\n {\"method\": \"a\", \"sucessor\": \"b\"}]",
+    )
+    .expect("written");
+    let upstream = "--upstream=https://x.bitrix24.com";
+    for words in [
+        ["rules", "check", "wrong.json"].as_slice(),
+        &["rules", "--rules", "wrong.json"],
+        &["check", "--rules", "wrong.json", upstream],
+        &["serve", "--rules", "wrong.json", upstream],
+    ] {
+        let output = run(folder.path(), words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.starts_with("wrong.json:2:"), "{error}");
+        assert!(error.contains("did you mean \"successor\"?"), "{error}");
+    }
+}
+
+#[test]
+fn own_rules_are_listed_and_win_over_those_that_ship() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = [
+        "rules",
+        "--rules",
+        "tests/rules/language.json",
+        "crm.lead.list",
+    ];
+    let text = said(root, &words);
+    assert!(
+        text.contains("crm.lead.list  → my.lead.list") && text.contains("translated"),
+        "{text}"
+    );
+    let text = said(
+        root,
+        &[
+            "rules",
+            "--rules",
+            "tests/rules/language.json",
+            "old.nested",
+        ],
+    );
+    assert!(text.contains("sets fields.meta.version to 2"), "{text}");
+}
+
+#[test]
+fn the_schema_names_every_key_of_a_rule() {
+    let folder = folder();
+    let schema: Value =
+        serde_json::from_str(&said(folder.path(), &["rules", "schema"])).expect("JSON");
+    let keys = schema["$defs"]["rule"]["properties"]
+        .as_object()
+        .expect("an object");
+    let known = b24_migration_proxy::catalogue::file::KEYS;
+    assert_eq!(keys.len(), known.len());
+    assert!(known.iter().all(|key| keys.contains_key(*key)));
+}

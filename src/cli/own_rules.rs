@@ -1,0 +1,189 @@
+//! `--rules FILE`: rules of one's own, added to the built-in ones; `rules check FILE` and `rules schema`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::file::reason;
+use super::{Outcome, print, translate};
+use crate::catalogue::file::{Example, Message, OwnRule, SCHEMA, read};
+use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::protocol::target::{self, RestPath};
+use crate::translate as core;
+use crate::translate::Call;
+
+/// The rules of these files, then those that ship: of several for a method the first counts.
+pub fn catalogue(files: &[PathBuf]) -> Result<Catalogue, Failure> {
+    let mut own: Vec<Rule> = Vec::new();
+    for path in files {
+        own.extend(read_file(path)?.into_iter().map(|own| own.rule));
+    }
+    Ok(Catalogue::with(own))
+}
+
+fn read_file(path: &Path) -> Result<Vec<OwnRule>, Failure> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!(
+            "cannot read the rule file {name}: {}; check --rules",
+            reason(&error)
+        ))
+    })?;
+    read(&text).map_err(|error| {
+        Failure::usage(format!(
+            "{name}:{}:{}: {}",
+            error.line, error.column, error.message
+        ))
+    })
+}
+
+pub fn check_command() -> Command {
+    Command::new("check")
+        .about("Read a rule file and run its examples")
+        .long_about(
+            "Reads a rule file and runs the examples of its rules, without any network. Exit status 0: all became what they \
+             say; 1: one did not; 2: the file is no rule file, and one line says where and why.",
+        )
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .num_args(1..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Rule files"),
+        )
+}
+
+pub fn schema_command() -> Command {
+    Command::new("schema").about("Print the JSON Schema of rule files")
+}
+
+pub fn schema(_: &ArgMatches) -> Outcome {
+    print(SCHEMA)?;
+    Ok(0)
+}
+
+pub fn check(matches: &ArgMatches) -> Outcome {
+    let mut out = String::new();
+    let (mut ran, mut failed) = (0, 0);
+    for path in matches.get_many::<PathBuf>("file").unwrap_or_default() {
+        let rules = read_file(path)?;
+        let catalogue = Catalogue::with(rules.iter().map(|own| own.rule.clone()));
+        for own in &rules {
+            let place = format!("{}:{}", path.display(), own.line);
+            if own.examples.is_empty() {
+                out.push_str(&format!("{place}: {}: no examples\n", own.rule.method));
+            }
+            for example in &own.examples {
+                ran += 1;
+                let (word, details) = match run_example(example, &catalogue) {
+                    Ok(()) => ("ok", String::new()),
+                    Err(details) => {
+                        failed += 1;
+                        ("FAILED", details)
+                    }
+                };
+                out.push_str(&format!(
+                    "{place}: {}: {} ... {word}\n{details}",
+                    own.rule.method, example.says
+                ));
+            }
+        }
+    }
+    out.push_str(&format!("{} passed, {failed} failed\n", ran - failed));
+    print(&out)?;
+    Ok(u8::from(failed > 0))
+}
+
+/// Runs an example; what differs, where something does.
+fn run_example(example: &Example, catalogue: &Catalogue) -> Result<(), String> {
+    let rest = RestPath::default();
+    let target_of = |message: &Message| {
+        translate::target_of(&message.target, &rest).map_err(|why| format!("  {why}\n"))
+    };
+    let target = target_of(&example.call)?;
+    let body = bytes(&example.call.body);
+    let verb = verb(&example.call);
+    let content_type = content_type(&example.call);
+    let place = target::place(target.as_bytes(), &rest);
+    let call = Call {
+        verb: verb.as_bytes(),
+        target: target.as_bytes(),
+        place: &place,
+        content_type: content_type.as_deref().map(str::as_bytes),
+        content_encoding: None,
+        body: &body,
+    };
+    let mode = |rule: &Rule| match rule.kind {
+        RuleKind::Exact => Mode::Rewrite,
+        RuleKind::Watched => Mode::Observe,
+    };
+    let (got_target, got_body) = match translate::verdict(&call, catalogue, &mode).outcome {
+        core::Outcome::Untouched => (target.clone(), body.clone()),
+        core::Outcome::Rewritten {
+            target: new,
+            body: changed,
+        } => (
+            new.map_or(target.clone(), |new| {
+                String::from_utf8_lossy(&new).into_owned()
+            }),
+            changed.unwrap_or_else(|| body.clone()),
+        ),
+        core::Outcome::Refused(refusal) => {
+            return Err(format!("  refused: {}\n", refusal.description));
+        }
+    };
+    let mut details = String::new();
+    let wanted = target_of(&example.becomes)?;
+    if got_target != wanted {
+        details.push_str(&format!("  target   {got_target}\n  expected {wanted}\n"));
+    }
+    let same_body = match &example.becomes.body {
+        None => got_body.is_empty() || example.call.body.is_none(),
+        Some(Value::String(text)) => got_body == text.as_bytes(),
+        Some(json) => serde_json::from_slice::<Value>(&got_body).is_ok_and(|got| got == *json),
+    };
+    if !same_body {
+        details.push_str(&format!(
+            "  body     {}\n  expected {}\n",
+            String::from_utf8_lossy(&got_body),
+            String::from_utf8_lossy(&bytes(&example.becomes.body))
+        ));
+    }
+    if details.is_empty() {
+        Ok(())
+    } else {
+        Err(details)
+    }
+}
+
+fn verb(message: &Message) -> String {
+    let usual = if message.body.is_some() {
+        "POST"
+    } else {
+        "GET"
+    };
+    message
+        .verb
+        .as_deref()
+        .unwrap_or(usual)
+        .to_ascii_uppercase()
+}
+
+fn content_type(message: &Message) -> Option<String> {
+    let usual = message.body.as_ref().map(|body| match body {
+        Value::String(_) => "application/x-www-form-urlencoded".to_owned(),
+        _ => "application/json".to_owned(),
+    });
+    message.content_type.clone().or(usual)
+}
+
+fn bytes(body: &Option<Value>) -> Vec<u8> {
+    match body {
+        None => Vec::new(),
+        Some(Value::String(text)) => text.clone().into_bytes(),
+        Some(json) => json.to_string().into_bytes(),
+    }
+}

@@ -1,0 +1,372 @@
+//! Rules of one's own: their steps one after another, each on what the one before left, so that no two can meet on the
+//! same bytes. Their conditions are asked of the call as it came.
+use super::apply::{Applied, Found, NoRoom, Node, Parameters, Source};
+use super::edit::{Edit, splice};
+use super::fields::Fields;
+use super::{Call, single};
+use crate::catalogue::{Rename, Rule, Set, Step, What, When, form_text};
+use crate::protocol::json;
+use serde_json::Value;
+
+/// What the steps make of a call, before it gets its successor's name.
+pub(super) struct Stepped {
+    pub target: Vec<u8>,
+    pub body: Vec<u8>,
+    pub changes: Vec<String>,
+}
+
+/// Why steps cannot be made.
+pub(super) enum Trouble {
+    Unreadable(json::Unreadable),
+    NoRoom,
+}
+
+impl From<json::Unreadable> for Trouble {
+    fn from(why: json::Unreadable) -> Self {
+        Self::Unreadable(why)
+    }
+}
+
+impl From<NoRoom> for Trouble {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
+
+/// Makes a rule's steps on a call.
+///
+/// # Errors
+/// The portal could not read its body, or has no room for what a step sets.
+pub(super) fn run(rule: &Rule, call: &Call<'_>) -> Result<Stepped, Trouble> {
+    let mut due = Vec::new();
+    for step in &rule.steps {
+        let holds = match &step.when {
+            None => true,
+            Some(when) => single::read(call, &when.wanted())?.holds(when),
+        };
+        if holds {
+            due.push(step);
+        }
+    }
+    if due.is_empty() {
+        // What the portal cannot read is refused, whether or not something in it is changed.
+        single::read(call, &rule.wanted())?;
+    }
+    let mut stepped = Stepped {
+        target: call.target.to_vec(),
+        body: call.counting_body().to_vec(),
+        changes: Vec::new(),
+    };
+    for step in due {
+        let now = Call {
+            target: &stepped.target,
+            body: &stepped.body,
+            ..*call
+        };
+        let applied = apply(step, single::read(&now, &step.wanted())?)?;
+        let (target, body) = (
+            splice(&stepped.target, applied.query),
+            splice(&stepped.body, applied.body),
+        );
+        stepped.target = target.unwrap_or(stepped.target);
+        stepped.body = body.unwrap_or(stepped.body);
+        stepped.changes.extend(applied.changes);
+    }
+    Ok(stepped)
+}
+
+/// Makes a rule's steps on a batch's command. Gives one edit from the first byte that differs to the last.
+///
+/// # Errors
+/// The portal has no room for what a step sets.
+pub(super) fn run_command(rule: &Rule, command: &[u8]) -> Result<(Vec<Edit>, Vec<String>), NoRoom> {
+    let holds = |step: &&Step| {
+        step.when.as_ref().is_none_or(|when| {
+            Parameters::of_query(Fields::query(command, &when.wanted())).holds(when)
+        })
+    };
+    let due: Vec<&Step> = rule.steps.iter().filter(holds).collect();
+    let mut now = command.to_vec();
+    let mut changes = Vec::new();
+    for step in due {
+        let parameters = Parameters::of_query(Fields::query(&now, &step.wanted()));
+        let applied = apply(step, parameters)?;
+        changes.extend(applied.changes);
+        if let Some(spliced) = splice(&now, applied.query) {
+            now = spliced;
+        }
+    }
+    Ok((difference(command, &now).into_iter().collect(), changes))
+}
+
+/// What stands in the place of what, from the first byte that differs to the last; whole characters and escapes.
+fn difference(before: &[u8], after: &[u8]) -> Option<Edit> {
+    if before == after {
+        return None;
+    }
+    let start = memchr::memchr(b'?', before)
+        .filter(|mark| after.starts_with(&before[..*mark]))
+        .unwrap_or_else(|| common(before.iter(), after.iter()));
+    let end = {
+        let fragment = memchr::memchr(b'#', before).unwrap_or(before.len());
+        let tail = &before[fragment..];
+        if after.ends_with(tail) && after.len() - tail.len() >= start {
+            fragment
+        } else {
+            before.len()
+        }
+    };
+    let text = &after[start..after.len() - (before.len() - end)];
+    Some(Edit::new(
+        start..end,
+        String::from_utf8_lossy(text).into_owned(),
+    ))
+}
+
+fn common<'b>(before: impl Iterator<Item = &'b u8>, after: impl Iterator<Item = &'b u8>) -> usize {
+    before.zip(after).take_while(|(a, b)| a == b).count()
+}
+
+fn apply(step: &Step, mut parameters: Parameters<'_>) -> Result<Applied, NoRoom> {
+    let mut changes = Vec::new();
+    match &step.what {
+        What::Rename {
+            from,
+            to,
+            yields_to,
+        } => {
+            let rename = |from: &String| Rename {
+                inside: step.inside.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                yields_to: yields_to.clone(),
+            };
+            // Where the first of them counts already under its new name, nothing else may take its place.
+            let set = parameters.first_set(&step.inside, from);
+            changes.extend(set.and_then(|name| parameters.rename(&rename(&name))));
+        }
+        What::Map { name, values } => changes.extend(parameters.map(&step.inside, name, values)),
+        What::Remove { name } => changes.extend(parameters.remove(&step.inside, name)),
+        What::Set {
+            name,
+            to,
+            instead_of,
+        } => {
+            let set = Set {
+                name: name.clone(),
+                to: to.clone(),
+                instead_of: instead_of.clone(),
+            };
+            changes.push(if step.inside.is_empty() {
+                parameters.set(&set, &[])?
+            } else {
+                parameters.set_inside(&step.inside, &set)?
+            });
+        }
+    }
+    Ok(parameters.into_applied(changes))
+}
+
+/// Objects on the way to a parameter: their spellings, and what the innermost is.
+struct Way {
+    path: Vec<String>,
+    parents: Vec<Found>,
+}
+
+impl Parameters<'_> {
+    /// Whether a condition holds.
+    fn holds(&self, when: &When) -> bool {
+        let Some(way) = self.way(&when.inside) else {
+            return false;
+        };
+        let found = when
+            .name
+            .iter()
+            .find_map(|name| self.set_child(&way.parents, name));
+        found.is_some_and(|(source, node)| {
+            when.is.is_empty()
+                || self.sources[source]
+                    .text(&node)
+                    .is_some_and(|text| when.is.contains(&text))
+        })
+    }
+
+    /// The way to the innermost object, where all of them are set.
+    fn way(&self, inside: &[Vec<String>]) -> Option<Way> {
+        let mut way = Way {
+            path: Vec::new(),
+            parents: self.roots(),
+        };
+        for spellings in inside {
+            let (spelling, node) = spellings
+                .iter()
+                .find_map(|spelling| Some((spelling, self.set_child(&way.parents, spelling)?)))?;
+            way.path.push(spelling.clone());
+            way.parents = vec![node];
+        }
+        Some(way)
+    }
+
+    fn first_set(&self, inside: &[Vec<String>], names: &[String]) -> Option<String> {
+        let way = self.way(inside)?;
+        names
+            .iter()
+            .find(|name| self.set_child(&way.parents, name).is_some())
+            .cloned()
+    }
+
+    fn map(
+        &mut self,
+        inside: &[Vec<String>],
+        names: &[String],
+        values: &[(String, Value)],
+    ) -> Option<String> {
+        let way = self.way(inside)?;
+        let (name, (source, node)) = names
+            .iter()
+            .find_map(|name| Some((name, self.set_child(&way.parents, name)?)))?;
+        let text = self.sources[source].text(&node)?;
+        let (_, to) = values.iter().find(|(from, _)| *from == text)?;
+        self.sources[source]
+            .set_value(&node, to)
+            .then(|| format!("the value of {} is mapped", full_name(&way.path, name)))
+    }
+
+    fn remove(&mut self, inside: &[Vec<String>], names: &[String]) -> Vec<String> {
+        let Some(way) = self.way(inside) else {
+            return Vec::new();
+        };
+        let mut changes = Vec::new();
+        for (source, parent) in &way.parents {
+            let removed = self.sources[*source].remove(parent, &way.path, names);
+            changes.extend(
+                removed
+                    .iter()
+                    .map(|name| format!("{} is removed", full_name(&way.path, name))),
+            );
+        }
+        changes.dedup();
+        changes
+    }
+
+    fn set_inside(&mut self, inside: &[Vec<String>], set: &Set) -> Result<String, NoRoom> {
+        // As deep as the objects are there.
+        let mut depth = inside.len();
+        let way = loop {
+            match self.way(&inside[..depth]) {
+                Some(way) => break way,
+                None => depth -= 1,
+            }
+        };
+        let missing: Vec<&str> = inside[depth..]
+            .iter()
+            .filter_map(|spellings| spellings.first().map(String::as_str))
+            .collect();
+        let mut full = way.path.clone();
+        full.extend(missing.iter().map(|name| (*name).to_owned()));
+        let told = format!(
+            "{} is set to {}",
+            full_name(&full, &set.name),
+            set.form_value()
+        );
+        if let (true, [(source, parent)]) = (missing.is_empty(), way.parents.as_slice()) {
+            return self.sources[*source]
+                .set_in(parent, &way.path, set)
+                .then_some(told)
+                .ok_or(NoRoom);
+        }
+        // From the first object that is not there on, all of it is new.
+        let nested = missing
+            .iter()
+            .skip(1)
+            .rev()
+            .fold(object(&set.name, set.to.clone()), |inner, name| {
+                object(name, inner)
+            });
+        let first = missing.first().copied().unwrap_or(&set.name);
+        let preferred = self.preferred_source();
+        let parent = way
+            .parents
+            .iter()
+            .find(|(source, _)| *source == preferred)
+            .or(way.parents.first());
+        let Some((source, parent)) = parent else {
+            return Err(NoRoom);
+        };
+        let form_name = full_name(&full, &set.name);
+        self.sources[*source]
+            .add_new(parent, first, &nested, &form_name, &set.form_value())
+            .then_some(told)
+            .ok_or(NoRoom)
+    }
+}
+
+fn object(name: &str, value: Value) -> Value {
+    Value::Object([(name.to_owned(), value)].into_iter().collect())
+}
+
+impl Source<'_> {
+    /// A scalar as text; nothing for an object or list.
+    fn text(&self, node: &Node) -> Option<String> {
+        match (self, node) {
+            (Source::Fields(fields), Node::Fields(node)) => fields.text(node),
+            (Source::Object(object), Node::Object(node)) => object.text(node),
+            _ => None,
+        }
+    }
+
+    fn set_value(&mut self, node: &Node, to: &Value) -> bool {
+        match (self, node) {
+            (Source::Fields(fields), Node::Fields(node)) => fields.set_value(node, &form_text(to)),
+            (Source::Object(object), Node::Object(node)) => object.set_value(node, to),
+            _ => false,
+        }
+    }
+
+    fn remove(&mut self, parent: &Node, path: &[String], names: &[String]) -> Vec<String> {
+        match (self, parent) {
+            (Source::Fields(fields), _) => fields.remove(path, names),
+            (Source::Object(object), Node::Object(parent)) => object.remove(parent, names),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Sets a parameter in an object that is there.
+    fn set_in(&mut self, parent: &Node, path: &[String], set: &Set) -> bool {
+        let names: Vec<String> = set.names().map(str::to_owned).collect();
+        match (self, parent) {
+            (Source::Fields(fields), _) => {
+                let (name, value) = (full_name(path, &set.name), set.form_value());
+                fields.replace_inside(path, &names, &name, &value) || fields.add(&name, &value)
+            }
+            (Source::Object(object), Node::Object(parent)) => {
+                object.replace_in(parent, &names, &set.name, &set.to)
+                    || object.add_in(parent, &set.name, &set.to)
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds an object that is not there, with all that is in it.
+    fn add_new(
+        &mut self,
+        parent: &Node,
+        name: &str,
+        nested: &Value,
+        form_name: &str,
+        form_value: &str,
+    ) -> bool {
+        match (self, parent) {
+            (Source::Fields(fields), _) => fields.add(form_name, form_value),
+            (Source::Object(object), Node::Object(parent)) => object.add_in(parent, name, nested),
+            _ => false,
+        }
+    }
+}
+
+/// A name as a form would write it: `extras[lead.customer.type]`.
+fn full_name(path: &[String], name: &str) -> String {
+    let mut keys = path.iter().map(String::as_str).chain([name]);
+    let top = keys.next().unwrap_or_default().to_owned();
+    keys.fold(top, |full, key| format!("{full}[{key}]"))
+}
