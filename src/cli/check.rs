@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::settings::Source;
-use super::{Outcome, admin, assemble, effective, options, own_rules, print};
+use super::{Failure, Outcome, admin, assemble, effective, options, own_rules, print};
 
 pub fn command() -> Command {
     let command = Command::new("check")
@@ -29,6 +29,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     assemble::fingerprints(&settings)?;
     assemble::callers(&settings)?;
     admin::token_of(&settings)?;
+    crate::proxy::tls::check(&assemble::proxy_config(&settings)).map_err(Failure::usage)?;
     if !matches.get_flag("quiet") {
         print(&effective::text(&settings))?;
     }

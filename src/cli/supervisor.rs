@@ -49,6 +49,13 @@ impl Supervisor {
 
         let cut = self.server.join();
         self.telemetry.tick();
+        let lost = self.telemetry.log.status().queued;
+        if lost > 0 {
+            tracing::error!(
+                lost,
+                "the deprecation log could not be written to the end; these lines are lost"
+            );
+        }
         if cut == 0 {
             tracing::info!("stopped; every call that had come was answered");
             Ok(0)

@@ -11,6 +11,7 @@ use super::upgrade;
 use super::watch::{Look, limit, watched};
 use super::wire::{Fault, Link, OutHead, Wire};
 use super::worker::Worker;
+use crate::telemetry::metrics::{LocalMetrics, Phase};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -292,7 +293,7 @@ async fn drive(
         told: false,
     };
     let ended = watched(&mut serving, interval.min(PARK_AFTER), |now| {
-        look(link, control, timeouts, now)
+        look(link, control, timeouts, &worker.local, now)
     })
     .await;
     match ended {
@@ -312,13 +313,20 @@ async fn drive(
 }
 
 /// The phases of a client's connection while hyper drives it.
-fn look(link: &Link, control: &Control, timeouts: &Timeouts, now: Instant) -> Look {
+fn look(
+    link: &Link,
+    control: &Control,
+    timeouts: &Timeouts,
+    local: &LocalMetrics,
+    now: Instant,
+) -> Look {
     if let Some(since) = link.write_wait() {
         // The client does not take its answer.
         let at = since + timeouts.body;
         if at > now {
             return Look::Until(at);
         }
+        local.timeout(Phase::ClientWrite);
         link.close(Fault::WriteTimeout);
         return Look::Acted;
     }
@@ -335,6 +343,7 @@ fn look(link: &Link, control: &Control, timeouts: &Timeouts, now: Instant) -> Lo
             return Look::Idle;
         };
         if since + timeouts.keep_alive <= now {
+            local.timeout(Phase::KeepAlive);
             return Look::End;
         }
         if since + PARK_AFTER <= now {

@@ -26,7 +26,7 @@ pub async fn greet(
     tls: bool,
 ) {
     let peer = peer_address.map(|a| a.ip().to_canonical());
-    let trusted = peer.is_some_and(|peer| {
+    let mut trusted = peer.is_some_and(|peer| {
         worker
             .config
             .trusted_proxies
@@ -41,7 +41,16 @@ pub async fn greet(
         && let Stream::Tcp(tcp) = &mut stream
     {
         match tokio::time::timeout(worker.config.timeouts.header, read_preface(tcp)).await {
-            Ok(Ok(source)) => address = source.or(peer),
+            Ok(Ok(Some(source))) => {
+                // From here on the source speaks, and it is believed only if it is trusted itself.
+                address = Some(source);
+                trusted = worker
+                    .config
+                    .trusted_proxies
+                    .iter()
+                    .any(|n| n.contains(source));
+            }
+            Ok(Ok(None)) => {}
             Ok(Err(_)) | Err(_) => {
                 worker.local.head_error(400);
                 return;

@@ -156,6 +156,17 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
+/// Reads all that TLS needs on both sides, for a look before the start.
+///
+/// # Errors
+/// Names the file that cannot be used and why.
+pub fn check(config: &Config) -> Result<(), String> {
+    if !config.certificates.is_empty() {
+        server(Certificates::load(&config.certificates)?, config.http2)?;
+    }
+    client(config).map(|_| ())
+}
+
 /// What clients are offered: TLS 1.2 and 1.3, tickets for resumption, HTTP/2 only when asked for.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use super::stream::Stream;
 use super::wire::Wire;
 use super::worker::Worker;
+use crate::telemetry::metrics::Phase;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -39,7 +40,7 @@ pub async fn run(worker: &Rc<Worker>, wire: Wire<Stream>, tunnel: Tunnel) {
     };
     tokio::select! {
         _ = both => {}
-        () = stalled => {}
+        () = stalled => worker.local.timeout(Phase::TunnelIdle),
         () = worker.cut_off() => {}
     }
 }

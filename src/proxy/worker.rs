@@ -17,7 +17,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::telemetry::log::LogUnavailable;
-use crate::telemetry::metrics::{LocalMetrics, Open};
+use crate::telemetry::metrics::{LocalMetrics, Open, Phase};
 use crate::translate::Action;
 use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
@@ -376,7 +376,9 @@ impl Worker {
     /// Only with `--on-log-failure refuse`: a changed call's event is not in the log.
     pub fn record(&self, events: &[DeprecationEvent]) -> Result<(), LogUnavailable> {
         let telemetry = &self.shared.telemetry;
-        if events.iter().any(|event| event.action != Action::Observed) {
+        let at_once =
+            telemetry.log.syncs() || events.iter().any(|event| event.action != Action::Observed);
+        if at_once {
             return telemetry.record(&self.local, events);
         }
         if telemetry.record_later(&self.local, events) {
@@ -478,6 +480,7 @@ impl Worker {
         for handle in self.connections.borrow().values() {
             for _ in 0..handle.in_flight() {
                 self.local.cut();
+                self.local.timeout(Phase::Drain);
             }
             handle.cut();
         }

@@ -448,11 +448,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
                 return false;
             }
             Ok(_) => {
-                let line = buffer
-                    .iter()
-                    .position(|b| *b == b'\n')
-                    .unwrap_or(buffer.len());
-                let error = if line > limits.target + 32 {
+                // Without a line end in all this, it is the request line that is too long.
+                let line = memchr::memchr(b'\n', buffer);
+                let long = line.is_none_or(|line| line > limits.target);
+                let error = if long {
                     HeadError::TargetTooLong
                 } else {
                     HeadError::TooLarge
