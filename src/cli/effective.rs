@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::options::{OPTIONS, Shape, Spec};
 use super::settings::Settings;
+use crate::protocol::target::mask;
 
 /// The column at which origins begin, where the value leaves room for it.
 const ORIGIN_COLUMN: usize = 56;
@@ -83,8 +84,9 @@ fn line(out: &mut String, spec: &Spec, settings: &Settings) {
     let _ = writeln!(out, "{set:ORIGIN_COLUMN$} # {}", layered.origin);
 }
 
+/// As TOML. A webhook's address that was pasted where a path is due shows no secret.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    toml::Value::String(mask(text.as_bytes())).to_string()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::protocol::target::mask;
+
 /// A reason to stop before or instead of working. Its text is one line and never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -40,8 +42,10 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Line ends and other control characters become spaces: a terminal and a log see one harmless line.
+/// Line ends and other control characters become spaces: a terminal and a log see one harmless line. People paste their
+/// webhook's address where a path or a name is due, so what looks like a secret is masked.
 fn one_line(message: String) -> String {
+    let message = mask(message.as_bytes());
     if message.chars().any(char::is_control) {
         let spaced: String = message
             .chars()
@@ -56,6 +60,12 @@ fn one_line(message: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_shows_no_webhook_that_was_pasted_for_a_path() {
+        let said = Failure::usage("cannot read https://x.bitrix24.com/rest/1/s3cretc0de/: not found");
+        assert!(!said.to_string().contains("s3cret"), "{said}");
+    }
 
     #[test]
     fn a_failure_is_one_line_whatever_it_quotes() {

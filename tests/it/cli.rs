@@ -93,6 +93,27 @@ fn an_upstream_pasted_with_its_webhook_is_refused_without_repeating_the_code() {
 }
 
 #[test]
+fn a_webhook_pasted_into_any_option_is_not_repeated() {
+    let webhook = "https://example.bitrix24.com/rest/1/s3cretc0de/";
+    for name in OPTIONS.iter().map(|spec| spec.name).chain(["config"]) {
+        let option = format!("--{name}={webhook}");
+        let words = [&UPSTREAM[..], &[&option]].concat();
+        // With an option that takes anything it ends at its listener.
+        let serve = run(&[&["serve", "--listen", "unix:/nowhere/b24.sock"], &words[..]].concat());
+        assert_eq!(serve.status.code(), Some(2), "{name}");
+        let check = run(&[&["check"], &words[..]].concat());
+        for said in [
+            stderr(&serve),
+            stdout(&serve),
+            stderr(&check),
+            stdout(&check),
+        ] {
+            assert!(!said.contains("s3cret"), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
 fn check_says_what_would_be_used_and_from_where() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(
