@@ -46,6 +46,11 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .map_err(cannot_start)?;
     runtime.block_on(async {
         let running = assemble::start(&settings)?;
+        if running.shared.config.upstream_insecure {
+            tracing::warn!(
+                "--upstream-insecure: the portal's certificate is NOT checked; whoever stands in between can read and change every call"
+            );
+        }
         let admin_listen = running
             .admin
             .as_ref()

@@ -22,3 +22,4 @@ mod support;
 mod tls;
 mod translate;
 mod upgrade;
+mod upstream_tls;
