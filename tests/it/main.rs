@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod connections;
 mod docs;
 mod drain;
 mod durability;
