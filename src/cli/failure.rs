@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_failure_shows_no_webhook_that_was_pasted_for_a_path() {
-        let said = Failure::usage("cannot read https://x.bitrix24.com/rest/1/s3cretc0de/: not found");
+        let said =
+            Failure::usage("cannot read https://x.bitrix24.com/rest/1/s3cretc0de/: not found");
         assert!(!said.to_string().contains("s3cret"), "{said}");
     }
 
