@@ -11,6 +11,7 @@ mod exact;
 mod faults;
 mod framing;
 mod golden;
+mod http2;
 mod ladder;
 mod monitoring;
 mod page;

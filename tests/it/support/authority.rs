@@ -96,7 +96,8 @@ impl Authority {
 
 fn authority(name: &str) -> (CertificateParams, KeyPair) {
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
-    params.distinguished_name.push(DnType::CommonName, name);
+    let subject = format!("{name} authority");
+    params.distinguished_name.push(DnType::CommonName, subject);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,

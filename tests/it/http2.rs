@@ -1,0 +1,496 @@
+//! HTTP/2 from clients over real sockets: what it says is read as strictly as HTTP/1.1, and floods stay bounded.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::client;
+use crate::support::portal::Portal;
+use crate::support::proxy::{self, Proxy};
+use crate::support::wire::{self, PATIENCE};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame");
+    let mut bytes = length.to_be_bytes()[1..].to_vec();
+    bytes.extend_from_slice(&[kind, flags]);
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A field as HPACK writes it without tables and without Huffman codes (RFC 7541 §6.2.2).
+fn field(name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0];
+    for text in [name, value] {
+        match u8::try_from(text.len()) {
+            Ok(length @ ..127) => bytes.push(length),
+            _ => {
+                bytes.push(127);
+                let mut rest = text.len() - 127;
+                while rest >= 128 {
+                    bytes.push(u8::try_from(rest % 128).expect("seven bits") | 128);
+                    rest /= 128;
+                }
+                bytes.push(u8::try_from(rest).expect("seven bits"));
+            }
+        }
+        bytes.extend_from_slice(text);
+    }
+    bytes
+}
+
+fn head(method: &str, path: &[u8], more: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut block = field(b":method", method.as_bytes());
+    block.extend(field(b":scheme", b"http"));
+    block.extend(field(b":authority", b"portal.example"));
+    block.extend(field(b":path", path));
+    for (name, value) in more {
+        block.extend(field(name, value));
+    }
+    block
+}
+
+/// A client that sends the frames that it is told to.
+struct Raw {
+    socket: TcpStream,
+    unread: Vec<u8>,
+}
+
+/// How a stream ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The bytes of its header block, in which statuses can be told apart, and its body.
+    Answer(Vec<u8>, Vec<u8>),
+    Reset,
+    Gone,
+}
+
+impl Raw {
+    fn connect(proxy: &Proxy) -> Self {
+        Self::with_settings(proxy, &[])
+    }
+
+    fn with_settings(proxy: &Proxy, settings: &[u8]) -> Self {
+        let mut raw = Self {
+            socket: wire::dial(proxy.address()).unwrap(),
+            unread: Vec::new(),
+        };
+        raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        raw.send(&frame(SETTINGS, 0, 0, settings));
+        raw
+    }
+
+    /// False when the connection does not take it any more.
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        self.socket.write_all(bytes).is_ok()
+    }
+
+    /// The next frame: kind, flags, stream, payload.
+    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        loop {
+            if let [a, b, c, kind, flags, s1, s2, s3, s4, rest @ ..] = &self.unread[..] {
+                let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+                if rest.len() >= length {
+                    let stream = u32::from_be_bytes([*s1, *s2, *s3, *s4]) & 0x7fff_ffff;
+                    let found = (*kind, *flags, stream, rest[..length].to_vec());
+                    self.unread.drain(..9 + length);
+                    return Some(found);
+                }
+            }
+            let mut block = [0; 16 * 1024];
+            match self.socket.read(&mut block) {
+                Ok(count @ 1..) => self.unread.extend_from_slice(&block[..count]),
+                _ => return None,
+            }
+        }
+    }
+
+    fn outcome(&mut self, wanted: u32) -> Outcome {
+        let (mut block, mut body) = (Vec::new(), Vec::new());
+        loop {
+            let Some((kind, flags, stream, payload)) = self.next() else {
+                return Outcome::Gone;
+            };
+            match kind {
+                SETTINGS if flags & 1 == 0 => {
+                    self.send(&frame(SETTINGS, 1, 0, &[]));
+                }
+                GOAWAY if payload[4..8] != [0; 4] => return Outcome::Gone,
+                RESET if stream == wanted => return Outcome::Reset,
+                HEADERS | CONTINUATION if stream == wanted => block.extend(payload),
+                DATA if stream == wanted => body.extend(payload),
+                _ => {}
+            }
+            if stream == wanted && matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
+                return Outcome::Answer(block, body);
+            }
+        }
+    }
+
+    fn ask(&mut self, stream: u32, block: &[u8]) -> Outcome {
+        self.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, block));
+        self.outcome(stream)
+    }
+}
+
+/// Whether an answer's status is 200: its entry in HPACK's static table.
+fn is_ok(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Answer(block, _) if block.first() == Some(&0x88))
+}
+
+fn served(arguments: &[&str]) -> (Portal, Proxy) {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[&["--http2"], arguments].concat());
+    (portal, proxy)
+}
+
+#[test]
+fn a_deprecated_call_is_translated_and_logged_as_any_other() {
+    let (portal, proxy) = served(&[]);
+    let mut raw = Raw::connect(&proxy);
+    let path = b"/rest/1/code/crm.lead.details.configuration.reset";
+    let fields: [(&[u8], &[u8]); 3] = [
+        (b"content-type", b"application/json"),
+        (b"cookie", b"a=1"),
+        (b"cookie", b"b=2"),
+    ];
+    raw.send(&frame(
+        HEADERS,
+        END_HEADERS,
+        1,
+        &head("POST", path, &fields),
+    ));
+    raw.send(&frame(DATA, 0, 1, b"{\"scope\""));
+    raw.send(&frame(DATA, END_STREAM, 1, b":\"P\"}"));
+    assert!(is_ok(&raw.outcome(1)));
+    let request = portal.requests().remove(0);
+    assert_eq!(
+        request.target(),
+        b"/rest/1/code/crm.item.details.configuration.reset"
+    );
+    assert!(request.text().contains("entityTypeId"));
+    assert_eq!(request.all("cookie"), ["a=1; b=2"]);
+    assert_eq!(
+        request.one("x-forwarded-host").as_deref(),
+        Some("portal.example")
+    );
+    assert_eq!(proxy.events()[0]["action"], "rewritten");
+    assert!(is_ok(&raw.ask(3, &head("GET", b"/online/?a=1", &[]))));
+}
+
+#[test]
+fn without_the_option_http_2_is_not_spoken() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let mut raw = Raw::connect(&proxy);
+    assert_eq!(raw.ask(1, &head("GET", b"/", &[])), Outcome::Gone);
+    assert_eq!(portal.request_count(), 0);
+}
+
+#[test]
+fn nothing_in_http_2_becomes_another_request_in_http_1() {
+    let (portal, proxy) = served(&[]);
+    type Case = (
+        &'static str,
+        &'static [u8],
+        &'static [(&'static [u8], &'static [u8])],
+    );
+    let cases: &[Case] = &[
+        ("GET", b"/", &[(b"x", b"1\r\nInjected: 1")]),
+        ("GET", b"/", &[(b"x", b"1\nInjected: 1")]),
+        ("GET", b"/", &[(b"x", b"1\0")]),
+        ("GET", b"/", &[(b"x: 1\r\ninjected", b"1")]),
+        ("GET", b"/", &[(b"x y", b"1")]),
+        ("GET", b"/", &[(b"X-Upper", b"1")]),
+        ("GET", b"/", &[(b"transfer-encoding", b"chunked")]),
+        ("GET", b"/", &[(b"connection", b"keep-alive")]),
+        ("GET", b"/", &[(b"upgrade", b"websocket")]),
+        ("GET", b"/", &[(b"host", b"other.example")]),
+        ("GET", b"/", &[(b"content-length", b"5")]),
+        ("POST", b"/", &[(b"content-length", b"+1")]),
+        ("GET", b"/ HTTP/1.1\r\nInjected: 1\r\n\r\n", &[]),
+        ("GET", b"/a b", &[]),
+        ("GET", b"", &[]),
+        ("GET", b"no-slash", &[]),
+        ("GET / HTTP/1.1\r\nInjected: 1\r\n\r\n", b"/", &[]),
+        ("GET", b"/", &[(b":path", b"/other")]),
+        ("GET", b"/", &[(b":made-up", b"1")]),
+        ("CONNECT", b"/", &[]),
+        ("TRACE", b"/", &[]),
+    ];
+    for (method, path, more) in cases {
+        let mut raw = Raw::connect(&proxy);
+        let outcome = raw.ask(1, &head(method, path, more));
+        let shown = (method, path.escape_ascii().to_string());
+        assert!(!is_ok(&outcome), "{shown:?} {more:?}");
+    }
+    for connection in portal.connections() {
+        assert_eq!(connection.oddity, None);
+        for request in connection.requests {
+            assert!(request.all("injected").is_empty());
+        }
+    }
+    assert_eq!(portal.request_count(), 0, "none of them is forwarded");
+    assert!(is_ok(&Raw::connect(&proxy).ask(1, &head("GET", b"/", &[]))));
+}
+
+#[test]
+fn a_body_that_is_not_as_long_as_it_says_is_no_whole_call() {
+    let (portal, proxy) = served(&[]);
+    for (said, sent) in [(b"9", &b"{}"[..]), (b"1", b"{\"scope\":\"C\"}")] {
+        let mut raw = Raw::connect(&proxy);
+        let path = b"/rest/1/code/crm.lead.details.configuration.reset";
+        raw.send(&frame(
+            HEADERS,
+            END_HEADERS,
+            1,
+            &head("POST", path, &[(b"content-length", said)]),
+        ));
+        raw.send(&frame(DATA, END_STREAM, 1, sent));
+        assert!(!is_ok(&raw.outcome(1)));
+    }
+    assert_eq!(portal.request_count(), 0);
+}
+
+/// How much memory a flood may cost, in KiB, and how long another client may wait meanwhile.
+const MEMORY: u64 = 48 * 1024;
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Runs a flood on several connections and looks at the proxy meanwhile.
+fn flood(proxy: &Proxy, name: &str, attack: impl Fn(&Proxy, &AtomicBool) + Send + Sync) {
+    let heavy = std::env::var_os("B24_HEAVY").is_some();
+    let lasts = Duration::from_secs(if heavy { 20 } else { 1 });
+    assert_eq!(proxy.call(client::get("/online/")).status(), 200);
+    let before = proxy.figure("VmRSS");
+    proxy.reset_peak();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut slowest = Duration::ZERO;
+    std::thread::scope(|scope| {
+        for _ in 0..if heavy { 16 } else { 3 } {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    attack(proxy, &stop);
+                }
+            });
+        }
+        let until = Instant::now() + lasts;
+        while Instant::now() < until {
+            let asked = Instant::now();
+            let answer = proxy.call(client::deprecated_call(1));
+            slowest = slowest.max(asked.elapsed());
+            assert_eq!(answer.status(), 200, "{name}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    let more = proxy.figure("VmHWM").saturating_sub(before);
+    assert!(more <= MEMORY, "{name}: {more} KiB more");
+    assert!(slowest <= WAIT, "{name}: another client waited {slowest:?}");
+    assert!(
+        is_ok(&Raw::connect(proxy).ask(1, &head("GET", b"/", &[]))),
+        "{name}: it serves on"
+    );
+}
+
+/// Sends until the connection is ended or the flood is over, without reading.
+fn pour(proxy: &Proxy, settings: &[u8], stop: &AtomicBool, mut next: impl FnMut(u32) -> Vec<u8>) {
+    let mut raw = Raw::with_settings(proxy, settings);
+    let _ = raw
+        .socket
+        .set_write_timeout(Some(Duration::from_millis(200)));
+    let mut stream = 1;
+    while !stop.load(Ordering::SeqCst) && stream < 0x3fff_0000 {
+        let mut bytes = Vec::new();
+        while bytes.len() < 8 * 1024 {
+            bytes.extend(next(stream));
+            stream += 2;
+        }
+        if !raw.send(&bytes) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn floods_of_resets_cost_little_and_others_are_served() {
+    let (_portal, proxy) = served(&[]);
+    let block = head("GET", b"/online/", &[]);
+    flood(&proxy, "rapid reset", |proxy, stop| {
+        pour(proxy, &[], stop, |stream| {
+            let mut bytes = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block);
+            bytes.extend(frame(RESET, 0, stream, &8u32.to_be_bytes()));
+            bytes
+        });
+    });
+    flood(&proxy, "resets made by the server", |proxy, stop| {
+        pour(proxy, &[], stop, |stream| {
+            let mut bytes = frame(HEADERS, END_HEADERS, stream, &block);
+            // A window of nothing is a stream's error.
+            bytes.extend(frame(WINDOW, 0, stream, &[0; 4]));
+            bytes
+        });
+    });
+    flood(&proxy, "streams without an end", |proxy, stop| {
+        pour(proxy, &[], stop, |stream| {
+            frame(HEADERS, END_HEADERS, stream, &block)
+        });
+    });
+}
+
+#[test]
+fn floods_of_control_frames_cost_little_and_others_are_served() {
+    let (_portal, proxy) = served(&[]);
+    flood(&proxy, "settings", |proxy, stop| {
+        pour(proxy, &[], stop, |_| {
+            frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff])
+        });
+    });
+    flood(&proxy, "ping", |proxy, stop| {
+        pour(proxy, &[], stop, |_| frame(PING, 0, 0, b"12345678"));
+    });
+    flood(&proxy, "priority", |proxy, stop| {
+        pour(proxy, &[], stop, |stream| {
+            frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 1])
+        });
+    });
+    flood(&proxy, "empty data", |proxy, stop| {
+        let mut first = true;
+        pour(proxy, &[], stop, |_| {
+            let begins = std::mem::take(&mut first);
+            let mut bytes = Vec::new();
+            if begins {
+                bytes.extend(frame(
+                    HEADERS,
+                    END_HEADERS,
+                    1,
+                    &head("POST", b"/upload", &[]),
+                ));
+            }
+            bytes.extend(frame(DATA, 0, 1, &[]));
+            bytes
+        });
+    });
+}
+
+#[test]
+fn floods_of_fields_cost_little_and_others_are_served() {
+    let (portal, proxy) = served(&[]);
+    let seen = portal.request_count();
+    let large = field(b"x", &[b'x'; 8_000]);
+    flood(&proxy, "continuation", |proxy, stop| {
+        let mut first = true;
+        pour(proxy, &[], stop, |_| {
+            if std::mem::take(&mut first) {
+                return frame(HEADERS, END_STREAM, 1, &head("GET", b"/flood", &[]));
+            }
+            frame(CONTINUATION, 0, 1, &large)
+        });
+    });
+    flood(&proxy, "empty continuation", |proxy, stop| {
+        let mut first = true;
+        pour(proxy, &[], stop, |_| {
+            if std::mem::take(&mut first) {
+                return frame(HEADERS, END_STREAM, 1, &head("GET", b"/flood", &[]));
+            }
+            frame(CONTINUATION, 0, 1, &[])
+        });
+    });
+    // One field in the table, named ten thousand times (an HPACK bomb).
+    flood(&proxy, "a bomb of references", |proxy, stop| {
+        let mut block = head("GET", b"/flood", &[]);
+        let mut stored = field(b"bomb", &[b'x'; 4_000]);
+        stored[0] = 0x40;
+        block.extend(stored);
+        block.extend(vec![0xbe; 10_000]);
+        pour(proxy, &[], stop, |stream| {
+            frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)
+        });
+    });
+    let flooded = portal.requests_since(seen);
+    assert!(
+        flooded.iter().all(|request| request.target() != b"/flood"),
+        "none is forwarded"
+    );
+}
+
+#[test]
+fn answers_that_nobody_takes_cost_little_and_others_are_served() {
+    let body = vec![b'x'; 4 * 1024 * 1024];
+    let portal = Portal::start(move |visit| {
+        while let Some(request) = visit.request() {
+            let large = request.target().starts_with(b"/large");
+            if !visit.answer_to(&request, 200, "", if large { &body } else { b"{}" }) {
+                break;
+            }
+        }
+    });
+    let proxy = proxy::start(&portal, &["--http2"]);
+    let block = head("GET", b"/large", &[]);
+    flood(&proxy, "small windows", |proxy, stop| {
+        // SETTINGS_INITIAL_WINDOW_SIZE 1.
+        let mut raw = Raw::with_settings(proxy, &[0, 4, 0, 0, 0, 1]);
+        for stream in 0..20 {
+            raw.send(&frame(
+                HEADERS,
+                END_STREAM | END_HEADERS,
+                2 * stream + 1,
+                &block,
+            ));
+        }
+        while !stop.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(20));
+            for stream in 0..20 {
+                raw.send(&frame(WINDOW, 0, 2 * stream + 1, &[0, 0, 0, 1]));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_drain_says_goaway_and_ends_what_is_in_flight() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            if request.target().starts_with(b"/slow") {
+                std::thread::sleep(Duration::from_millis(600));
+            }
+            visit.answer_to(&request, 200, "", b"{}");
+        }
+    });
+    let mut proxy = proxy::start(&portal, &["--http2"]);
+    let mut raw = Raw::connect(&proxy);
+    raw.send(&frame(
+        HEADERS,
+        END_STREAM | END_HEADERS,
+        1,
+        &head("GET", b"/slow", &[]),
+    ));
+    assert!(portal.wait_for_requests(1));
+    let told = Instant::now();
+    proxy.signal(rustix::process::Signal::TERM);
+    let mut goaway = false;
+    let mut answered = false;
+    while let Some((kind, flags, stream, payload)) = raw.next() {
+        goaway |= kind == GOAWAY && payload[4..8] == [0; 4];
+        answered |= kind == DATA && stream == 1 && flags & END_STREAM != 0;
+        if kind == PING && flags & 1 == 0 {
+            raw.send(&frame(PING, 1, 0, &payload));
+        }
+    }
+    assert!(goaway && answered, "GOAWAY {goaway}, answer {answered}");
+    assert_eq!(proxy.wait().code(), Some(0));
+    assert!(told.elapsed() < PATIENCE);
+}
