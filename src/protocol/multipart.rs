@@ -3,7 +3,6 @@
 //! PHP's reader is laxer than the standard, and clients count on it: it follows lines that end in a bare LF, reads on
 //! behind the closing boundary, takes unquoted names, and does without an end. So no library's parser can stand in.
 use memchr::{memchr, memmem};
-use std::collections::HashSet;
 use std::ops::Range;
 
 /// PHP's `max_input_vars`: later fields are dropped.
@@ -19,7 +18,7 @@ pub struct Field {
     pub name: FieldName,
     /// Its value.
     pub value: Range<usize>,
-    /// Its place within the limit, and no file before it has its name: the portal reads it.
+    /// Its place within the limit: the portal reads it.
     pub is_read: bool,
 }
 
@@ -49,6 +48,7 @@ impl FieldName {
 
 /// The boundary that a Content-Type names.
 pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
+    let content_type = &content_type[..memchr(0, content_type).unwrap_or(content_type.len())];
     let word = memmem::find(&content_type.to_ascii_lowercase(), b"boundary")?;
     let value = &content_type[word + memchr(b'=', &content_type[word..])? + 1..];
     match value {
@@ -68,7 +68,6 @@ pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Fields<'a> {
         next,
         parts: 0,
         fields: 0,
-        files: HashSet::new(),
     }
 }
 
@@ -87,8 +86,6 @@ pub struct Fields<'a> {
     next: memmem::Finder<'static>,
     parts: usize,
     fields: usize,
-    /// The names of the files so far, as PHP compares them.
-    files: HashSet<Vec<u8>>,
 }
 
 impl Iterator for Fields<'_> {
@@ -107,13 +104,11 @@ impl Iterator for Fields<'_> {
                 return None;
             }
             let value = self.value();
-            let Some(name) = name else { continue };
-            if is_file {
-                self.files.insert(compared(&name.text));
+            let Some(name) = name.filter(|_| !is_file) else {
                 continue;
-            }
+            };
             self.fields += 1;
-            let is_read = self.fields <= MOST_FIELDS && !self.files.contains(&compared(&name.text));
+            let is_read = self.fields <= MOST_FIELDS;
             return Some(Field {
                 name,
                 value,
@@ -124,13 +119,16 @@ impl Iterator for Fields<'_> {
 }
 
 impl Fields<'_> {
-    /// Passes the next line; gives it without its end, and whether that was CR LF. A last line without an end is none.
+    /// Passes the next line; gives it without its end, and whether that was CR LF. A NUL ends what is seen of it. A last
+    /// line without an end is none.
     fn line(&mut self) -> Option<(Range<usize>, bool)> {
         let start = self.at;
         let end = start + memchr(b'\n', &self.body[start..])?;
         self.at = end + 1;
         let has_cr = end > start && self.body[end - 1] == b'\r';
-        Some((start..end - usize::from(has_cr), has_cr))
+        let line = start..end - usize::from(has_cr);
+        let seen = memchr(0, &self.body[line.clone()]).unwrap_or(line.len());
+        Some((start..start + seen, has_cr))
     }
 
     fn find_boundary(&mut self) -> Option<(usize, bool)> {
@@ -257,29 +255,6 @@ fn unquoted(text: &[(u8, usize)]) -> FieldName {
     name
 }
 
-/// A name as PHP compares it to protect a file from a field of the same name.
-fn compared(name: &[u8]) -> Vec<u8> {
-    let name = &name[name.iter().take_while(|b| **b == b' ').count()..];
-    let open = memchr(b'[', name).unwrap_or(name.len());
-    let mut compared: Vec<u8> = name[..open]
-        .iter()
-        .map(|b| if matches!(b, b' ' | b'.') { b'_' } else { *b })
-        .collect();
-    let mut rest = &name[open..];
-    while let [b'[', inside @ ..] = rest {
-        let blank = inside
-            .iter()
-            .take_while(|b| matches!(b, b' ' | b'\r' | b'\n' | b'\t'))
-            .count();
-        let inside = &inside[blank..];
-        let end = memchr(b']', inside).map_or(inside.len(), |close| close + 1);
-        compared.push(b'[');
-        compared.extend_from_slice(&inside[..end]);
-        rest = &inside[end..];
-    }
-    compared
-}
-
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
@@ -369,21 +344,6 @@ mod tests {
             read(&["--B\r\nX: y\r\n\r\nz\r\n".into(), part("name=b", "2")].concat()),
             [("b".into(), "2")]
         );
-    }
-
-    #[test]
-    fn a_file_protects_its_name_from_later_fields() {
-        let file = |name: &str| part(&format!("name=\"{name}\"; filename=\"f\""), "x");
-        let body = [
-            part("name=\"a.b[ c]\"", "1"),
-            file("a b[c]"),
-            part("name=\"a_b[c]\"", "2"),
-            part("name=\"d\"", "3"),
-        ];
-        let is_read: Vec<bool> = fields(body.concat().as_bytes(), b"B")
-            .map(|field| field.is_read)
-            .collect();
-        assert_eq!(is_read, [true, false, true]);
     }
 
     #[test]

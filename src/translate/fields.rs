@@ -28,8 +28,8 @@ enum Wire {
         limit: Limit,
         joins: &'static str,
     },
-    /// Multipart: the first part begins at `start`. Something is put in before it: a file's name is protected from fields
-    /// of that name behind it. A boundary `line` that is not UTF-8 is not written.
+    /// Multipart: the first part begins at `start`. Something is put in before it, since a reading can end anywhere behind
+    /// it. A boundary `line` that is not UTF-8 is not written.
     Multipart {
         start: usize,
         line: Option<String>,
