@@ -62,6 +62,12 @@ pub fn grown() -> Vec<Grown> {
         }),
         kind("json batch, nothing to change", true, |size| {
             let commands = numbered(size, |n| {
+                format!("\"c{n}\":\"crm.item.list?entityTypeId=2&filter[>id]={n}\"")
+            });
+            batch(JSON, format!("{{\"halt\":0,\"cmd\":{{{commands}}}}}"))
+        }),
+        kind("json batch, all watched", false, |size| {
+            let commands = numbered(size, |n| {
                 format!("\"c{n}\":\"crm.deal.list?filter[>ID]={n}&select[]=ID\"")
             });
             batch(JSON, format!("{{\"halt\":0,\"cmd\":{{{commands}}}}}"))
@@ -74,7 +80,7 @@ pub fn grown() -> Vec<Grown> {
             batch(
                 JSON,
                 format!(
-                    "{{\"halt\":0,\"cmd\":{{\"a\":\"crm.deal.add?fields[COMMENTS]={text}\"}}}}"
+                    "{{\"halt\":0,\"cmd\":{{\"a\":\"crm.item.add?entityTypeId=2&fields[comments]={text}\"}}}}"
                 ),
             )
         }),
@@ -82,7 +88,9 @@ pub fn grown() -> Vec<Grown> {
             let text = filled("value%20of%20some%20length%2C%20", size);
             batch(
                 FORM,
-                format!("halt=0&cmd[a]=crm.deal.add%3Ffields%5BCOMMENTS%5D%3D{text}"),
+                format!(
+                    "halt=0&cmd[a]=crm.item.add%3FentityTypeId%3D2%26fields%5Bcomments%5D%3D{text}"
+                ),
             )
         }),
         kind("worst: nothing but openings", false, |size| {
@@ -122,7 +130,7 @@ pub fn batch_of(count: usize) -> Request {
             let command = if n == count / 2 {
                 format!("{RESET}?scope=C&extras[lead.customer.type]=2")
             } else {
-                format!("crm.deal.list?filter[>ID]={n}&select[]=ID&select[]=TITLE")
+                format!("crm.item.list?entityTypeId=2&filter[>id]={n}&select[]=id")
             };
             format!("\"c{n}\":\"{command}\"")
         })

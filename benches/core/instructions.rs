@@ -17,7 +17,7 @@ fn main() {
     let mut requests = golden();
     requests.push(Request::post(
         "forwarded unread",
-        "crm.deal.list",
+        "crm.item.list",
         "application/json",
         "{}",
     ));

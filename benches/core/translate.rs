@@ -55,7 +55,7 @@ fn by_commands(criterion: &mut Criterion) {
 
 fn head_alone(criterion: &mut Criterion) {
     let (catalogue, rest) = (Catalogue::builtin(), RestPath::default());
-    let request = Request::post("forwarded", "crm.deal.list", "application/json", "{}");
+    let request = Request::post("forwarded", "crm.item.list", "application/json", "{}");
     criterion.bench_function("forwarded unread", |bench| {
         bench.iter(|| black_box(request.run(&catalogue, &rest)));
     });
