@@ -41,6 +41,15 @@ impl Catalogue {
         Self::new(own.into_iter().chain(shipped))
     }
 
+    /// The same rules, with the dates from which their calls are refused.
+    #[must_use]
+    pub fn with_sunsets(&self, sunset: impl Fn(&Rule) -> Option<String>) -> Self {
+        Self::new(self.rules.iter().map(|rule| Rule {
+            sunset: sunset(rule).or_else(|| rule.sunset.clone()),
+            ..Rule::clone(rule)
+        }))
+    }
+
     /// A catalogue of these rules. Of several for a method the first counts; their `id`s are given here.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         let mut catalogue = Self {

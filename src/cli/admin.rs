@@ -53,12 +53,12 @@ pub fn serve(
             Arc::new(move || shared.policy.load_full())
         }),
     };
-    let (telemetry, catalogue) = (&shared.telemetry, &shared.catalogue);
+    let (telemetry, policy) = (&shared.telemetry, shared.policy.load_full());
     admin::spawn(
         listener,
         config,
         Arc::clone(telemetry),
-        Arc::clone(catalogue),
+        Arc::clone(policy.catalogue()),
     )
     .map_err(|error| {
         Failure::found(format!(

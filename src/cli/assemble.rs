@@ -38,11 +38,11 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
     let config = proxy_config(settings);
     let sockets = sockets(&config)?;
     let admin_socket = admin::socket(settings)?;
-    let catalogue = Arc::new(own_rules::catalogue(&settings.rules)?);
+    let catalogue = own_rules::catalogue(&settings.rules)?;
     let telemetry = telemetry(settings, catalogue.rules())?;
     rebuild(&telemetry, settings);
     let policy = policy(settings, &catalogue, None)?;
-    let shared = Shared::new(config, catalogue, telemetry, policy)
+    let shared = Shared::new(config, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
     let admin = admin_socket
         .map(|socket| admin::serve(socket, settings, &shared))

@@ -24,7 +24,7 @@ impl ModeWatch {
     /// Looks for the first time: nothing has changed yet.
     pub fn begin(shared: &Shared, now: Timestamp) -> Self {
         let policy = shared.policy.load_full();
-        let standings = policy.standings(&shared.catalogue, now);
+        let standings = policy.standings(now);
         show(shared, &standings);
         Self {
             policy,
@@ -46,7 +46,7 @@ impl ModeWatch {
             (false, true) => "schedule",
             (false, false) => "stop",
         };
-        let standings = policy.standings(&shared.catalogue, now);
+        let standings = policy.standings(now);
         let changes = changes(&self.standings, &standings);
         if !changes.is_empty() {
             tell(shared, &changes, cause);

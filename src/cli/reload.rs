@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::settings::{Settings, Source};
-use super::{Failure, assemble};
+use super::{Failure, assemble, own_rules};
+use crate::admin::Handle;
 use crate::proxy::Shared;
 
 /// What a reload starts from, and what it changes.
@@ -12,14 +13,21 @@ pub struct Reload {
     /// What the running process was started with.
     started: Settings,
     shared: Arc<Shared>,
+    admin: Option<Handle>,
 }
 
 impl Reload {
-    pub fn new(source: Source, started: Settings, shared: Arc<Shared>) -> Self {
+    pub fn new(
+        source: Source,
+        started: Settings,
+        shared: Arc<Shared>,
+        admin: Option<Handle>,
+    ) -> Self {
         Self {
             source,
             started,
             shared,
+            admin,
         }
     }
 
@@ -56,7 +64,8 @@ impl Reload {
         let settings = self.source.load()?;
         let callers = assemble::callers(&settings)?;
         let shared = &self.shared;
-        let policy = assemble::policy(&settings, &shared.catalogue, Some(&shared.policy.load()))?;
+        let catalogue = own_rules::catalogue(&settings.rules)?;
+        let policy = assemble::policy(&settings, &catalogue, Some(&shared.policy.load()))?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
             self.shared
@@ -65,7 +74,14 @@ impl Reload {
                 .set_certificates(certificates.ends());
         }
         self.shared.telemetry.set_callers(callers);
-        self.shared.policy.store(Arc::new(policy));
+        shared
+            .telemetry
+            .metrics
+            .set_rules(policy.catalogue().rules());
+        if let Some(admin) = &self.admin {
+            admin.set_catalogue(Arc::clone(policy.catalogue()));
+        }
+        shared.policy.store(Arc::new(policy));
         Ok(settings)
     }
 }

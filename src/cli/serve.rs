@@ -65,7 +65,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             telemetry: Arc::clone(&running.shared.telemetry),
             drain_delay: settings.time.drain_delay,
             drain_timeout: settings.time.drain,
-            reload: Reload::new(source, settings, running.shared),
+            reload: Reload::new(source, settings, running.shared, running.admin),
         };
         supervisor.stay().await
     })

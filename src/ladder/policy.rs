@@ -43,6 +43,7 @@ impl std::fmt::Display for Wrong {
 /// Which mode each rule is in, for whom and when.
 #[derive(Debug)]
 pub struct Policy {
+    catalogue: Arc<Catalogue>,
     plans: Box<[Plan]>,
     settings: Vec<Setting>,
     entries: Vec<Placed>,
@@ -89,6 +90,7 @@ impl Policy {
             base: usual(rule),
         });
         Self {
+            catalogue: Arc::new(catalogue.clone()),
             plans: plans.collect(),
             settings: Vec::new(),
             entries: Vec::new(),
@@ -158,6 +160,14 @@ impl Policy {
                 policy.guard = Arc::clone(&previous.guard);
             }
         }
+        if !policy.entries.is_empty() {
+            let date = |rule: &Rule| {
+                let sunset = policy.sunset(rule)?;
+                Some(sunset.strftime("%Y-%m-%d").to_string())
+            };
+            let dated = catalogue.with_sunsets(date);
+            policy.catalogue = Arc::new(dated);
+        }
         Ok(policy)
     }
 
@@ -200,15 +210,28 @@ impl Policy {
         Ok(rule)
     }
 
+    /// The rules that it speaks of, each with its `sunset`. Rules and modes are swapped as one.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// The plan of a rule; none for a rule of another catalogue, as of one before a reload.
+    fn plan(&self, rule: &Rule) -> Option<&Plan> {
+        let own = self.catalogue.rules().get(rule.id)?;
+        (own.method == rule.method)
+            .then(|| self.plans.get(rule.id))
+            .flatten()
+    }
+
     /// The mode of a rule, where it is the same for every caller at every moment.
     pub fn fixed(&self, rule: &Rule) -> Option<Mode> {
-        let plan = self.plans.get(rule.id)?;
+        let plan = self.plan(rule)?;
         plan.entries.is_empty().then_some(plan.base.mode)
     }
 
     /// The mode of a rule for a caller at a moment. A rule of another catalogue is in its usual mode.
     pub fn mode(&self, rule: &Rule, caller: &CallerView<'_>, now: Timestamp) -> Decision {
-        let Some(plan) = self.plans.get(rule.id) else {
+        let Some(plan) = self.plan(rule) else {
             return usual(rule);
         };
         for &at in &plan.entries {
@@ -222,7 +245,7 @@ impl Policy {
     /// The most demanding mode that any caller of a rule may be in at this moment: what has to be read of a call whose
     /// caller stands in a body that was not read yet.
     pub fn most_demanding(&self, rule: &Rule, now: Timestamp) -> Mode {
-        let Some(plan) = self.plans.get(rule.id) else {
+        let Some(plan) = self.plan(rule) else {
             return usual(rule).mode;
         };
         let may = plan
@@ -248,11 +271,7 @@ impl Policy {
     /// Which entry decides for a caller at a moment, and why those before it do not.
     pub fn explain(&self, rule: &Rule, caller: &CallerView<'_>, now: Timestamp) -> Explanation {
         let mut passed_over = Vec::new();
-        for &at in self
-            .plans
-            .get(rule.id)
-            .map_or(&[][..], |plan| &plan.entries)
-        {
+        for &at in self.plan(rule).map_or(&[][..], |plan| &plan.entries) {
             match self.ask(at, caller, now) {
                 Ok(decision) => {
                     return Explanation {
@@ -309,7 +328,7 @@ impl Policy {
     }
 
     pub(super) fn entries_of(&self, rule: &Rule) -> &[usize] {
-        self.plans.get(rule.id).map_or(&[], |plan| &plan.entries)
+        self.plan(rule).map_or(&[], |plan| &plan.entries)
     }
 
     pub(super) fn base_of(&self, rule: &Rule) -> Decision {

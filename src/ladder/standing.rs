@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::policy::Policy;
 use super::{Because, Decision};
-use crate::catalogue::{Catalogue, Mode, Rule};
+use crate::catalogue::{Mode, Rule};
 
 /// How a rule stands at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl Policy {
     }
 
     /// How all rules stand at a moment, by their ids.
-    pub fn standings(&self, catalogue: &Catalogue, now: Timestamp) -> Vec<Standing> {
-        let rules = catalogue.rules().iter();
+    pub fn standings(&self, now: Timestamp) -> Vec<Standing> {
+        let rules = self.catalogue().rules().iter();
         rules.map(|rule| self.standing(rule, now)).collect()
     }
 

@@ -48,7 +48,8 @@ impl Successor {
             content_encoding: head.fields.first(Name::ContentEncoding),
             body,
         };
-        let verdict = translate::translate(&call, &worker.shared.catalogue, &|_| Mode::Rewrite);
+        let policy = worker.shared.policy.load();
+        let verdict = translate::translate(&call, policy.catalogue(), &|_| Mode::Rewrite);
         let Outcome::Rewritten { target, body: new } = verdict.outcome else {
             return None;
         };

@@ -155,6 +155,14 @@ fn fail(span: &Span, error: &ProxyError, format: Format, to_head: bool) -> Reply
     reply::error(error, format, to_head, span.id_line().as_bytes())
 }
 
+/// What has to be read of a request, with a rule of its own: rules may be swapped while it is carried out.
+enum Taken {
+    Stream,
+    Observe(Arc<Rule>),
+    Head,
+    Body,
+}
+
 async fn answer(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
@@ -181,15 +189,24 @@ async fn answer(
             }
         })
     };
-    match translate::intake(head.method(), place, &worker.shared.catalogue, &mode) {
-        Intake::Stream => forward(worker, client, span, &head, place, body).await,
-        Intake::Observe(rule) => {
+    let taken = {
+        let policy = worker.shared.policy.load();
+        match translate::intake(head.method(), place, policy.catalogue(), &mode) {
+            Intake::Stream => Taken::Stream,
+            Intake::Observe(rule) => Taken::Observe(rule.clone()),
+            Intake::Head => Taken::Head,
+            Intake::Body => Taken::Body,
+        }
+    };
+    match taken {
+        Taken::Stream => forward(worker, client, span, &head, place, body).await,
+        Taken::Observe(rule) => {
             let by_head = by_head.into_inner();
             let caller = by_head.unwrap_or_else(|| worker.caller(client, place, &head, None));
-            observe(worker, client, span, head, place, rule, caller, body).await
+            observe(worker, client, span, head, place, &rule, caller, body).await
         }
-        Intake::Head => translated(worker, client, span, head, place, Read::Stream(body)).await,
-        Intake::Body => {
+        Taken::Head => translated(worker, client, span, head, place, Read::Stream(body)).await,
+        Taken::Body => {
             let length = match head.framing {
                 Framing::None => Some(0),
                 Framing::Length(length) => Some(length),
@@ -342,7 +359,8 @@ async fn translated(
             worker.caller(client, place, &head, read)
         })
     };
-    let catalogue = &worker.shared.catalogue;
+    let policy = worker.shared.policy.load_full();
+    let catalogue = policy.catalogue();
     let verdict = match &read {
         Read::TooLarge => {
             let limit = usize::try_from(worker.config.max_rewrite_body).unwrap_or(usize::MAX);

@@ -9,7 +9,7 @@ use super::span::Span;
 use super::tls::Certificates;
 use super::upstream::Upstream;
 use super::wire::head::{Limits, Name, RequestHead};
-use crate::catalogue::{Catalogue, Mode, Rule};
+use crate::catalogue::{Mode, Rule};
 use crate::ladder::{CallerView, Decision, Policy};
 use crate::protocol::credentials;
 use crate::protocol::target::{Access, Place};
@@ -33,7 +33,7 @@ use tokio::sync::{Notify, Semaphore};
 /// What all threads share.
 pub struct Shared {
     pub config: Arc<Config>,
-    pub catalogue: Arc<Catalogue>,
+    /// The rules and their modes; swapped at a reload.
     pub telemetry: Arc<Telemetry>,
     /// In which mode each rule is, for whom and when; swapped by a reload.
     pub policy: ArcSwap<Policy>,
@@ -86,7 +86,6 @@ impl Shared {
     /// TLS files that cannot be used: which and why.
     pub fn new(
         config: Config,
-        catalogue: Arc<Catalogue>,
         telemetry: Arc<Telemetry>,
         policy: Policy,
     ) -> Result<Arc<Self>, String> {
@@ -109,7 +108,6 @@ impl Shared {
         };
         Ok(Arc::new(Shared {
             rewrite_room: Arc::new(Semaphore::new(room)),
-            catalogue,
             telemetry,
             policy: ArcSwap::from_pointee(policy),
             certificates,

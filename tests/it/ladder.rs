@@ -11,6 +11,11 @@ use b24_migration_proxy::ladder::{
 use b24_migration_proxy::telemetry::caller::{Auth, Caller};
 use b24_migration_proxy::telemetry::callers::{Network, Pattern, Selector};
 use jiff::Timestamp;
+use rustix::process::Signal;
+
+use super::support::client::get;
+use super::support::portal::Portal;
+use super::support::proxy::{self, Proxy};
 
 const RESET: &str = "crm.lead.details.configuration.reset";
 const GET: &str = "crm.lead.details.configuration.get";
@@ -371,7 +376,6 @@ fn a_rule_goes_to_its_next_step_by_itself_and_says_so_before() {
 
 #[test]
 fn changes_between_two_moments_are_told_for_all_and_for_some() {
-    let catalogue = Catalogue::builtin();
     let policy = built(
         &[],
         vec![
@@ -382,8 +386,8 @@ fn changes_between_two_moments_are_told_for_all_and_for_some() {
             entry(RESET, "block from 2026-12-01T09:10Z", "f:6"),
         ],
     );
-    let before = policy.standings(&catalogue, at("2026-12-01T08:00Z"));
-    let after = policy.standings(&catalogue, at("2026-12-01T09:10Z"));
+    let before = policy.standings(at("2026-12-01T08:00Z"));
+    let after = policy.standings(at("2026-12-01T09:10Z"));
     let told: Vec<String> = changes(&before, &after)
         .into_iter()
         .map(|change| {
@@ -654,5 +658,106 @@ fn a_rehearsal_says_how_many_calls_of_how_many_callers_would_have_been_refused()
             rehearsal.refused_callers()
         ),
         (4, 2, 1)
+    );
+}
+
+/// A proxy with this configuration, and with this rule file where there is one.
+fn serving(portal: &Portal, config: &str, rules: Option<&str>) -> Proxy {
+    let wanted = proxy::before(&portal.url());
+    let path = |name: &str| wanted.folder().join(name).display().to_string();
+    let (config_path, rules_path) = (path("proxy.toml"), path("rules.json"));
+    std::fs::write(&config_path, config).expect("written");
+    let mut words = vec!["--config", &config_path];
+    if let Some(rules) = rules {
+        std::fs::write(&rules_path, rules).expect("written");
+        words.extend(["--rules", &rules_path]);
+    }
+    wanted.with(&words).start()
+}
+
+#[test]
+fn a_served_caller_is_refused_by_its_entry_and_others_are_not() {
+    let portal = Portal::plain();
+    let config = format!("[[mode]]\nmode = 'block'\nrule = ['{RESET}', '{WATCHED}']\nuser = 7\n");
+    let proxy = serving(&portal, &config, None);
+    let of = |user: u8, method: &str| format!("/rest/{user}/code/{method}?x=1");
+    assert_eq!(proxy.call(get(&of(7, WATCHED))).status(), 410);
+    assert_eq!(proxy.call(get(&of(8, WATCHED))).status(), 200);
+    assert_eq!(proxy.call(get(&of(7, RESET))).status(), 410);
+    assert_eq!(proxy.call(get(&of(8, RESET))).status(), 200);
+    assert_eq!(portal.request_count(), 2);
+    let mut actions: Vec<_> = proxy
+        .events()
+        .iter()
+        .filter(|event| event["event"] == "deprecated_call")
+        .map(|event| event["action"].as_str().unwrap_or("?").to_owned())
+        .collect();
+    actions.sort();
+    assert_eq!(actions, ["observed", "refused", "refused", "rewritten"]);
+}
+
+#[test]
+fn a_date_to_come_is_told_to_callers_as_sunset() {
+    let portal = Portal::plain();
+    let proxy = serving(
+        &portal,
+        "[[mode]]\nmode = 'block from 2099-03-01'\nrule = 'crm.lead.*'\n",
+        None,
+    );
+    let answer = proxy.call(get(&format!("/rest/1/code/{WATCHED}")));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.one("Sunset").as_deref(),
+        Some("Sun, 01 Mar 2099 00:00:00 GMT")
+    );
+}
+
+#[test]
+fn rules_of_ones_own_are_served_and_reloaded_as_one_with_their_modes() {
+    let portal = Portal::plain();
+    let rule = |successor: &str| {
+        format!("[{{\"method\": \"old.method\", \"successor\": \"{successor}\"}}]")
+    };
+    let proxy = serving(&portal, "", Some(&rule("first.method")));
+    let call = || get("/rest/1/code/old.method?a=1");
+    assert_eq!(proxy.call(call()).status(), 200);
+    let reload = |rules: &str, config: &str| {
+        std::fs::write(proxy.folder().join("rules.json"), rules).expect("written");
+        std::fs::write(proxy.folder().join("proxy.toml"), config).expect("written");
+        proxy.signal(Signal::HUP);
+    };
+    let applied = |times: usize, part: &'static str| {
+        let enough = move |text: &str| (text.matches(part).count() >= times).then_some(());
+        assert!(
+            proxy.stderr.wait_for(enough).is_some(),
+            "{}",
+            proxy.stderr.text()
+        );
+    };
+    reload(&rule("second.method"), "");
+    applied(1, "read again and applied");
+    assert_eq!(proxy.call(call()).status(), 200);
+    // All or nothing: the mode is right, the rule is not.
+    reload(
+        "[{\"method\": \"old.method\"}]",
+        "mode = ['old.method=block']\n",
+    );
+    applied(1, "names no successor");
+    assert_eq!(proxy.call(call()).status(), 200);
+    reload(&rule("third.method"), "mode = ['old.method=block']\n");
+    applied(2, "read again and applied");
+    assert_eq!(proxy.call(call()).status(), 410);
+    let targets: Vec<String> = portal
+        .requests()
+        .iter()
+        .map(|request| String::from_utf8_lossy(request.target()).into_owned())
+        .collect();
+    assert_eq!(
+        targets,
+        [
+            "/rest/1/code/first.method?a=1",
+            "/rest/1/code/second.method?a=1",
+            "/rest/1/code/second.method?a=1"
+        ]
     );
 }

@@ -177,7 +177,7 @@ impl Demo {
         });
         let settings = setting.into_iter().collect();
         let policy = Policy::build(
-            &shared.catalogue,
+            shared.policy.load().catalogue(),
             settings,
             Vec::new(),
             Timestamp::now(),
