@@ -79,7 +79,8 @@ fn separator(bytes: &[u8], byte: u8) -> Option<usize> {
 /// The code in `rest/USER/CODE`, where `at` is behind the slash that may begin that.
 fn webhook_code(text: &str, at: usize) -> Option<(usize, usize)> {
     let (rest, next) = segment(text, at)?;
-    if rest != "rest" {
+    // A portal knows it in lower case only; a mistyped address holds its secret all the same.
+    if !rest.eq_ignore_ascii_case("rest") {
         return None;
     }
     let (mut user, mut next) = segment(text, next?)?;
