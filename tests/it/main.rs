@@ -14,6 +14,7 @@ mod golden;
 mod http2;
 mod interop;
 mod ladder;
+mod limits;
 mod monitoring;
 mod page;
 mod peers;

@@ -1,0 +1,487 @@
+//! Limits with clear answers, and a small, bounded house: whoever is slow, large or many harms nobody else.
+//!
+//! Two tests have a larger version that is run by hand with `B24_HEAVY=1`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::client::{Client, deprecated_call, get, post};
+use crate::support::ours;
+use crate::support::portal::Portal;
+use crate::support::proxy::{self, Proxy};
+use crate::support::wire::PATIENCE;
+
+const RESET: &str = "/rest/1/code/crm.lead.details.configuration.reset";
+const MIB: usize = 1024 * 1024;
+
+/// Whether the large versions are wanted.
+fn heavy() -> bool {
+    std::env::var_os("B24_HEAVY").is_some()
+}
+
+/// A refusal in shape, behind which the connection is closed.
+fn is_refused(proxy: &Proxy, request: impl AsRef<[u8]>, status: u16, code: &str) {
+    let mut client = proxy.connect();
+    client.send(request);
+    let answer = client.response("POST").expect("a refusal");
+    assert_eq!(ours::check(&answer, status, code, false), Ok(()));
+}
+
+#[test]
+fn a_head_that_is_too_large_is_told_which_limit_it_met() {
+    let portal = Portal::plain();
+    let limits = [
+        "--max-head-size",
+        "8KiB",
+        "--max-head-fields",
+        "20",
+        "--max-target-size",
+        "2KiB",
+    ];
+    let proxy = proxy::start(&portal, &limits);
+    let head =
+        |target: &str, fields: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let long = format!("/{}", "a".repeat(2_100));
+    is_refused(&proxy, head(&long, ""), 414, "URI_TOO_LONG");
+    is_refused(
+        &proxy,
+        head(&format!("/{}", "a".repeat(20_000)), ""),
+        414,
+        "URI_TOO_LONG",
+    );
+    let wide = format!("X-Wide: {}\r\n", "x".repeat(9_000));
+    is_refused(
+        &proxy,
+        head("/a", &wide),
+        431,
+        "REQUEST_HEADER_FIELDS_TOO_LARGE",
+    );
+    let many = "X-Many: 1\r\n".repeat(20);
+    is_refused(
+        &proxy,
+        head("/a", &many),
+        431,
+        "REQUEST_HEADER_FIELDS_TOO_LARGE",
+    );
+    let endless = format!("GET /a HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(200_000));
+    is_refused(&proxy, endless, 431, "REQUEST_HEADER_FIELDS_TOO_LARGE");
+    assert_eq!(portal.request_count(), 0);
+    let fits = format!("/{}", "a".repeat(2_000));
+    assert_eq!(
+        proxy
+            .call(head(&fits, &"X-Many: 1\r\n".repeat(18)))
+            .status(),
+        200
+    );
+    assert!(proxy.metric("b24_proxy_head_errors_total{status=\"414\"}") >= 2.0);
+    assert!(proxy.metric("b24_proxy_head_errors_total{status=\"431\"}") >= 3.0);
+}
+
+#[test]
+fn a_target_of_sixty_kilobytes_passes_by_default() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let target = format!(
+        "/rest/1/code/crm.deal.list?{}",
+        "filter[>ID]=1&".repeat(4_200)
+    );
+    assert_eq!(proxy.call(get(&target)).status(), 200);
+    assert!(portal.requests()[0].target().len() >= target.len());
+}
+
+#[test]
+fn a_deprecated_call_over_the_limit_is_refused_and_others_have_none() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &["--max-rewrite-body", "64KiB"]);
+    let large = format!("{{\"userId\":1,\"x\":\"{}\"}}", "x".repeat(70_000));
+    let mut client = proxy.connect();
+    // Its length says it: the refusal comes before the body.
+    client.send(format!("POST {RESET} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", large.len()));
+    let answer = client.response("POST").expect("a refusal");
+    assert_eq!(
+        ours::check(&answer, 413, "REQUEST_TOO_LARGE", false),
+        Ok(())
+    );
+    let chunked = format!(
+        "POST {RESET} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{large}\r\n0\r\n\r\n",
+        large.len()
+    );
+    is_refused(&proxy, chunked, 413, "REQUEST_TOO_LARGE");
+    is_refused(
+        &proxy,
+        post("/rest/1/code/batch", "application/json", &large),
+        413,
+        "REQUEST_TOO_LARGE",
+    );
+    let xml = proxy.call(post(&format!("{RESET}.xml"), "application/json", &large));
+    assert_eq!(ours::check(&xml, 413, "REQUEST_TOO_LARGE", true), Ok(()));
+    assert_eq!(
+        portal.request_count(),
+        0,
+        "nothing of a refused call is executed"
+    );
+    let plain = proxy.call(post(
+        "/rest/1/code/crm.deal.add",
+        "application/json",
+        &large,
+    ));
+    assert_eq!(
+        plain.status(),
+        200,
+        "a call that is only forwarded has no limit"
+    );
+    let refused: Vec<_> = proxy
+        .events()
+        .into_iter()
+        .filter(|event| event["reason"] == "too_large")
+        .collect();
+    assert_eq!(refused.len(), 3, "each refused use has its event");
+}
+
+#[test]
+fn a_slow_head_is_408_and_a_silent_connection_is_closed_silently() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(
+        &portal,
+        &["--header-timeout", "300ms", "--keep-alive-timeout", "300ms"],
+    );
+    let mut silent = proxy.connect();
+    let mut slow = proxy.connect();
+    slow.send("GET / HTTP/1.1\r\nHo");
+    let begun = Instant::now();
+    let answer = slow.response("GET").expect("an answer");
+    assert_eq!(ours::check(&answer, 408, "REQUEST_TIMEOUT", false), Ok(()));
+    assert!(
+        begun.elapsed() >= Duration::from_millis(250),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(slow.closed_within(Duration::from_secs(5)));
+    assert!(silent.closed_within(Duration::from_secs(5)));
+    assert!(
+        silent.inbox.bytes.is_empty(),
+        "nobody asked, nothing is said"
+    );
+    // Dripping does not help: the limit is for the whole head.
+    let mut dripping = proxy.connect();
+    let begun = Instant::now();
+    for byte in get("/a/head/that/drips").bytes() {
+        if begun.elapsed() > Duration::from_secs(5) || !dripping.send([byte]) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(dripping.response("GET").expect("an answer").status(), 408);
+    let mut idle = proxy.connect();
+    assert_eq!(idle.call(get("/")).expect("an answer").status(), 200);
+    assert!(idle.closed_within(Duration::from_secs(5)));
+    assert!(idle.inbox.bytes.is_empty());
+}
+
+#[test]
+fn a_body_that_stalls_is_408_and_one_that_moves_may_take_its_time() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(
+        &portal,
+        &["--body-timeout", "400ms", "--header-timeout", "400ms"],
+    );
+    for target in [RESET, "/rest/1/code/crm.deal.add", "/rest/1/code/batch"] {
+        let whole = post(target, "application/json", "{\"scope\":\"P\"}");
+        let mut stalls = proxy.connect();
+        stalls.send(&whole.as_bytes()[..whole.len() - 3]);
+        let begun = Instant::now();
+        let answer = stalls.response("POST").expect("an answer");
+        assert_eq!(
+            ours::check(&answer, 408, "REQUEST_TIMEOUT", false),
+            Ok(()),
+            "{target}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        let mut moves = proxy.connect();
+        let (start, end) = whole.split_at(whole.len() - 12);
+        moves.send(start);
+        for byte in end.bytes() {
+            std::thread::sleep(Duration::from_millis(60));
+            moves.send([byte]);
+        }
+        assert_eq!(
+            moves.response("POST").expect("an answer").status(),
+            200,
+            "{target}"
+        );
+    }
+    assert_eq!(portal.request_count(), 3, "half a call is no call");
+}
+
+#[test]
+fn others_are_served_at_once_beside_idle_and_dripping_clients() {
+    let (idle, dripping) = (2_000, 200);
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let mut idlers: Vec<Client> = (0..idle).map(|_| proxy.connect()).collect();
+    for client in idlers.iter_mut().step_by(4) {
+        assert_eq!(client.call(get("/once")).expect("an answer").status(), 200);
+    }
+    let drippers: Vec<Client> = (0..dripping).map(|_| proxy.connect()).collect();
+    let stop = AtomicBool::new(false);
+    let slowest = std::thread::scope(|scope| {
+        scope.spawn(|| drip(drippers, &stop));
+        let mut slowest = Duration::ZERO;
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut number = 0;
+        while Instant::now() < until {
+            let begun = Instant::now();
+            let request = if number % 2 == 0 {
+                get("/page")
+            } else {
+                deprecated_call(number)
+            };
+            assert_eq!(proxy.call(request).status(), 200);
+            slowest = slowest.max(begun.elapsed());
+            number += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        slowest
+    });
+    assert!(
+        slowest < Duration::from_millis(500),
+        "one waited {slowest:?}"
+    );
+    let resident = proxy.figure("VmRSS");
+    assert!(resident < 96 * 1024, "{resident} KiB for 2,200 clients");
+}
+
+/// Sends heads, then bodies, a byte now and then.
+fn drip(mut clients: Vec<Client>, stop: &AtomicBool) {
+    let request = post(
+        "/rest/1/code/crm.deal.add",
+        "application/json",
+        &"x".repeat(2_000),
+    );
+    for byte in request.bytes() {
+        for client in &mut clients {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            client.send([byte]);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn streaming_takes_no_memory() {
+    let size = if heavy() { 1024 * MIB } else { 96 * MIB } as u64;
+    let portal = Portal::start(move |visit| {
+        while let Some(head) = visit.head() {
+            if head.starts_with(b"PUT") {
+                let came = visit.swallow(head.len() as u64 + size);
+                visit.answer(200, "", (came - head.len() as u64).to_string().as_bytes());
+            } else {
+                visit.swallow(head.len() as u64);
+                visit.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"));
+                let block = vec![b'x'; 256 * 1024];
+                for _ in 0..size / (256 * 1024) {
+                    visit.write(&block);
+                }
+            }
+        }
+    });
+    let proxy = proxy::start(&portal, &["--threads", "1"]);
+    assert_eq!(proxy.call(get("/nothing")).status(), 200);
+    let small = proxy.figure("VmRSS");
+    proxy.reset_peak();
+    let mut up = proxy.connect();
+    up.send(format!(
+        "PUT /up HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n"
+    ));
+    let block = vec![b'x'; 256 * 1024];
+    for _ in 0..size / (256 * 1024) {
+        assert!(up.send(&block));
+    }
+    assert_eq!(
+        up.response("PUT").expect("an answer").text(),
+        size.to_string()
+    );
+    let mut down = proxy.connect();
+    down.send(get("/down"));
+    let mut came = 0;
+    // Its head counts a little too.
+    while came < size {
+        assert!(down.inbox.fill(&mut down.stream, PATIENCE) && !down.inbox.ended);
+        came += down.inbox.bytes.len() as u64;
+        down.inbox.forget();
+    }
+    let more = proxy.figure("VmHWM").saturating_sub(small);
+    assert!(more < 8 * 1024, "{more} KiB more");
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answer_holds_little_and_not_for_ever() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            if request.target() == b"/endless" {
+                visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                let block = [b"10000\r\n".as_slice(), &[b'x'; 65_536], b"\r\n"].concat();
+                while visit.write(&block) {}
+                return;
+            }
+            visit.answer_to(&request, 200, "", b"ok");
+        }
+    });
+    let proxy = proxy::start(&portal, &["--body-timeout", "500ms"]);
+    let small = proxy.figure("VmRSS");
+    let mut deaf: Vec<Client> = (0..10).map(|_| proxy.connect()).collect();
+    for client in &mut deaf {
+        client.send(get("/endless"));
+    }
+    assert_eq!(proxy.call(get("/page")).status(), 200);
+    // The portal's end goes when the proxy gives up on the client.
+    assert!(portal.wait_until(|all| {
+        let endless: Vec<_> = all
+            .iter()
+            .filter(|one| {
+                one.requests
+                    .iter()
+                    .any(|request| request.target() == b"/endless")
+            })
+            .collect();
+        endless.len() == 10 && endless.iter().all(|one| !one.open)
+    }));
+    let more = proxy.figure("VmHWM").saturating_sub(small);
+    assert!(more < 24 * 1024, "{more} KiB for 10 deaf clients");
+}
+
+/// A body of so many bytes with one deprecated call's parameters in it.
+fn large_body(size: usize) -> String {
+    let mut body = String::with_capacity(size + 64);
+    body.push_str("{\"userId\":1,\"extras\":{\"lead.customer.type\":2},\"data\":[");
+    while body.len() < size - 64 {
+        body.push_str("{\"name\":\"section\",\"title\":\"\\u0422\\u0435\\u043a\\u0441\\u0442\"},");
+    }
+    body.push_str("0]}");
+    body
+}
+
+#[test]
+fn many_large_bodies_to_be_rewritten_share_a_budget_and_give_it_back() {
+    let (clients, size, most) = if heavy() {
+        (40, 32 * MIB - 1000, 512)
+    } else {
+        (16, 3 * MIB, 64)
+    };
+    let (budget, limit) = if heavy() {
+        ("256MiB", "32MiB")
+    } else {
+        ("24MiB", "4MiB")
+    };
+    // The portal keeps no bodies: only the proxy's memory counts, but the machine's is shared.
+    let portal = Portal::start(|visit| {
+        while let Some(head) = visit.head() {
+            let text = String::from_utf8_lossy(&head).to_lowercase();
+            let length: u64 = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok())
+                .unwrap_or(0);
+            visit.swallow(head.len() as u64 + length);
+            visit.answer(200, "", b"{\"result\":true}");
+        }
+    });
+    let wait = if heavy() { "300s" } else { "60s" };
+    let proxy = proxy::start(
+        &portal,
+        &[
+            "--rewrite-memory",
+            budget,
+            "--max-rewrite-body",
+            limit,
+            "--rewrite-wait",
+            wait,
+            "--body-timeout",
+            "300s",
+        ],
+    );
+    let body = large_body(size);
+    let request = post(RESET, "application/json", &body);
+    let address = proxy.address();
+    std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                let mut client = Client::connect(address);
+                let _ = client
+                    .stream
+                    .socket()
+                    .set_write_timeout(Some(Duration::from_secs(300)));
+                assert!(client.send(&request));
+                let answer = client
+                    .response_within("POST", Duration::from_secs(300))
+                    .expect("an answer");
+                assert_eq!(answer.status(), 200, "{answer:?}");
+            });
+        }
+    });
+    let peak = proxy.figure("VmHWM") / 1024;
+    assert!(peak < most, "{peak} MiB at the most");
+    let until = Instant::now() + PATIENCE;
+    let given_back = if heavy() { 64 } else { 32 };
+    while proxy.figure("VmRSS") / 1024 > given_back {
+        assert!(
+            Instant::now() < until,
+            "{} MiB are kept",
+            proxy.figure("VmRSS") / 1024
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(proxy.events().len(), clients);
+}
+
+#[test]
+fn a_call_that_finds_no_room_is_told_to_come_again_and_small_ones_never_wait() {
+    let portal = Portal::plain();
+    let limits = [
+        "--rewrite-memory",
+        "4MiB",
+        "--max-rewrite-body",
+        "1MiB",
+        "--rewrite-wait",
+        "300ms",
+    ];
+    let proxy = proxy::start(&portal, &limits);
+    // These take all the room and do not send their bodies.
+    let body = large_body(MIB - 1000);
+    let request = post(RESET, "application/json", &body);
+    let mut holders: Vec<Client> = (0..4).map(|_| proxy.connect()).collect();
+    for client in &mut holders {
+        client.send(&request.as_bytes()[..request.len() / 2]);
+    }
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let mut client = proxy.connect();
+        client.send(&request);
+        let answer = client.response("POST").expect("an answer");
+        if answer.status() == 503 {
+            assert_eq!(ours::check(&answer, 503, "PROXY_BUSY", false), Ok(()));
+            break;
+        }
+        assert!(Instant::now() < until, "there is always room");
+    }
+    let begun = Instant::now();
+    assert_eq!(proxy.call(deprecated_call(1)).status(), 200);
+    let batch = format!(
+        "{{\"cmd\":{{\"a\":\"crm.deal.list\",\"b\":\"{}\"}}}}",
+        "x".repeat(50_000)
+    );
+    assert_eq!(
+        proxy
+            .call(post("/rest/1/code/batch", "application/json", &batch))
+            .status(),
+        200
+    );
+    assert_eq!(proxy.call(get("/page")).status(), 200);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    drop(holders);
+    let until = Instant::now() + PATIENCE;
+    while proxy.call(&request).status() != 200 {
+        assert!(Instant::now() < until, "the room is not given back");
+    }
+}
