@@ -236,7 +236,6 @@ async fn thread(
     loop {
         let gone = worker.gone.notified();
         if draining && worker.is_done() {
-            worker.shared.telemetry.write_later();
             return cut;
         }
         tokio::select! {
@@ -260,7 +259,6 @@ async fn thread(
                         tokio::task::yield_now().await;
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
-                    worker.shared.telemetry.write_later();
                     return cut;
                 }
             },

@@ -18,7 +18,6 @@ use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::{LocalMetrics, Open, Phase};
-use crate::translate::Action;
 use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
@@ -367,23 +366,12 @@ impl Worker {
         caller
     }
 
-    /// Logs the uses of one request. Those of calls that were changed or refused are written before this returns; those of
-    /// calls that only passed by wait for the end of this turn of the thread's work, so that many become one write.
+    /// Logs the uses of one request, before anything of its answer goes on.
     ///
     /// # Errors
     /// Only with `--on-log-failure refuse`: a changed call's event is not in the log.
     pub fn record(&self, events: &[DeprecationEvent]) -> Result<(), LogUnavailable> {
-        let telemetry = &self.shared.telemetry;
-        let at_once =
-            telemetry.log.syncs() || events.iter().any(|event| event.action != Action::Observed);
-        if at_once {
-            return telemetry.record(&self.local, events);
-        }
-        if telemetry.record_later(&self.local, events) {
-            let telemetry = telemetry.clone();
-            tokio::task::spawn_local(async move { telemetry.write_later() });
-        }
-        Ok(())
+        self.shared.telemetry.record(&self.local, events)
     }
 
     /// The portal's own origin in a field of its answer, as the proxy's.

@@ -37,14 +37,6 @@ thread_local! {
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-thread_local! {
-    /// Lines of observed calls that wait for the end of the thread's turn.
-    static WAITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lines do not wait once there are so many bytes of them.
-const MOST_WAITING: usize = 64 << 10;
-
 /// A buffer that once held a large batch is not kept at that size.
 const KEPT_BUFFER: usize = 256 << 10;
 
@@ -124,35 +116,6 @@ impl Telemetry {
         );
         self.count_and_show(local, events, &names);
         logged
-    }
-
-    /// As [`Telemetry::record`], for uses that were only observed: their lines wait on this thread for
-    /// [`Telemetry::write_later`]. True when nothing waited before, so that it has to be called.
-    pub fn record_later(&self, local: &LocalMetrics, events: &[DeprecationEvent]) -> bool {
-        let callers = self.callers.load();
-        let names: Vec<Option<&str>> = events
-            .iter()
-            .map(|event| callers.name_of(&event.caller))
-            .collect();
-        self.count_and_show(local, events, &names);
-        WAITING.with_borrow_mut(|waiting| {
-            let first = waiting.is_empty();
-            write_lines(events, &names, waiting);
-            if waiting.len() > MOST_WAITING {
-                let _ = self.log.append(waiting);
-                waiting.clear();
-            }
-            first && !waiting.is_empty()
-        })
-    }
-
-    /// Writes the lines that wait on this thread.
-    pub fn write_later(&self) {
-        WAITING.with_borrow_mut(|waiting| {
-            let _ = self.log.append(waiting);
-            waiting.clear();
-            waiting.shrink_to(KEPT_BUFFER);
-        });
     }
 
     fn count_and_show(

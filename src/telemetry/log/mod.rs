@@ -168,11 +168,6 @@ impl LineLog {
         }
     }
 
-    /// Whether each append waits for the disk.
-    pub fn syncs(&self) -> bool {
-        self.config.sync
-    }
-
     /// Waits until what was written so far is on disk. Threads that come together share one `fdatasync`.
     fn sync(&self, state: MutexGuard<'_, State>) -> Result<(), LogUnavailable> {
         let mine = state.status.written;

@@ -117,6 +117,10 @@ impl Chromium {
         loop {
             let message = self.next();
             if message["id"] == json!(id) {
+                // A page that was just left answers nothing any more: the next one is asked.
+                if message["error"]["code"] == json!(-32000) && method == "Runtime.evaluate" {
+                    return json!({"result": {"value": null}});
+                }
                 assert!(message.get("error").is_none(), "{method}: {message}");
                 return message["result"].clone();
             }
