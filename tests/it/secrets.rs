@@ -227,9 +227,7 @@ fn broken(cases: &mut Cases) {
     cases.get(&format!("/rest/1/§/{}", "x".repeat(70_000)), "");
     cases.get(&format!("/rest/1/§/{LEGACY} x"), "");
     cases.get(&format!("rest/1/§/{LEGACY}"), "");
-    cases.add(&format!(
-        "CONNECT portal.example:443 HTTP/1.1\r\nHost: §\r\nCookie: §\r\n\r\n"
-    ));
+    cases.add("CONNECT portal.example:443 HTTP/1.1\r\nHost: §\r\nCookie: §\r\n\r\n");
     cases.add(&format!(
         "TRACE {target} HTTP/1.1\r\nHost: portal.example\r\n\r\n"
     ));

@@ -462,7 +462,9 @@ fn a_bad_new_pair_is_refused_and_the_old_one_stays() {
             .filter(|line| line.contains("\"ERROR\"") && line.contains(&name))
             .count()
     };
-    let bad: [(&std::path::Path, Option<&[u8]>, &[u8]); 4] = [
+    // A file, what comes into it (the stranger's key where nothing is said), and what was good in it.
+    type Bad<'a> = (&'a std::path::Path, Option<&'a [u8]>, &'a [u8]);
+    let bad: [Bad; 4] = [
         (&set.pair.certificate, Some(b"no certificate"), &certificate),
         (&set.pair.key, Some(b""), &key),
         (&set.pair.key, None, &key),
