@@ -268,7 +268,7 @@ fn a_body_that_is_not_as_long_as_it_says_is_no_whole_call() {
 
 /// How much memory a flood may cost, in KiB, and how long another client may wait meanwhile.
 const MEMORY: u64 = 48 * 1024;
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Runs a flood on several connections and looks at the proxy meanwhile.
 fn flood(proxy: &Proxy, name: &str, attack: impl Fn(&Proxy, &AtomicBool) + Send + Sync) {
