@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # What the proxy costs beside nginx and HAProxy, on this machine.
 #   benches/compare.sh [--rounds 5] [--seconds 2] [--only small,batch,…] [--candidates ours,nginx,…] [--binary PATH]
+#   benches/compare.sh --count instructions [--only small,…]     user-mode instructions a call, which have next to no noise
 # Needs a Debian or Ubuntu with two cores and a Rust toolchain; as root it installs the peers. It takes CPU time of all
 # threads from /proc/PID/task/*/schedstat, checks each answer and what reached the portal, and prints tables in Markdown.
 # How to read them: docs/BENCHMARKS.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(nginx libnginx-mod-http-lua lua-cjson haproxy openssl util-linux)
+packages=(nginx libnginx-mod-http-lua lua-cjson haproxy openssl util-linux valgrind)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -66,7 +66,13 @@ impl Candidate {
             Command::new(program)
         } else {
             let mut pinned = Command::new("taskset");
-            pinned.args(["-c", "0"]).arg(program);
+            pinned.args(["-c", "0"]);
+            if at.count {
+                let file = at.folder.join("callgrind.%p");
+                pinned.args(["valgrind", "--tool=callgrind", "--trace-children=yes"]);
+                pinned.arg(format!("--callgrind-out-file={}", file.display()));
+            }
+            pinned.arg(program);
             pinned
         };
         command.args(arguments);
@@ -88,6 +94,8 @@ pub struct Place<'p> {
     pub listen: SocketAddr,
     /// Whether clients speak TLS.
     pub tls: bool,
+    /// Whether to run it under valgrind, which counts its instructions.
+    pub count: bool,
 }
 
 fn ours(candidate: Candidate, at: &Place<'_>) -> Vec<String> {
@@ -268,13 +276,30 @@ impl Drop for Running {
         if let Some(id) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
             let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         }
-        let patience = Instant::now() + Duration::from_secs(3);
+        let patience = Instant::now() + Duration::from_secs(10);
         while !matches!(self.child.try_wait(), Ok(Some(_))) && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The user-mode instructions of all that ran in this folder under valgrind and has ended.
+pub fn counted(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if file.file_name().to_string_lossy().starts_with("callgrind.") {
+            let text = fs::read_to_string(file.path())?;
+            sum += text
+                .lines()
+                .find_map(|line| line.strip_prefix("totals: "))
+                .and_then(|total| total.trim().parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+    }
+    Ok(sum)
 }
 
 /// An address that nobody listens on.

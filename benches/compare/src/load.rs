@@ -27,6 +27,8 @@ pub struct Pace {
     pub tls: bool,
     /// For how long.
     pub time: Duration,
+    /// After how many requests to stop before that.
+    pub limit: usize,
 }
 
 /// What was measured.
@@ -129,7 +131,7 @@ impl Load<'_> {
         let mut events = Events::with_capacity(256);
         let mut sent_by_rate = 0_u64;
         loop {
-            let over = begun.elapsed() >= self.pace.time;
+            let over = begun.elapsed() >= self.pace.time || self.latencies.len() >= self.pace.limit;
             if over && self.connections.iter().all(|c| c.due.is_none()) {
                 break;
             }

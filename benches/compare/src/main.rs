@@ -19,7 +19,7 @@ use std::time::Duration;
 use table::{Memory, Sample, Work};
 use workload::Workload;
 
-const USAGE: &str = "usage: compare --binary PATH [--rounds 5] [--seconds 2] [--only small,…] [--candidates nginx,…]";
+const USAGE: &str = "usage: compare --binary PATH [--rounds 5] [--seconds 2] [--only small,…] [--candidates nginx,…] [--count instructions]";
 
 struct Options {
     binary: PathBuf,
@@ -27,6 +27,7 @@ struct Options {
     time: Duration,
     only: Option<String>,
     candidates: Option<String>,
+    count: bool,
 }
 
 fn options() -> Option<Options> {
@@ -36,6 +37,7 @@ fn options() -> Option<Options> {
         time: Duration::from_secs(2),
         only: None,
         candidates: None,
+        count: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -46,6 +48,7 @@ fn options() -> Option<Options> {
             "--seconds" => options.time = Duration::try_from_secs_f64(value.parse().ok()?).ok()?,
             "--only" => options.only = Some(value),
             "--candidates" => options.candidates = Some(value),
+            "--count" if value == "instructions" => options.count = true,
             _ => return None,
         }
     }
@@ -86,6 +89,19 @@ fn compare(options: &Options) -> Result<()> {
         .into_iter()
         .filter(|workload| is_in(&options.only, workload.name))
         .collect();
+    if options.count {
+        println!("| user instructions a call | |\n|---|--:|");
+        for workload in workloads.iter().filter(|workload| !workload.idle) {
+            for candidate in workload.candidates {
+                if *candidate != Candidate::OursTwo && is_in(&options.candidates, candidate.name())
+                {
+                    let count = bench.count(workload, *candidate)?;
+                    println!("| {}, {} | {count} |", workload.name, candidate.name());
+                }
+            }
+        }
+        return Ok(());
+    }
     let mut samples = Vec::new();
     for round in 0..options.rounds {
         for workload in &workloads {
@@ -174,6 +190,7 @@ impl Bench<'_> {
             portal: self.portal,
             listen: free_address()?,
             tls: workload.tls,
+            count: false,
         };
         let running = Running::start(candidate, &place)?;
         if workload.idle {
@@ -204,6 +221,33 @@ impl Bench<'_> {
             median: ran.quantile(0.5),
             slow: ran.quantile(0.99),
         }))
+    }
+
+    /// The user-mode instructions of a call: those of a run with many calls less those of one with few.
+    fn count(&self, workload: &Workload, candidate: Candidate) -> Result<u64> {
+        let of = |limit: usize| {
+            let folder = tempfile::tempdir_in(self.folder)?;
+            let place = Place {
+                folder: folder.path(),
+                certificate: self.folder,
+                binary: self.binary,
+                portal: self.portal,
+                listen: free_address()?,
+                tls: workload.tls,
+                count: true,
+            };
+            let traffic = workload.traffic();
+            self.seen().expect(Some(traffic.arrives.clone()));
+            let running = Running::start(candidate, &place)?;
+            let mut pace = workload.pace(Duration::from_secs(60));
+            pace.limit = limit;
+            let ran = load::run(place.listen, &traffic, pace)?;
+            self.check(ran.requests as u64)?;
+            drop(running);
+            Ok::<_, Error>((candidate::counted(folder.path())?, ran.requests as u64))
+        };
+        let (few, many) = (of(500)?, of(2500)?);
+        Ok(many.0.saturating_sub(few.0) / (many.1 - few.1).max(1))
     }
 
     fn sample_idle(

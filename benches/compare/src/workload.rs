@@ -142,6 +142,7 @@ impl Workload {
             reconnect: self.reconnect,
             tls: self.tls,
             time,
+            limit: usize::MAX,
         }
     }
 }
