@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again, and what can be applied without dropping a connection is, all or nothing.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::settings::{Settings, Source};
 use super::{Failure, assemble, own_rules};
@@ -36,10 +37,12 @@ impl Reload {
         Arc::clone(&self.shared)
     }
 
-    /// Reads everything anew, and then applies all of it or nothing. Gives whether it was applied; the operational log
-    /// says the rest.
-    pub fn run(&self) -> bool {
-        match self.apply() {
+    /// Reads everything anew, and then applies all of it or nothing; the metrics and the operational log say which.
+    pub fn run(&self) {
+        let applied = self.apply();
+        let metrics = &self.shared.telemetry.metrics;
+        metrics.reloaded(applied.is_ok(), SystemTime::now());
+        match applied {
             Ok(settings) => {
                 for name in self.started.needs_restart(&settings) {
                     tracing::warn!(
@@ -48,13 +51,11 @@ impl Reload {
                     );
                 }
                 tracing::info!("the configuration was read again and applied");
-                true
             }
             Err(failure) => {
                 tracing::error!(
                     "the configuration was not applied, and all stays as it was: {failure}"
                 );
-                false
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
@@ -76,10 +76,7 @@ impl Supervisor {
                         tell(&[NotifyState::Reloading, now]);
                     }
                     self.reopen();
-                    let successful = self.reload.run();
-                    self.telemetry
-                        .metrics
-                        .reloaded(successful, SystemTime::now());
+                    self.reload.run();
                     tell(&[NotifyState::Ready]);
                 }
             }

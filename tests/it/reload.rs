@@ -11,6 +11,12 @@ use super::support::client::deprecated_call;
 use super::support::portal::Portal;
 use super::support::proxy::{self, Proxy};
 
+const RULES: &str = r#"{ "rules": [{
+    "method": "my.old.method",
+    "successor": "my.new.method",
+    "examples": [{ "says": "it is renamed", "call": { "target": "my.old.method" }, "becomes": { "target": "my.new.method" } }]
+}] }"#;
+
 const METHOD: &str = "crm.lead.details.configuration.reset";
 
 /// A proxy whose modes stand in a file.
@@ -233,4 +239,47 @@ fn call_by(path: &Path) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer
+}
+
+#[test]
+fn rules_of_ones_own_are_added_and_taken_away_by_a_reload() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    let call = "GET /rest/1/code/my.old.method?a=1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let last_target = || {
+        let requests = portal.requests();
+        String::from_utf8_lossy(requests.last().expect("a request").target()).into_owned()
+    };
+    let rules = proxy.folder().join("rules.json");
+    std::fs::write(&rules, RULES).expect("written");
+    rewrite_file(&proxy, &format!("rules = ['{}']\n", rules.display()));
+    said(&proxy, "was read again and applied");
+    proxy.call(call);
+    assert_eq!(last_target(), "/rest/1/code/my.new.method?a=1");
+    let event = proxy.events().pop().expect("an event");
+    assert_eq!(
+        (&event["method"], &event["action"]),
+        (&"my.old.method".into(), &"rewritten".into())
+    );
+
+    std::fs::write(&rules, RULES.replace("my.new", "my.newer")).expect("written");
+    proxy.signal(Signal::HUP);
+    let until = Instant::now() + Duration::from_secs(5);
+    while last_target() != "/rest/1/code/my.newer.method?a=1" {
+        assert!(Instant::now() < until, "{}", last_target());
+        proxy.call(call);
+    }
+
+    // A rule file with a mistake takes nothing away.
+    std::fs::write(&rules, "{\"rules\":[{}]}").expect("written");
+    proxy.signal(Signal::HUP);
+    said(&proxy, "was not applied");
+    proxy.call(call);
+    assert_eq!(last_target(), "/rest/1/code/my.newer.method?a=1");
+    rewrite_file(&proxy, "");
+    let until = Instant::now() + Duration::from_secs(5);
+    while last_target() != "/rest/1/code/my.old.method?a=1" {
+        assert!(Instant::now() < until, "{}", last_target());
+        proxy.call(call);
+    }
 }
