@@ -16,7 +16,8 @@ use super::portal::Portal;
 use super::strict::Message;
 use super::wire::PATIENCE;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_b24-migration-proxy");
+/// The binary that cargo built for the tests; a program that is no test says which one it means.
+const BINARY: Option<&str> = option_env!("CARGO_BIN_EXE_b24-migration-proxy");
 
 /// What is wanted of a proxy before it starts.
 pub struct Wanted {
@@ -25,6 +26,7 @@ pub struct Wanted {
     listen: bool,
     admin: String,
     log: Option<PathBuf>,
+    binary: Option<PathBuf>,
 }
 
 /// The proxy in front of this upstream, with one listener on a free port and its log in a file of its own.
@@ -34,6 +36,7 @@ pub fn before(upstream: &str) -> Wanted {
         log: Some(folder.path().join("deprecated.jsonl")),
         folder,
         arguments: vec!["--upstream".into(), upstream.into()],
+        binary: None,
         listen: true,
         admin: "127.0.0.1:0".into(),
     }
@@ -49,6 +52,12 @@ impl Wanted {
     pub fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments
             .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// This binary instead.
+    pub fn binary(mut self, path: &Path) -> Self {
+        self.binary = Some(path.to_owned());
         self
     }
 
@@ -83,7 +92,8 @@ impl Wanted {
 
     /// The command line as it will be run.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let binary = self.binary.as_deref().or(BINARY.map(Path::new));
+        let mut command = Command::new(binary.expect("a binary to start"));
         command.arg("serve").args(&self.arguments);
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
