@@ -54,7 +54,7 @@ fn nginx(folder: &Path) -> Running {
     let at = folder.display();
     std::fs::write(folder.join("large"), vec![b'x'; 3_000_000]).expect("a file");
     let configuration = format!(
-        "daemon off; worker_processes 1; error_log {at}/error.log; pid {at}/nginx.pid; user root;\n\
+        "daemon off; master_process off; error_log {at}/error.log; pid {at}/nginx.pid; user root;\n\
          events {{ worker_connections 256; }}\n\
          http {{ access_log off; client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/f;\n\
          uwsgi_temp_path {at}/u; scgi_temp_path {at}/s; client_max_body_size 0; absolute_redirect off; keepalive_timeout 1s;\n\
