@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::failure::Failure;
 use super::file::reason;
 use super::paint::harmless;
-use super::{Outcome, print};
+use super::{Outcome, own_rules, print};
 use crate::catalogue::Catalogue;
 use crate::catalogue::Mode;
 use crate::ladder::rehearsal::{PastCall, Rehearsal};
@@ -54,6 +54,7 @@ pub fn command() -> Command {
                 .action(ArgAction::Append)
                 .conflicts_with("for"),
         )
+        .arg(own_rules::option())
         .arg(one("for", "DURATION", "From now on, for so long [default: 10m]"))
         .arg(
             Arg::new("dry-run")
@@ -87,6 +88,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
 
 /// The brownout that is wanted.
 struct Wanted {
+    catalogue: Catalogue,
     entry: Entry,
     /// How long it is open at a time.
     length: SignedDuration,
@@ -126,6 +128,7 @@ impl Wanted {
             None => SignedDuration::from_mins(10),
         };
         let wanted = Self {
+            catalogue: own_rules::catalogue_of(matches)?,
             length: entry
                 .windows
                 .iter()
@@ -134,17 +137,23 @@ impl Wanted {
                 .unwrap_or(length),
             entry,
         };
-        wanted.policy(&Catalogue::builtin())?;
+        wanted.policy()?;
         Ok(wanted)
     }
 
     /// What the brownout is, open all the time.
-    fn policy(&self, catalogue: &Catalogue) -> Result<Policy, Failure> {
+    fn policy(&self) -> Result<Policy, Failure> {
         let mut entry = self.entry.clone();
         entry.windows.clear();
         entry.step.until = Some(Timestamp::MAX);
-        Policy::build(catalogue, Vec::new(), vec![entry], Timestamp::MIN, None)
-            .map_err(|wrong| Failure::usage(wrong.why))
+        Policy::build(
+            &self.catalogue,
+            Vec::new(),
+            vec![entry],
+            Timestamp::MIN,
+            None,
+        )
+        .map_err(|wrong| Failure::usage(wrong.why))
     }
 
     fn rehearse(&self, path: &PathBuf) -> Result<String, Failure> {
@@ -155,8 +164,8 @@ impl Wanted {
                 reason(&error)
             ))
         };
-        let catalogue = Catalogue::builtin();
-        let policy = self.policy(&catalogue)?;
+        let policy = self.policy()?;
+        let catalogue = &self.catalogue;
         let mut lines = BufReader::with_capacity(1 << 20, Opened::open(path).map_err(cannot)?);
         let mut line = Vec::new();
         let mut always = Rehearsal::default();
@@ -167,14 +176,14 @@ impl Wanted {
             if let Some(call) = PastCall::read(&line) {
                 let (first, last) = seen.unwrap_or((call.at, call.at));
                 seen = Some((first.min(call.at), last.max(call.at)));
-                if always.ask(&policy, &catalogue, &call, call.at) {
+                if always.ask(&policy, catalogue, &call, call.at) {
                     if self
                         .entry
                         .windows
                         .iter()
                         .any(|window| window.open_at(call.at).is_some())
                     {
-                        in_windows.ask(&policy, &catalogue, &call, call.at);
+                        in_windows.ask(&policy, catalogue, &call, call.at);
                     }
                     refused.push((call.at, call.name.unwrap_or(call.caller.key)));
                 }

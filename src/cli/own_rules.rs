@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -21,6 +21,25 @@ pub fn catalogue(files: &[PathBuf]) -> Result<Catalogue, Failure> {
         own.extend(read_file(path)?.into_iter().map(|own| own.rule));
     }
     Ok(Catalogue::with(own))
+}
+
+/// `--rules` of commands that have not all options of `serve`.
+pub fn option() -> Arg {
+    Arg::new("rules")
+        .long("rules")
+        .value_name("FILE")
+        .env("B24_PROXY_RULES")
+        .hide_env_values(true)
+        .value_delimiter(',')
+        .action(ArgAction::Append)
+        .value_parser(value_parser!(PathBuf))
+        .help("Rules of your own, added to the built-in ones; repeatable")
+}
+
+/// The rules of [`option`]'s files, then those that ship.
+pub fn catalogue_of(matches: &ArgMatches) -> Result<Catalogue, Failure> {
+    let files = matches.get_many::<PathBuf>("rules").unwrap_or_default();
+    catalogue(&files.cloned().collect::<Vec<_>>())
 }
 
 fn read_file(path: &Path) -> Result<Vec<OwnRule>, Failure> {

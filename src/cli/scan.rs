@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::file::reason;
-use super::{Failure, Outcome, print};
+use super::{Failure, Outcome, own_rules, print};
 use crate::catalogue::{Catalogue, RuleKind};
 use crate::scan::alive::Log;
 use crate::scan::text::Finder;
@@ -48,6 +48,7 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("End with status 1 when a deprecated method is found"),
         )
+        .arg(own_rules::option())
         .arg(
             Arg::new("with-log")
                 .long("with-log")
@@ -75,7 +76,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
                 .map_err(|error| cannot_read(path, &error, "check --with-log"))
         })
         .transpose()?;
-    let known = known(&Catalogue::builtin());
+    let known = known(&own_rules::catalogue_of(matches)?);
     let report = walk::search(&paths, &Finder::new(&known));
     let outcome = output::Outcome {
         known: &known,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::file::reason;
 use super::paint::{Paint, harmless};
-use super::{Failure, Outcome, print};
+use super::{Failure, Outcome, own_rules, print};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::answer;
 use crate::protocol::target::{self, Access, Place, RestPath};
@@ -62,12 +62,13 @@ pub fn command() -> Command {
                 .default_value("/rest/")
                 .help("Where the portal mounts its REST addresses"),
         )
+        .arg(own_rules::option())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, for programs"))
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let request = Request::read(matches)?;
-    let catalogue = Catalogue::builtin();
+    let catalogue = own_rules::catalogue_of(matches)?;
     let place = target::place(request.target.as_bytes(), &request.rest);
     let call = Call {
         verb: request.verb.as_bytes(),

@@ -390,3 +390,25 @@ fn the_schema_names_every_key_of_a_rule() {
     assert_eq!(keys.len(), known.len());
     assert!(known.iter().all(|key| keys.contains_key(*key)));
 }
+
+#[test]
+fn every_command_that_knows_rules_takes_those_of_ones_own() {
+    let folder = folder();
+    let file =
+        r#"[{"method": "old.method", "successor": "new.method", "remove": [{"name": "x"}]}]"#;
+    std::fs::write(folder.path().join("my-rules.json"), file).expect("written");
+    std::fs::write(folder.path().join("a.php"), "<?php call('old.method');").expect("written");
+    let own = ["--rules", "my-rules.json"];
+    let text = said(
+        folder.path(),
+        &[&["translate", "old.method?x=1&y=2"][..], &own].concat(),
+    );
+    assert!(text.contains("new.method?y=2"), "{text}");
+    let text = said(folder.path(), &[&["scan", "a.php"][..], &own].concat());
+    assert!(text.contains("a.php:1  old.method  new.method"), "{text}");
+    let text = said(
+        folder.path(),
+        &[&["brownout", "--rule", "old.method"][..], &own].concat(),
+    );
+    assert!(text.contains("rule = [\"old.method\"]"), "{text}");
+}
