@@ -566,3 +566,25 @@ fn a_connection_closed_before_the_call_is_written_costs_nobody_an_answer() {
     }
     assert_eq!(portal.request_count(), 20);
 }
+
+#[test]
+fn a_proxy_that_is_its_own_portal_says_so_at_once() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    // A name that only the resolver knows to be this very listener's.
+    let proxy = proxy::before(&format!("http://127.1:{}", address.port()))
+        .own_listeners()
+        .with(&["--listen", &address.to_string()])
+        .start();
+    for (name, request, xml) in calls("") {
+        let answer = crate::support::client::call(address, &request);
+        let checked = ours::check(&answer, 508, "LOOP_DETECTED", xml);
+        assert_eq!(checked, Ok(()), "{name}");
+    }
+    assert!(
+        proxy.descriptors() < 100,
+        "{} descriptors",
+        proxy.descriptors()
+    );
+}

@@ -588,12 +588,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
                 }
             }
             self.short.extend_from_slice(b"\r\n");
+            // Chunks are followed here too: hyper takes some for trailers that are none.
+            let then = match response.framing {
+                Framing::Chunked => Follow::Chunked(Chunked::default()),
+                _ => Follow::Rest,
+            };
             self.link.awaiting.set(None);
             *self.link.response.borrow_mut() = Some(response);
-            self.read = ReadState::Feed {
-                at: 0,
-                then: Follow::Rest,
-            };
+            self.read = ReadState::Feed { at: 0, then };
             return true;
         }
     }

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::OURS;
+use super::{OURS, written};
 use crate::support::client::{Client, get};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
-use crate::support::shown;
 use crate::support::strict::{self, Message, Reading};
 use crate::support::wire::Lost;
+use crate::support::{Dice, shown};
 
 /// What the portal does behind its bytes.
 #[derive(Clone, Copy, PartialEq)]
@@ -445,6 +445,90 @@ fn a_bad_answer_harms_only_its_own_call() {
         wrong.len(),
         kinds.len(),
         wrong.join("\n")
+    );
+}
+
+/// Right answers of every shape, to be mutated.
+const SEEDS: &[&[u8]] = &[
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\nX-Bitrix-Rest-Time: 0.1\r\n\r\n{\"result\":true}",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: keep-alive, x-drop\r\nX-Drop: 1\r\nX-Two: 1\r\nX-Two: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the close",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes",
+    b"HTTP/1.1 204 No Content\r\nX-Empty:\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 7\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+];
+
+/// The mutated answer of that number, the same at each call.
+fn mutated(number: usize) -> Vec<u8> {
+    let seeds: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.to_vec()).collect();
+    written::mutated(&mut Dice::new(number as u64 + 77), &seeds)
+}
+
+#[test]
+fn every_mutated_answer_has_one_reading_or_is_told_as_broken() {
+    const CASES: usize = 2_000;
+    const LABS: usize = 4;
+    let lab = |first: usize| -> Vec<String> {
+        let portal = Portal::start(|visit| {
+            while let Some(request) = visit.request() {
+                let target = String::from_utf8_lossy(request.target()).into_owned();
+                let Some(number) = target
+                    .strip_prefix("/bad/")
+                    .and_then(|rest| rest.parse().ok())
+                else {
+                    visit.answer_to(&request, 200, "", target.as_bytes());
+                    continue;
+                };
+                let bytes = mutated(number);
+                visit.write(&bytes);
+                // A right answer keeps the connection: its close would meet the next call by chance.
+                let right = match strict::final_response(&bytes, b"GET", false) {
+                    Reading::Valid(answer) => answer.size == bytes.len(),
+                    _ => false,
+                };
+                if !right {
+                    return;
+                }
+            }
+        });
+        let proxy = proxy::start(&portal, &["--threads", "1"]);
+        (first..CASES)
+            .step_by(LABS)
+            .filter_map(|at| {
+                let bytes = mutated(at);
+                let kind = Kind {
+                    name: "mutated",
+                    method: "GET",
+                    bytes,
+                    then: Close,
+                };
+                let wrong = judge(&proxy, at, &kind).err()?;
+                Some(format!(
+                    "mutation {at}\n   {}\n   {wrong}",
+                    shown(&kind.bytes)
+                ))
+            })
+            .collect()
+    };
+    let lab = &lab;
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..LABS)
+            .map(|first| scope.spawn(move || lab(first)))
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a lab runs to its end"))
+            .collect()
+    });
+    let some = wrong[..wrong.len().min(20)].join("\n");
+    assert!(
+        wrong.is_empty(),
+        "{} wrong of {CASES}:\n{some}",
+        wrong.len()
     );
 }
 

@@ -210,22 +210,45 @@ pub fn response(bytes: &[u8], method: &[u8], ended: bool) -> Reading {
 }
 
 /// Reads the final response: interim ones before it are passed over.
-pub fn final_response(mut bytes: &[u8], method: &[u8], ended: bool) -> Reading {
+pub fn final_response(bytes: &[u8], method: &[u8], ended: bool) -> Reading {
+    let mut doubt = None;
+    let mut at = 0;
     loop {
-        let reading = response(bytes, method, ended);
-        match reading.message() {
-            Some(message) if matches!(message.status(), 100 | 102..=199) => {
-                bytes = &bytes[message.size..];
+        match response(&bytes[at..], method, ended) {
+            Reading::Valid(message) if is_interim(&message) => at += message.size,
+            Reading::EitherWay(message, reason) if is_interim(&message) => {
+                doubt.get_or_insert(reason);
+                at += message.size;
             }
-            _ => return reading,
+            Reading::Valid(mut message) => {
+                message.size += at;
+                return match doubt {
+                    None => Reading::Valid(message),
+                    Some(reason) => Reading::EitherWay(message, reason),
+                };
+            }
+            other => return other,
         }
     }
 }
 
+fn is_interim(message: &Message) -> bool {
+    matches!(message.status(), 100 | 102..=199)
+}
+
 /// Whether the head of the final response is whole and right, whatever follows it.
-pub fn has_right_head(bytes: &[u8]) -> bool {
-    // As an answer to HEAD it ends with its head.
-    matches!(final_response(bytes, b"HEAD", false), Reading::Valid(message) if message.status() != 101)
+pub fn has_right_head(mut bytes: &[u8]) -> bool {
+    loop {
+        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+            return false;
+        };
+        match response(&bytes[..end + 4], b"GET", false) {
+            Reading::Valid(message) if is_interim(&message) => bytes = &bytes[end + 4..],
+            Reading::Valid(message) => return message.status() != 101,
+            Reading::Incomplete => return true,
+            Reading::EitherWay(..) | Reading::Invalid(_) => return false,
+        }
+    }
 }
 
 /// Reads requests one after the other until the bytes end or one has no reading; the last reading tells which.
@@ -315,16 +338,21 @@ fn read_response(
         size: at,
     };
     let bodiless = method == b"HEAD" || matches!(status, 100..=199 | 204 | 304);
-    let codings = transfer_codings(&message.fields, doubts)?;
-    let length = content_length(&message.fields, doubts)?;
-    if codings && length.is_some() {
-        return Err(Stop::Invalid("Content-Length beside Transfer-Encoding"));
-    }
+    let codings = transfer_codings(&message.fields, doubts);
+    let length = content_length(&message.fields, doubts);
     if bodiless {
-        if codings && matches!(status, 100..=199 | 204) {
-            doubts.note("Transfer-Encoding where no body can be");
+        // It ends with its head whatever its fields say (RFC 9112 §6.3); some are said where they must not be.
+        let odd = codings.is_err()
+            || length.is_err()
+            || matches!((&codings, &length), (Ok(true), Ok(Some(_))));
+        if odd || (matches!(codings, Ok(true)) && matches!(status, 100..=199 | 204)) {
+            doubts.note("odd framing where no body can be");
         }
         return Ok(message);
+    }
+    let (codings, length) = (codings?, length?);
+    if codings && length.is_some() {
+        return Err(Stop::Invalid("Content-Length beside Transfer-Encoding"));
     }
     if codings && minor == 0 {
         doubts.note("Transfer-Encoding in HTTP/1.0");
