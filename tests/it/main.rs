@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod connections;
+mod deploy;
 mod docs;
 mod drain;
 mod durability;
