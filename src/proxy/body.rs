@@ -302,6 +302,9 @@ pub async fn collect(mut body: ClientBody, limit: u64, link: &Rc<Link>) -> Resul
     Ok(first.unwrap_or_else(|| all.into()))
 }
 
+/// Bytes of an error answer that are read for its code.
+pub const ERROR_LIMIT: usize = 64 * 1024;
+
 /// Reads an answer's body as far as `limit`, to look into it; true if that is all of it.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! A call with deprecated uses: translated or observed, carried out, and logged before its answer's head goes on.
 
-use super::body::{RequestBody, Truncated, peek};
+use super::body::{ERROR_LIMIT, RequestBody, Truncated, peek};
 use super::compare::{self, Successor};
 use super::error::{At, ProxyError};
 use super::handle::{Client, Outgoing, blame, send};
@@ -20,8 +20,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-/// Bytes of an error answer that are read for its code.
-const ERROR_LIMIT: usize = 64 * 1024;
 /// Bytes of a batch's answer that are read for the codes of its commands.
 const BATCH_LIMIT: usize = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 //! The way of one request, from its head to the head of its answer.
 
-use super::body::{ClientBody, RequestBody, Unread, collect, peek};
+use super::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, peek};
 use super::compare::Successor;
 use super::connection::Control;
 use super::deprecated::{Job, Moment, record_refusal};
@@ -487,17 +487,14 @@ async fn forward(
     Ok(pass_on(worker, client, span, head, place, answer).await)
 }
 
-/// Bytes of an error answer that are read for its code.
-const ERROR_LIMIT: u64 = 64 * 1024;
-
 /// The code of an error that passes by, counted: how ops see that the portal refuses calls for its limits.
 async fn look_at_error(worker: &Worker, answer: &mut Answer) -> Option<(Bytes, bool)> {
     let head = &answer.head;
-    let small = matches!(head.framing, Framing::Length(length) if length <= ERROR_LIMIT);
+    let small = matches!(head.framing, Framing::Length(length) if length <= ERROR_LIMIT as u64);
     if head.status < 400 || !small || head.fields.first(Name::ContentEncoding).is_some() {
         return None;
     }
-    let (read, whole) = peek(&mut answer.body, ERROR_LIMIT as usize).await.ok()?;
+    let (read, whole) = peek(&mut answer.body, ERROR_LIMIT).await.ok()?;
     if let Some(code) = protocol::answer::error_code(&read) {
         worker.local.portal_error(&code);
     }

@@ -77,8 +77,6 @@ pub enum Name {
 
 impl Name {
     fn of(name: &[u8]) -> Name {
-        const fn is(_: &[u8]) {}
-        let _ = is;
         let pick = |candidates: &[(&str, Name)]| {
             candidates
                 .iter()
@@ -491,7 +489,7 @@ pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadErro
     }
     let minor = minor(&line[target_end + 1..])?;
     let method = &line[..method_end];
-    let (target, authority) = origin_form(method, after..target_end, line)?;
+    let target = origin_form(method, after..target_end, line)?;
     let lines = read_fields(raw, line_end + 2, limits)?;
 
     if lines.hosts > 1 {
@@ -504,13 +502,12 @@ pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadErro
         raw: lines.raw,
         list: lines.list,
     };
-    if let Some(host) = fields.first(Name::Host) {
-        if !is_authority(host) {
-            return Err(HeadError::Malformed(
-                "Host is not a name or address with an optional port",
-            ));
-        }
-        let _ = authority;
+    if let Some(host) = fields.first(Name::Host)
+        && !is_authority(host)
+    {
+        return Err(HeadError::Malformed(
+            "Host is not a name or address with an optional port",
+        ));
     }
     let framing = match (lines.transfer_encodings, lines.content_length) {
         (0, None | Some(0)) => Framing::None,
@@ -542,19 +539,15 @@ pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadErro
     })
 }
 
-/// The span of path and query in a target in origin-form or absolute-form, and of the authority of the latter.
-fn origin_form(
-    method: &[u8],
-    span: Range<usize>,
-    line: &[u8],
-) -> Result<(Range<u32>, Option<Range<usize>>), HeadError> {
+/// The span of path and query in a target in origin-form or absolute-form.
+fn origin_form(method: &[u8], span: Range<usize>, line: &[u8]) -> Result<Range<u32>, HeadError> {
     let target = &line[span.clone()];
     if method == b"CONNECT" {
-        return Ok((span.start as u32..span.end as u32, None));
+        return Ok(span.start as u32..span.end as u32);
     }
     match target {
-        [b'/', ..] => return Ok((span.start as u32..span.end as u32, None)),
-        b"*" if method == b"OPTIONS" => return Ok((span.start as u32..span.end as u32, None)),
+        [b'/', ..] => return Ok(span.start as u32..span.end as u32),
+        b"*" if method == b"OPTIONS" => return Ok(span.start as u32..span.end as u32),
         _ => {}
     }
     let scheme = [&b"http://"[..], &b"https://"[..]]
@@ -584,10 +577,7 @@ fn origin_form(
             ));
         }
     };
-    Ok((
-        path.start as u32..path.end as u32,
-        Some(start..start + length),
-    ))
+    Ok(path.start as u32..path.end as u32)
 }
 
 /// Whether the byte may stand in a field's name (RFC 9110 §5.6.2).

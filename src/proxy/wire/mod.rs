@@ -101,7 +101,6 @@ pub struct Link {
     close_now: Cell<bool>,
     fail_read: Cell<bool>,
     reads_body: Cell<bool>,
-    raw: Cell<bool>,
     reader: RefCell<Option<Waker>>,
 }
 
@@ -138,7 +137,6 @@ impl Link {
             close_now: Cell::new(false),
             fail_read: Cell::new(false),
             reads_body: Cell::new(false),
-            raw: Cell::new(false),
             reader: RefCell::default(),
         })
     }
@@ -940,10 +938,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
                     return Poll::Ready(Ok(()));
                 }
                 ReadState::Body(follow) => {
-                    if this.link.side == Side::Client
-                        && this.link.awaits_head()
-                        && !this.link.raw.get()
-                    {
+                    if this.link.side == Side::Client && this.link.awaits_head() {
                         this.read = ReadState::Head;
                         continue;
                     }
