@@ -8,14 +8,21 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// When a case cannot be read.
 pub fn golden() -> Vec<Request> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+    golden_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden"))
+}
+
+/// The same from another place.
+///
+/// # Panics
+/// When a case cannot be read.
+pub fn golden_of(root: &Path) -> Vec<Request> {
     let mut files = Vec::new();
-    gather(&root, &mut files);
+    gather(root, &mut files);
     files.sort();
     files
         .iter()
         .map(|file| {
-            let name = file.strip_prefix(&root).expect("a file below the root");
+            let name = file.strip_prefix(root).expect("a file below the root");
             let text = std::fs::read(file).expect("a readable case");
             request(name.with_extension("").display().to_string(), &text)
         })

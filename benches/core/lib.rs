@@ -16,7 +16,7 @@ pub mod translate;
 mod golden;
 mod grown;
 
-pub use golden::golden;
+pub use golden::{golden, golden_of};
 pub use grown::{Grown, SIZES, batch_of, grown};
 
 use catalogue::{Catalogue, Mode};
