@@ -237,8 +237,10 @@ impl Job {
 
     /// The commands of a batch that were refused, by their keys, and what their senders are told.
     fn switched_off(&self) -> Vec<(String, Refusal)> {
-        let told =
-            |usage: &DeprecatedUse| Some((usage.batch_key.clone()?, usage.refusal_of_command()?));
+        let told = |usage: &DeprecatedUse| {
+            let until = self.worker.until(&usage.rule, &self.caller);
+            Some((usage.batch_key.clone()?, usage.refusal_of_command(until)?))
+        };
         self.uses
             .iter()
             .filter(|usage| usage.action == Action::Refused)
@@ -316,7 +318,7 @@ fn record(
             status: told.status,
             error: match &usage.batch_key {
                 Some(_) if usage.action == Action::Refused => usage
-                    .refusal_of_command()
+                    .refusal_of_command(None)
                     .map(|refusal| refusal.code.into()),
                 None => told.error.clone(),
                 Some(key) => told

@@ -377,6 +377,12 @@ async fn translated(
         Outcome::Rewritten { target, body } => (target, body),
         Outcome::Refused(refusal) => {
             span.outcome(Class::Refused);
+            let refusal = match verdict.uses.first() {
+                Some(used) => used
+                    .switched_off(worker.until(&used.rule, caller()))
+                    .unwrap_or(refusal),
+                None => refusal,
+            };
             let mut error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
             error.close = matches!(read, Read::TooLarge);
             record_refusal(

@@ -280,6 +280,14 @@ impl Worker {
             .mode(rule, &view, jiff::Timestamp::now())
     }
 
+    /// When a rule's mode of this caller ends by itself, where it does.
+    pub fn until(&self, rule: &Rule, caller: &Caller) -> Option<jiff::Timestamp> {
+        match self.fixed_mode(rule) {
+            Some(_) => None,
+            None => self.decision(rule, caller).until,
+        }
+    }
+
     /// What is done to a rule's calls, where that does not depend on who calls or when.
     pub fn fixed_mode(&self, rule: &Rule) -> Option<Mode> {
         self.shared.policy.load().fixed(rule)

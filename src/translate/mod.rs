@@ -17,6 +17,7 @@ pub use refusal::{Reason, Refusal};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::call::Reader;
 use crate::protocol::target::Place;
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The method under which commands are run together.
@@ -172,14 +173,22 @@ impl DeprecatedUse {
         }
     }
 
+    /// What to tell the sender of a call whose method is switched off, up to `until` where that is known; nothing where it
+    /// was not refused, or for another reason.
+    pub fn switched_off(&self, until: Option<Timestamp>) -> Option<Refusal> {
+        match self.refusal? {
+            Reason::Brownout => Refusal::switched_off(&self.rule, Mode::Brownout, until),
+            Reason::Blocked => Refusal::switched_off(&self.rule, Mode::Block, until),
+            _ => None,
+        }
+    }
+
     /// What to tell the sender of a command that was refused ([`Action::Refused`] in a batch), in the place of the
     /// portal's error.
-    pub fn refusal_of_command(&self) -> Option<Refusal> {
-        match self.refusal? {
-            Reason::Brownout => Refusal::switched_off(&self.rule, Mode::Brownout),
-            Reason::Blocked => Refusal::switched_off(&self.rule, Mode::Block),
-            _ => Some(Refusal::too_many(&self.rule)),
-        }
+    pub fn refusal_of_command(&self, until: Option<Timestamp>) -> Option<Refusal> {
+        self.refusal?;
+        self.switched_off(until)
+            .or_else(|| Some(Refusal::too_many(&self.rule)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a call goes no further, and what its sender can do.
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::json::Unreadable;
+use jiff::Timestamp;
 
 /// Why a deprecated call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,24 +109,23 @@ impl Refusal {
         }
     }
 
-    /// The method is switched off, for a while or for good; `None` where it is not.
-    pub(super) fn switched_off(rule: &Rule, mode: Mode) -> Option<Self> {
-        let (code, how, reason) = match mode {
+    /// The method is switched off, for a while or for good; `None` where it is not. `until` is when that ends by itself,
+    /// where it does and is known.
+    pub fn switched_off(rule: &Rule, mode: Mode, until: Option<Timestamp>) -> Option<Self> {
+        let (code, how_long, reason) = match mode {
             Mode::Brownout => (
                 "DEPRECATED_METHOD_BROWNOUT",
-                "is deprecated and switched off for a while",
+                "for a while",
                 Reason::Brownout,
             ),
-            Mode::Block => (
-                "DEPRECATED_METHOD_BLOCKED",
-                "is deprecated and switched off",
-                Reason::Blocked,
-            ),
+            Mode::Block => ("DEPRECATED_METHOD_BLOCKED", "for good", Reason::Blocked),
             Mode::Observe | Mode::Compare | Mode::Rewrite => return None,
         };
-        let until = rule.sunset.as_ref().filter(|_| mode == Mode::Brownout);
-        let until = until
-            .map(|date| format!(" It stops working on {date}."))
+        let how_long =
+            until.map_or_else(|| how_long.to_owned(), |until| format!("until {until:.0}"));
+        let sunset = rule.sunset.as_ref().filter(|_| mode == Mode::Brownout);
+        let sunset = sunset
+            .map(|date| format!(" It stops working for good on {date}."))
             .unwrap_or_default();
         let read = rule
             .documentation_url()
@@ -133,7 +133,7 @@ impl Refusal {
             .unwrap_or_default();
         let method = &rule.method;
         let description = format!(
-            "{method} {how}.{until} Nothing was executed: call {}{read}.",
+            "{method} is deprecated and switched off {how_long}.{sunset} Nothing was executed: call {}{read}.",
             successor(rule)
         );
         Some(Self {

@@ -20,7 +20,7 @@ pub(super) fn translate(
     mode: Mode,
 ) -> Verdict {
     let encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
-    if let Some(refusal) = Refusal::switched_off(rule, mode) {
+    if let Some(refusal) = Refusal::switched_off(rule, mode, None) {
         return Verdict::refused(rule, encoding, refusal);
     }
     let successor = match (&rule.replacement, rule.kind, mode) {
