@@ -35,13 +35,20 @@ pub fn policy(
             .into_iter()
             .map(|setting| Setting {
                 method: setting.method,
-                mode: setting.mode,
+                step: setting.step,
                 origin: layered.origin.of("mode"),
+                by_hand: layered.origin == Origin::Option && !restarts_by_itself(),
             })
             .collect(),
     };
     Policy::build(catalogue, modes, entries, Timestamp::now(), previous)
         .map_err(|wrong| Failure::usage(wrong.to_string()))
+}
+
+/// Whether something starts this process anew with the same words when it ends: a service manager that is told of its
+/// state, or a container's.
+fn restarts_by_itself() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some() || std::process::id() == 1
 }
 
 /// What an entry can say.

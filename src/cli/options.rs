@@ -137,8 +137,9 @@ pub const OPTIONS: &[Spec] = &[
 
     spec(TRANSLATION, "mode", Many, "[METHOD=]MODE", Some("rewrite"), Applied,
         ("What happens to deprecated calls: observe, compare, rewrite, brownout, block; repeatable",
-         "MODE alone sets all translated methods, METHOD=MODE one. Watched methods take observe, brownout or block, \
-          and only when named. [[mode]] in the configuration file sets it by caller and by time.")),
+         "MODE alone sets all translated methods, METHOD=MODE one, which may have days: 'METHOD=brownout until \
+          2026-12-01T10:00Z', 'METHOD=block from 2027-03-01'. Watched methods take observe, brownout or block, and only \
+          when named. A brownout without an end ends an hour after the start. [[mode]] in the configuration file sets it by caller and by time.")),
     spec(TRANSLATION, "rules", Many, "FILE", None, Applied,
         ("Rules of your own, added to the built-in ones; repeatable", "See docs/RULES.md and `rules check FILE`.")),
     spec(TRANSLATION, "no-deprecation-headers", Switch, "", Some("false"), NeedsRestart,

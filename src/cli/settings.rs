@@ -16,8 +16,7 @@ use super::file::{Certificate, File, nearest, reason};
 use super::layers::Layers;
 use super::options::Change;
 use super::values::{self, HostPort, Listen, Upstream};
-use crate::catalogue::Mode;
-use crate::ladder::Entry;
+use crate::ladder::{Entry, Step};
 use crate::protocol::target::RestPath;
 use crate::telemetry::log::{LogTarget, OnLogFailure};
 
@@ -58,12 +57,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// `--mode MODE` (no method: all translated ones) or `--mode METHOD=MODE`.
+/// `--mode MODE` (no method: all translated ones) or `--mode METHOD=MODE`, with its days where it has some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeSetting {
     /// Lower-cased.
     pub method: Option<String>,
-    pub mode: Mode,
+    pub step: Step,
 }
 
 /// The limits of time, each phase its own.
@@ -356,14 +355,6 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("trace", LevelFilter::TRACE),
 ];
 
-const MODES: &[(&str, Mode)] = &[
-    ("observe", Mode::Observe),
-    ("compare", Mode::Compare),
-    ("rewrite", Mode::Rewrite),
-    ("brownout", Mode::Brownout),
-    ("block", Mode::Block),
-];
-
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let wanted = text.trim().to_ascii_lowercase();
     choices
@@ -380,7 +371,7 @@ fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
         })
 }
 
-/// Reads `MODE` or `METHOD=MODE`.
+/// Reads `MODE` or `METHOD=MODE`; a mode may have days, as `block from 2027-03-01`.
 pub(super) fn mode(text: &str) -> Result<ModeSetting, String> {
     let (method, mode) = match text.split_once('=') {
         Some((method, _)) if method.trim().is_empty() => {
@@ -391,7 +382,7 @@ pub(super) fn mode(text: &str) -> Result<ModeSetting, String> {
     };
     Ok(ModeSetting {
         method,
-        mode: choice(mode, MODES)?,
+        step: Step::parse(mode)?,
     })
 }
 
@@ -472,6 +463,7 @@ fn is_this_machine(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Mode;
     use clap::Command;
 
     fn load(words: &[&str]) -> Result<Settings, Failure> {
@@ -615,18 +607,27 @@ mod tests {
             modes[0],
             ModeSetting {
                 method: None,
-                mode: Mode::Observe
+                step: Step::always(Mode::Observe)
             }
         );
         assert_eq!(
             modes[1],
             ModeSetting {
                 method: Some("crm.lead.get".to_owned()),
-                mode: Mode::Block
+                step: Step::always(Mode::Block)
             }
         );
         assert!(
             failure(&[&UPSTREAM[..], &["--mode", "blok"]].concat()).contains("did you mean block?")
+        );
+        let dated = [
+            &UPSTREAM[..],
+            &["--mode", "crm.lead.get=block from 2027-03-01"],
+        ]
+        .concat();
+        assert_eq!(
+            Step::parse("block from 2027-03-01"),
+            Ok(load(&dated).unwrap().modes[0].step)
         );
     }
 

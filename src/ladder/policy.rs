@@ -11,7 +11,8 @@ use super::guard::{Guard, Harm};
 use super::{Because, CallerView, Decision, nearest, word};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 
-/// A brownout that names no end ends so long after it was first configured.
+/// A brownout that names no end ends so long after it was first configured. Only a person who is there may begin one
+/// ([`Setting::by_hand`]).
 pub const LONGEST_BROWNOUT: SignedDuration = SignedDuration::from_hours(1);
 
 /// A mode for all translated rules or for one method, as `--mode` gives it.
@@ -19,10 +20,13 @@ pub const LONGEST_BROWNOUT: SignedDuration = SignedDuration::from_hours(1);
 pub struct Setting {
     /// Lower-cased; all translated rules without it.
     pub method: Option<String>,
-    /// The mode.
-    pub mode: Mode,
+    /// The mode, and its days.
+    pub step: Step,
     /// Where it was given: `--mode`, `B24_PROXY_MODE` or `FILE:LINE`.
     pub origin: String,
+    /// A person has just typed it. What stands in a file or a unit is read again at each restart, in each replica, so that
+    /// an end that is counted from there would move: such a brownout has to name its end.
+    pub by_hand: bool,
 }
 
 /// What cannot be meant, and where it stands.
@@ -117,24 +121,35 @@ impl Policy {
                 policy.set_all(catalogue, at, setting)?;
             }
         }
-        let mut brownouts: Vec<(usize, Entry)> = Vec::new();
-        // A method's own setting wins over one for all, wherever it stands; a brownout ends as an entry of one does.
+        let mut timed: Vec<(usize, Entry)> = Vec::new();
+        // A method's own setting wins over one for all, wherever it stands; one that ends by itself is an entry.
         for (at, setting) in settings.iter().enumerate() {
             if let Some(method) = &setting.method {
                 let rule = policy.set_one(catalogue, at, setting, method)?;
-                brownouts.retain(|(id, _)| *id != rule.id);
-                if setting.mode == Mode::Brownout {
-                    let mut entry = Entry::new(Step::always(Mode::Brownout), &*setting.origin);
+                timed.retain(|(id, _)| *id != rule.id);
+                if setting.is_timed() {
+                    let mut entry = Entry::new(setting.step, &*setting.origin);
                     entry.methods.push(Methods::name(&rule.method));
-                    brownouts.push((rule.id, entry));
+                    if is_endless(&entry) && !setting.by_hand {
+                        let right = format!("{}={}", rule.method, an_hour_from(now));
+                        return Err(setting.wrong(needs_an_end(&right)));
+                    }
+                    timed.push((rule.id, entry));
                 }
             }
         }
-        entries.extend(brownouts.into_iter().map(|(_, entry)| entry));
+        let written = entries.len();
+        entries.extend(timed.into_iter().map(|(_, entry)| entry));
         let mut plans: Vec<Vec<usize>> = vec![Vec::new(); policy.plans.len()];
         for (at, entry) in entries.iter().enumerate() {
             for rule in rules_of(catalogue, entry)? {
                 plans[rule].push(at);
+            }
+            if at < written && is_endless(entry) {
+                return Err(Wrong {
+                    origin: entry.origin.clone(),
+                    why: needs_an_end(&format!("mode = \"{}\"", an_hour_from(now))),
+                });
             }
         }
         for (plan, entries) in policy.plans.iter_mut().zip(plans) {
@@ -177,9 +192,16 @@ impl Policy {
         at: usize,
         setting: &Setting,
     ) -> Result<(), Wrong> {
-        if setting.mode == Mode::Brownout {
+        let mode = setting.step.mode;
+        if mode == Mode::Brownout {
             return Err(setting.wrong(
                 "a brownout is never for all; name a method, as METHOD=brownout".to_owned(),
+            ));
+        }
+        if setting.is_timed() {
+            return Err(setting.wrong(
+                "days are for a method, as METHOD=MODE, or for a [[mode]] entry of the configuration file"
+                    .to_owned(),
             ));
         }
         for rule in catalogue
@@ -187,7 +209,7 @@ impl Policy {
             .iter()
             .filter(|rule| rule.kind == RuleKind::Exact)
         {
-            can_be_in(rule, setting.mode).map_err(|why| setting.wrong(why))?;
+            can_be_in(rule, mode).map_err(|why| setting.wrong(why))?;
             self.plans[rule.id].base = setting.decision(at);
         }
         Ok(())
@@ -203,8 +225,8 @@ impl Policy {
         let rule = catalogue
             .find(method.to_ascii_lowercase().as_bytes())
             .ok_or_else(|| setting.wrong(unknown(catalogue, method)))?;
-        can_be_in(rule, setting.mode).map_err(|why| setting.wrong(why))?;
-        if setting.mode != Mode::Brownout {
+        can_be_in(rule, setting.step.mode).map_err(|why| setting.wrong(why))?;
+        if !setting.is_timed() {
             self.plans[rule.id].base = setting.decision(at);
         }
         Ok(rule)
@@ -298,10 +320,11 @@ impl Policy {
             Because::Setting(at) => match &self.settings[at] {
                 Setting {
                     method: Some(method),
-                    mode,
+                    step,
                     origin,
-                } => format!("{origin}: {method}={}", word(*mode)),
-                Setting { mode, origin, .. } => format!("{origin}: {}", word(*mode)),
+                    ..
+                } => format!("{origin}: {method}={}", word(step.mode)),
+                Setting { step, origin, .. } => format!("{origin}: {}", word(step.mode)),
             },
             Because::Entry(at) => {
                 let entry = &self.entries[at].entry;
@@ -413,8 +436,7 @@ impl Placed {
     /// When a brownout ends that names neither windows nor an end.
     fn end_of_brownout(&self) -> Option<Timestamp> {
         let entry = &self.entry;
-        let endless = entry.windows.is_empty() && entry.step.until.is_none();
-        if entry.step.mode != Mode::Brownout || !endless {
+        if !is_endless(entry) {
             return None;
         }
         let since = entry
@@ -447,7 +469,30 @@ impl Placed {
     }
 }
 
+/// Whether it is a brownout that goes on for ever.
+fn is_endless(entry: &Entry) -> bool {
+    entry.step.mode == Mode::Brownout && entry.windows.is_empty() && entry.step.until.is_none()
+}
+
+/// A brownout of an hour, as it could be written.
+fn an_hour_from(now: Timestamp) -> String {
+    let end = now.checked_add(LONGEST_BROWNOUT).unwrap_or(now);
+    format!("brownout until {}", end.strftime("%Y-%m-%dT%H:%MZ"))
+}
+
+fn needs_an_end(right: &str) -> String {
+    format!(
+        "a brownout needs an end, which no restart moves; write {right}, or an entry with `when`"
+    )
+}
+
 impl Setting {
+    /// Whether it depends on the moment.
+    fn is_timed(&self) -> bool {
+        let Step { mode, from, until } = self.step;
+        mode == Mode::Brownout || from.is_some() || until.is_some()
+    }
+
     fn wrong(&self, why: String) -> Wrong {
         Wrong {
             origin: self.origin.clone(),
@@ -457,7 +502,7 @@ impl Setting {
 
     fn decision(&self, at: usize) -> Decision {
         Decision {
-            mode: self.mode,
+            mode: self.step.mode,
             because: Because::Setting(at),
             until: None,
         }

@@ -6,7 +6,7 @@ use b24_migration_proxy::ladder::share::Share;
 use b24_migration_proxy::ladder::standing::changes;
 use b24_migration_proxy::ladder::window::{Window, moment};
 use b24_migration_proxy::ladder::{
-    Because, CallerView, Entry, Methods, Policy, Setting, Step, Wrong, mode,
+    Because, CallerView, Entry, Methods, Policy, Setting, Step, Wrong,
 };
 use b24_migration_proxy::telemetry::caller::{Auth, Caller};
 use b24_migration_proxy::telemetry::callers::{Network, Pattern, Selector};
@@ -41,8 +41,9 @@ fn setting(text: &str) -> Setting {
     };
     Setting {
         method,
-        mode: mode(word).expect("a mode"),
+        step: Step::parse(word).expect("a step"),
         origin: "--mode".to_owned(),
+        by_hand: true,
     }
 }
 
@@ -327,11 +328,55 @@ fn a_brownout_without_an_end_ends_after_an_hour_and_a_reload_does_not_prolong_it
         mode_of(&again, RESET, &caller, "2026-12-01T09:00Z"),
         Mode::Rewrite
     );
-    let entry = built(&[], vec![of_user(entry("", "brownout", "f:1"), "7")]);
-    assert_eq!(
-        mode_of(&entry, RESET, &caller, "2026-12-01T09:00Z"),
-        Mode::Rewrite
+}
+
+#[test]
+fn a_brownout_that_a_restart_would_begin_anew_has_to_name_its_end() {
+    let told = complaint(&[], vec![of_user(entry("", "brownout", "f:1"), "7")]);
+    assert!(
+        told.starts_with("f:1: a brownout needs an end")
+            && told.contains("mode = \"brownout until 2026-12-01T09:00Z\""),
+        "{told}"
     );
+    let unattended = |words: &str| {
+        let setting = Setting {
+            by_hand: false,
+            ..setting(words)
+        };
+        Policy::build(&Catalogue::builtin(), vec![setting], vec![], now(), None)
+    };
+    let told = unattended(&format!("{WATCHED}=brownout"))
+        .expect_err("its end would move")
+        .to_string();
+    assert!(
+        told.contains("write crm.lead.list=brownout until 2026-12-01T09:00Z"),
+        "{told}"
+    );
+    let ends = unattended(&format!("{WATCHED}=brownout until 2026-12-01T09:00Z"))
+        .unwrap_or_else(|wrong| panic!("{wrong}"));
+    let caller = webhook("7");
+    assert_eq!(
+        mode_of(&ends, WATCHED, &caller, "2026-12-01T08:59Z"),
+        Mode::Brownout
+    );
+    assert_eq!(
+        mode_of(&ends, WATCHED, &caller, "2026-12-01T09:00Z"),
+        Mode::Observe
+    );
+}
+
+#[test]
+fn a_methods_own_mode_may_have_days() {
+    let policy = built(
+        &[&format!("{RESET}=block from 2027-03-01"), "observe"],
+        vec![],
+    );
+    let caller = webhook("7");
+    assert_eq!(
+        mode_of(&policy, RESET, &caller, "2027-02-28"),
+        Mode::Observe
+    );
+    assert_eq!(mode_of(&policy, RESET, &caller, "2027-03-01"), Mode::Block);
 }
 
 #[test]
@@ -464,6 +509,11 @@ fn what_cannot_be_meant_is_refused_with_its_place_and_what_would_be_right() {
             "--mode: a brownout is never for all",
         ),
         (vec!["compare"], vec![], "cannot be sent twice to compare"),
+        (
+            vec!["block from 2027-03-01"],
+            vec![],
+            "days are for a method, as METHOD=MODE",
+        ),
         (
             vec!["crm.lead.details.configuration.reset=compare"],
             vec![],
@@ -694,6 +744,47 @@ fn a_served_caller_is_refused_by_its_entry_and_others_are_not() {
         .collect();
     actions.sort();
     assert_eq!(actions, ["observed", "refused", "refused", "rewritten"]);
+}
+
+#[test]
+fn a_refused_caller_is_told_until_when_in_a_batch_too() {
+    let portal = Portal::start(|visit| {
+        let no_method =
+            r#"{"error":"ERROR_METHOD_NOT_FOUND","error_description":"Method not found!"}"#;
+        let body = format!(r#"{{"result":{{"result":[],"result_error":{{"a":{no_method}}}}}}}"#);
+        while let Some(request) = visit.request() {
+            visit.answer_to(&request, 200, "", body.as_bytes());
+        }
+    });
+    let config = format!(
+        "[[mode]]\nmode = 'brownout until 2099-01-02T03:04Z'\nrule = '{WATCHED}'\n\n\
+         [[mode]]\nmode = 'block'\nrule = '{RESET}'\n\n\
+         [[mode]]\nmode = 'block from 2099-03-01'\nrule = '{WATCHED}'\n"
+    );
+    let proxy = serving(&portal, &config, None);
+    let call = |path: &str, status: u16| -> serde_json::Value {
+        let answer = proxy.call(get(&format!("/rest/7/code/{path}")));
+        assert_eq!(answer.status(), status);
+        serde_json::from_str(&answer.text()).expect("JSON")
+    };
+    let brownout = call(WATCHED, 410)["error_description"].to_string();
+    for part in [
+        "switched off until 2099-01-02T03:04:00Z. It stops working for good on 2099-03-01.",
+        "call crm.item.list (https://apidocs.bitrix24.com/",
+    ] {
+        assert!(brownout.contains(part), "{brownout}");
+    }
+    let block = call(RESET, 410)["error_description"].to_string();
+    for part in [
+        "switched off for good.",
+        "call crm.item.details.configuration.reset (https://apidocs.bitrix24.com/",
+    ] {
+        assert!(block.contains(part), "{block}");
+    }
+    let batch = call(&format!("batch?cmd[a]={WATCHED}"), 200);
+    let told = &batch["result"]["result_error"]["a"];
+    assert_eq!(told["error"], "DEPRECATED_METHOD_BROWNOUT");
+    assert_eq!(told["error_description"].to_string(), brownout);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::paint::Paint;
 use super::settings::Settings;
 use super::{Failure, Outcome, print};
 use crate::catalogue::Mode;
-use crate::ladder::{Policy, Setting};
+use crate::ladder::{Policy, Setting, Step};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::telemetry::event::EventLine;
 use crate::telemetry::health::Stage;
@@ -172,8 +172,9 @@ impl Demo {
         let shared = &self.proxy.shared;
         let setting = mode.map(|mode| Setting {
             method: Some(calls::CLIMBER.to_owned()),
-            mode,
+            step: Step::always(mode),
             origin: "demo".to_owned(),
+            by_hand: true,
         });
         let settings = setting.into_iter().collect();
         let policy = Policy::build(
