@@ -3,37 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use b24_migration_proxy::sandbox::{Sandbox, SandboxConfig};
+use b24_migration_proxy::sandbox::SandboxConfig;
 
 use crate::support::client;
 use crate::support::proxy;
+use crate::support::sandbox::{self, Running};
 
 /// What the documentation marks as deprecated: 16 exact rules are among them.
 const LIST: &str = include_str!("../../src/catalogue/watched.tsv");
 
-/// A sandbox portal, served by a thread of its own until it is dropped.
-struct Running {
-    sandbox: Sandbox,
-    _stop: tokio::sync::oneshot::Sender<()>,
-}
-
 fn sandbox() -> Running {
-    let (give, take) = std::sync::mpsc::channel();
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.expect("a runtime").block_on(async {
-            let _ = give.send(Sandbox::start(SandboxConfig::default()).await);
-            let _ = stopped.await;
-        });
-    });
-    let sandbox = take.recv().expect("an answer").expect("a free port");
-    Running {
-        sandbox,
-        _stop: stop,
-    }
+    sandbox::start(SandboxConfig::default())
 }
 
 fn methods() -> Vec<&'static str> {

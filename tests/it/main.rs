@@ -25,6 +25,7 @@ mod sandbox_http;
 mod sandbox_law;
 mod sandbox_php;
 mod scan;
+mod sdk;
 mod secrets;
 mod support;
 mod tls;

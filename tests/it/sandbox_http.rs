@@ -4,35 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use b24_migration_proxy::sandbox::{Effect, LeadType, Sandbox, SandboxConfig};
+use b24_migration_proxy::sandbox::{Effect, LeadType, SandboxConfig};
 
-/// A sandbox, served by a thread of its own until it is dropped.
-struct Running {
-    sandbox: Sandbox,
-    _stop: tokio::sync::oneshot::Sender<()>,
-}
-
-fn start(config: SandboxConfig) -> Running {
-    let (give, take) = std::sync::mpsc::channel();
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.expect("a runtime").block_on(async {
-            let _ = give.send(Sandbox::start(config).await);
-            let _ = stopped.await;
-        });
-    });
-    let sandbox = take
-        .recv()
-        .expect("the thread answers")
-        .expect("a free port");
-    Running {
-        sandbox,
-        _stop: stop,
-    }
-}
+use crate::support::sandbox::{Running, start};
 
 impl Running {
     /// Send raw bytes and read until the sandbox closes.

@@ -12,6 +12,7 @@ pub mod load;
 pub mod ours;
 pub mod portal;
 pub mod proxy;
+pub mod sandbox;
 pub mod strict;
 pub mod tls;
 pub mod wire;

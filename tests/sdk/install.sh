@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Puts the published client libraries that tests/it/sdk.rs calls through the proxy under target/, in pinned versions.
+# The tests themselves need no network: they skip a library that is not there.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+folder=${CARGO_TARGET_DIR:-$here/../../target}/tmp/sdk
+mkdir -p "$folder"
+
+python() {
+    cmp -s "$here/requirements.txt" "$folder/python/requirements.txt" && return
+    rm -rf "$folder/python"
+    python3 -m venv "$folder/python" &&
+        "$folder/python/bin/pip" install -q --disable-pip-version-check -r "$here/requirements.txt" &&
+        cp "$here/requirements.txt" "$folder/python/"
+}
+
+node() {
+    [[ -d $folder/node_modules ]] && cmp -s "$here/package.json" "$folder/package.json" && return
+    rm -rf "$folder/node_modules"
+    cp "$here/package.json" "$folder/" &&
+        (cd "$folder" && npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock) ||
+        { rm -rf "$folder/node_modules"; return 1; }
+}
+
+python || echo "skipped: fast_bitrix24 and b24pysdk cannot be installed; their tests will skip"
+node || echo "skipped: @bitrix24/b24jssdk cannot be installed; its tests will skip"
