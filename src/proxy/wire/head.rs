@@ -488,8 +488,13 @@ pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadErro
         ));
     }
     let minor = minor(&line[target_end + 1..])?;
-    let method = &line[..method_end];
-    let target = origin_form(method, after..target_end, line)?;
+    let target = origin_form(&line[..method_end], after..target_end, line)?;
+    let slash = target.start as usize;
+    let raw = if slash > after && line[slash] != b'/' {
+        with_slash(raw, slash)
+    } else {
+        raw
+    };
     let lines = read_fields(raw, line_end + 2, limits)?;
 
     if lines.hosts > 1 {
@@ -571,13 +576,19 @@ fn origin_form(method: &[u8], span: Range<usize>, line: &[u8]) -> Result<Range<u
         Some(b'/') => start + length..span.end,
         // Without a path it is the root: the last slash before the host stands for it.
         None => start - 1..start,
-        Some(_) => {
-            return Err(HeadError::Malformed(
-                "the address in the request target has a query and no path",
-            ));
-        }
+        // A query without a path: the slash takes the place of the byte before it, see [`with_slash`].
+        Some(_) => start + length - 1..span.end,
     };
     Ok(path.start as u32..path.end as u32)
+}
+
+/// The head with a slash at `at`: `http://host?query` is `/?query` (RFC 9110 §4.2.3). It stands where the host ended,
+/// which nobody reads: `Host` says whom the request is for.
+#[cold]
+fn with_slash(raw: Bytes, at: usize) -> Bytes {
+    let mut raw = raw.try_into_mut().unwrap_or_else(|raw| raw[..].into());
+    raw[at] = b'/';
+    raw.freeze()
 }
 
 /// Whether the byte may stand in a field's name (RFC 9110 §5.6.2).

@@ -619,9 +619,6 @@ fn check_target(method: &[u8], target: &[u8], doubts: &mut Doubts) -> Result<(),
     if end == 0 || rest[0] == b':' {
         return Err(Stop::Invalid("a URL without a host"));
     }
-    if rest.get(end) == Some(&b'?') {
-        doubts.note("a URL with a query and no path");
-    }
     authority(&rest[..end], doubts)
 }
 
