@@ -10,7 +10,7 @@ use super::admin;
 use super::failure::Failure;
 use super::file::reason;
 use super::settings::Settings;
-use super::values::{Listen, Upstream};
+use super::values::{Listen, TrustedProxy, Upstream};
 use super::{modes, own_rules};
 use crate::catalogue::{Catalogue, Rule};
 use crate::ladder::Policy;
@@ -82,9 +82,12 @@ pub fn proxy_config(settings: &Settings) -> Config {
         certificate: pair.cert.clone(),
         key: pair.key.clone(),
     };
-    let network = |network: &ipnet::IpNet| Network {
-        address: network.network(),
-        prefix: network.prefix_len(),
+    let network = |peer: &TrustedProxy| match peer {
+        TrustedProxy::Network(network) => Some(Network {
+            address: network.network(),
+            prefix: network.prefix_len(),
+        }),
+        TrustedProxy::Unix => None,
     };
     Config {
         listen: settings.listen.iter().map(listen).collect(),
@@ -103,7 +106,12 @@ pub fn proxy_config(settings: &Settings) -> Config {
         rewrite_memory: bytes(limits.rewrite_memory),
         certificates: settings.certificates.iter().map(certificate).collect(),
         http2: settings.http2,
-        trusted_proxies: settings.trusted_proxies.iter().map(network).collect(),
+        trusted_proxies: settings
+            .trusted_proxies
+            .iter()
+            .filter_map(network)
+            .collect(),
+        trusts_unix: settings.trusted_proxies.contains(&TrustedProxy::Unix),
         accept_proxy_protocol: settings.accept_proxy_protocol,
         max_head: limits.head_size,
         max_fields: limits.head_fields,

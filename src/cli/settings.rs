@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
 use super::failure::Failure;
@@ -131,7 +130,7 @@ pub struct Settings {
     /// For clients; not empty means that listeners speak TLS. The first serves names that no other has.
     pub certificates: Vec<Certificate>,
     pub http2: bool,
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<values::TrustedProxy>,
     pub accept_proxy_protocol: bool,
 
     /// Later ones win over earlier ones.
@@ -196,7 +195,7 @@ impl Settings {
             listen: layers.many("listen", values::listen)?,
             certificates: certificates(&layers, file.certificates)?,
             http2: on("http2")?,
-            trusted_proxies: layers.many("trusted-proxy", values::network)?,
+            trusted_proxies: layers.many("trusted-proxy", values::trusted_proxy)?,
             accept_proxy_protocol: on("accept-proxy-protocol")?,
             modes: layers.many("mode", mode)?,
             entries: file.modes,

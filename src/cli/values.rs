@@ -138,14 +138,27 @@ pub fn output(text: &str) -> Result<LogTarget, String> {
     path(text).map(|_| LogTarget::parse(text))
 }
 
-/// An IP address or a network: `10.0.0.0/8`, `192.0.2.1`, `2001:db8::/32`.
-pub fn network(text: &str) -> Result<IpNet, String> {
+/// A peer whose `X-Forwarded-*` is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustedProxy {
+    Network(IpNet),
+    /// Whoever connects to a Unix socket.
+    Unix,
+}
+
+/// `unix`, an IP address or a network: `10.0.0.0/8`, `192.0.2.1`, `2001:db8::/32`.
+pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
     let text = text.trim();
-    if let Ok(network) = text.parse::<IpNet>() {
-        return Ok(network.trunc());
+    if text == "unix" {
+        return Ok(TrustedProxy::Unix);
     }
-    text.parse::<IpAddr>().map(IpNet::from).map_err(|_| {
-        "it is no IP address or network; write it as 192.0.2.1 or 10.0.0.0/8".to_owned()
+    if let Ok(network) = text.parse::<IpNet>() {
+        return Ok(TrustedProxy::Network(network.trunc()));
+    }
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.map(TrustedProxy::Network).map_err(|_| {
+        "it is no IP address or network; write it as 192.0.2.1 or 10.0.0.0/8, or unix for the peers of Unix sockets"
+            .to_owned()
     })
 }
 
@@ -435,8 +448,11 @@ mod tests {
 
     #[test]
     fn a_network_is_an_address_or_a_range() {
-        assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
-        assert_eq!(network("::1").unwrap().to_string(), "::1/128");
-        assert!(network("10.0.0.0/33").is_err());
+        let network = |text: &str| TrustedProxy::Network(text.parse().unwrap());
+        assert_eq!(trusted_proxy("10.1.2.3/8").unwrap(), network("10.0.0.0/8"));
+        assert_eq!(trusted_proxy("::1").unwrap(), network("::1/128"));
+        assert_eq!(trusted_proxy("unix").unwrap(), TrustedProxy::Unix);
+        assert!(trusted_proxy("10.0.0.0/33").is_err());
+        assert!(trusted_proxy("unix:/run/x.sock").is_err());
     }
 }

@@ -126,6 +126,8 @@ pub struct Config {
     pub certificates: Vec<CertificateFiles>,
     pub http2: bool,
     pub trusted_proxies: Vec<Network>,
+    /// Whether peers of Unix sockets are trusted proxies.
+    pub trusts_unix: bool,
     pub accept_proxy_protocol: bool,
     pub max_head: usize,
     pub max_fields: usize,

@@ -3,6 +3,7 @@
 //! A parked connection holds a socket and nothing else; hyper's buffers exist only while requests flow.
 
 use super::config::Timeouts;
+use super::greet::First;
 use super::handle::{Client, handle};
 use super::reply::Reply;
 use super::span::SpannedBody;
@@ -29,8 +30,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// How long an idle connection keeps hyper's buffers before it is parked.
 const PARK_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a head that has begun to come may take when the connection drains.
+/// How long a head may take that has begun to come, or is the first of a new connection, when the connection drains.
 const HALF_HEAD_GRACE: Duration = Duration::from_secs(1);
+
+/// How long an answer is waited for whose client has ended its sending side. It may have closed the connection, which
+/// cannot be told apart before something is sent to it, or may only have nothing more to say (RFC 9112 §9.6).
+const HALF_CLOSED: Duration = Duration::from_secs(3);
 
 /// How long, and how much, a closing connection reads what its client still sends, so that the client reads the answer
 /// and not a reset.
@@ -194,12 +199,13 @@ impl Future for Serving<'_> {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, client: Client) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Client) {
     let link = client.link.clone();
     let control = client.control.clone();
     let id = worker.register(Handle::new(control.clone(), link.clone()));
     let client = Rc::new(client);
     let mut wire = Wire::new(stream, link.clone());
+    wire.begin_with(first);
     let timeouts = worker.config.timeouts;
     let interval = timeouts
         .header
@@ -247,12 +253,20 @@ async fn wait_for_head(
     } else {
         timeouts.keep_alive
     };
+    let opened = Instant::now();
     let mut grace: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let mut waiting = Box::pin(poll_fn(|cx| match wire.poll_head(cx) {
-        Poll::Pending if control.draining.get() && link.is_quiet() => Poll::Ready(false),
         Poll::Pending if control.draining.get() => {
+            // Who has just connected may have sent a request that is still on its way.
+            let new = first && opened.elapsed() < HALF_HEAD_GRACE;
+            if link.is_quiet() && !new && grace.is_none() {
+                return Poll::Ready(false);
+            }
             let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_HEAD_GRACE)));
             std::task::ready!(grace.as_mut().poll(cx));
+            if link.is_quiet() {
+                return Poll::Ready(false);
+            }
             link.expire_head();
             wire.poll_head(cx)
         }
@@ -337,6 +351,12 @@ fn look(
         }
         link.expire_head();
         return Look::Acted;
+    }
+    if let Some(since) = link.half_closed()
+        && link.message_done()
+    {
+        let at = since + HALF_CLOSED;
+        return if at > now { Look::Until(at) } else { Look::End };
     }
     if link.in_flight() == 0 {
         let Some(since) = link.read_wait() else {

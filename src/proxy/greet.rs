@@ -6,142 +6,232 @@ use super::http2;
 use super::peer::{Preface, preface};
 use super::stream::Stream;
 use super::wire::{Link, Side};
-use super::worker::Worker;
-use crate::telemetry::metrics::{Handshake, Open, Phase};
+use super::worker::{InWork, Worker};
+use crate::telemetry::metrics::{ConnectionRefused, Handshake, Open, Phase};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The first bytes of HTTP/2 (RFC 9113 §3.4).
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Takes a new connection to where it is served.
+/// How long a connection that is being greeted may take for it when the proxy drains.
+const GREETING_GRACE: Duration = Duration::from_secs(1);
+
+/// What was read of a connection before it was known who reads it.
+#[derive(Debug, Default)]
+pub struct First {
+    pub bytes: Vec<u8>,
+    /// When its first byte came.
+    pub since: Option<Instant>,
+    /// Its time to become a whole head is over.
+    pub late: bool,
+}
+
+/// A connection that can be served.
+struct Greeted {
+    stream: Stream,
+    first: First,
+    client: Client,
+}
+
+/// Takes a new connection to where it is served, and serves it to its end.
 pub async fn greet(
     worker: Rc<Worker>,
+    greeting: InWork,
     stream: Stream,
     peer_address: Option<SocketAddr>,
     tls: bool,
 ) {
-    let peer = peer_address.map(|a| a.ip().to_canonical());
-    let mut trusted = peer.is_some_and(|peer| {
-        worker
+    let greeted = {
+        let begin = begin(&worker, stream, peer_address, tls);
+        let too_late = async {
+            worker.stopping().await;
+            tokio::time::sleep(GREETING_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            greeted = begin => greeted,
+            () = too_late => {
+                worker.local.connection_refused(ConnectionRefused::Draining);
+                None
+            }
+        }
+    };
+    drop(greeting);
+    let Some(Greeted {
+        stream,
+        first,
+        client,
+    }) = greeted
+    else {
+        return;
+    };
+    let _open = worker.local.open(Open::Connection);
+    if client.http2 {
+        http2::serve(worker, stream, first, client).await
+    } else {
+        connection::serve(worker, stream, first, client).await
+    }
+}
+
+/// All that comes before HTTP.
+async fn begin(
+    worker: &Worker,
+    mut stream: Stream,
+    peer_address: Option<SocketAddr>,
+    tls: bool,
+) -> Option<Greeted> {
+    let is_trusted = |address: Option<IpAddr>| match address {
+        Some(address) => worker
             .config
             .trusted_proxies
             .iter()
-            .any(|n| n.contains(peer))
-    });
-    let mut address = peer;
+            .any(|n| n.contains(address)),
+        None => worker.config.trusts_unix,
+    };
+    let mut address = peer_address.map(|a| a.ip().to_canonical());
+    let mut trusted = is_trusted(address);
     let ends = stream.ends();
-    let mut stream = stream;
-    if worker.config.accept_proxy_protocol
-        && trusted
-        && let Stream::Tcp(tcp) = &mut stream
-    {
-        match tokio::time::timeout(worker.config.timeouts.header, read_preface(tcp)).await {
+    let header = worker.config.timeouts.header;
+    if worker.config.accept_proxy_protocol && trusted {
+        match tokio::time::timeout(header, read_preface(&mut stream)).await {
             Ok(Ok(Some(source))) => {
                 // From here on the source speaks, and it is believed only if it is trusted itself.
                 address = Some(source);
-                trusted = worker
-                    .config
-                    .trusted_proxies
-                    .iter()
-                    .any(|n| n.contains(source));
+                trusted = is_trusted(address);
             }
             Ok(Ok(None)) => {}
             Ok(Err(_)) | Err(_) => {
                 worker.local.head_error(400);
-                return;
+                return None;
             }
         }
     }
-    let mut h2 = false;
+    let mut http2 = false;
+    let mut first = First::default();
     if tls {
-        let (Stream::Tcp(tcp), Some(acceptor)) = (stream, worker.shared.acceptor.as_ref()) else {
-            return;
-        };
-        match tokio::time::timeout(worker.config.timeouts.tls_handshake, acceptor.accept(tcp)).await
-        {
-            Ok(Ok(accepted)) => {
-                worker.local.handshake(Handshake::Ok);
-                h2 = accepted.get_ref().1.alpn_protocol() == Some(b"h2");
-                stream = Stream::Tls(Box::new(accepted.into()));
-            }
-            Ok(Err(_)) => {
-                worker.local.handshake(Handshake::Failed);
-                return;
-            }
-            Err(_) => {
-                worker.local.handshake(Handshake::TimedOut);
-                worker.local.timeout(Phase::TlsHandshake);
-                return;
-            }
+        stream = handshake(worker, stream).await?;
+        http2 = stream.chose_http2();
+    } else if worker.config.http2 && matches!(stream, Stream::Tcp(_)) {
+        let in_time = tokio::time::timeout(header, speaks_http2(&mut stream, &mut first)).await;
+        if in_time.is_err() && first.bytes.is_empty() {
+            return None;
         }
-    } else if worker.config.http2
-        && let Stream::Tcp(tcp) = &stream
-    {
-        h2 = matches!(
-            tokio::time::timeout(worker.config.timeouts.header, speaks_http2(tcp)).await,
-            Ok(Ok(true))
-        );
+        first.late = in_time.is_err();
+        http2 = matches!(in_time, Ok(Ok(true)));
     }
     let client = Client {
         link: Link::new(Side::Server, worker.limits),
         control: Rc::new(Control::default()),
         ends,
         checked: Cell::new(false),
-        http2: h2,
+        http2,
         address,
         trusted,
         scheme: if tls { "https" } else { "http" },
         last: RefCell::default(),
         tunnel: Cell::new(None),
     };
-    let _open = worker.local.open(Open::Connection);
-    if h2 {
-        http2::serve(worker, stream, client).await
-    } else {
-        connection::serve(worker, stream, client).await
-    }
+    Some(Greeted {
+        stream,
+        first,
+        client,
+    })
+}
+
+/// The connection behind its TLS handshake.
+pub async fn handshake(worker: &Worker, stream: Stream) -> Option<Stream> {
+    let (Stream::Tcp(tcp), Some(acceptor)) = (stream, worker.shared.acceptor.as_ref()) else {
+        return None;
+    };
+    let limit = worker.config.timeouts.tls_handshake;
+    let result = match tokio::time::timeout(limit, acceptor.accept(tcp)).await {
+        Ok(Ok(accepted)) => {
+            worker.local.handshake(Handshake::Ok);
+            return Some(Stream::Tls(Box::new(accepted.into())));
+        }
+        Ok(Err(_)) => Handshake::Failed,
+        Err(_) => {
+            worker.local.timeout(Phase::TlsHandshake);
+            Handshake::TimedOut
+        }
+    };
+    worker.local.handshake(result);
+    worker.local.connection_refused(ConnectionRefused::Tls);
+    None
 }
 
 /// Reads a PROXY header and not one byte more.
-async fn read_preface(tcp: &mut TcpStream) -> io::Result<Option<IpAddr>> {
-    let mut bytes = [0u8; 4112];
-    let mut seen = 0;
+async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+    // Shorter than this is neither version's, so reading it takes nothing of what follows.
+    let mut bytes = vec![0; 12];
+    stream.read_exact(&mut bytes).await?;
     loop {
-        let n = tcp.peek(&mut bytes).await?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        match preface(&bytes[..n]) {
-            Preface::Proxied { length, source } => {
-                tcp.read_exact(&mut bytes[..length]).await?;
-                return Ok(source);
-            }
+        match preface(&bytes) {
+            Preface::Proxied { source, .. } => return Ok(source),
             Preface::Bad => return Err(io::ErrorKind::InvalidData.into()),
-            Preface::More if n == seen => {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await
+            Preface::More { wanted } => {
+                let have = bytes.len();
+                bytes.resize(have + wanted, 0);
+                stream.read_exact(&mut bytes[have..]).await?;
             }
-            Preface::More => seen = n,
         }
     }
 }
 
-/// Whether the first bytes are HTTP/2's.
-async fn speaks_http2(tcp: &TcpStream) -> io::Result<bool> {
-    let mut bytes = [0u8; HTTP2.len()];
-    let mut seen = 0;
+/// Whether the first bytes are HTTP/2's; they are left in `first`, with what came behind them.
+pub async fn speaks_http2(
+    stream: &mut (impl AsyncRead + Unpin),
+    first: &mut First,
+) -> io::Result<bool> {
     loop {
-        let n = tcp.peek(&mut bytes).await?;
-        if n == HTTP2.len() || n == 0 || !HTTP2.starts_with(&bytes[..n]) {
-            return Ok(bytes == *HTTP2);
+        let compared = first.bytes.len().min(HTTP2.len());
+        if first.bytes[..compared] != HTTP2[..compared] {
+            return Ok(false);
         }
-        if n == seen {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        if compared == HTTP2.len() {
+            return Ok(true);
         }
-        seen = n;
+        if stream.read_buf(&mut first.bytes).await? == 0 {
+            return Ok(false);
+        }
+        first.since.get_or_insert_with(Instant::now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(bytes: &[u8]) -> (io::Result<Option<IpAddr>>, Vec<u8>) {
+        let mut rest = bytes;
+        let read = read_preface(&mut rest).await;
+        (read, rest.to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_proxy_header_is_read_and_not_one_byte_of_what_follows() {
+        for (header, source) in [
+            (
+                &b"PROXY TCP4 192.0.2.7 198.51.100.1 5000 443\r\n"[..],
+                Some("192.0.2.7".parse().unwrap()),
+            ),
+            (b"PROXY UNKNOWN\r\n", None),
+            (
+                b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x09\xc6\x33\x64\x01\0\x50\x01\xbb",
+                Some("192.0.2.9".parse().unwrap()),
+            ),
+            (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", None),
+        ] {
+            let (read, rest) = read(&[header, b"GET / HTTP/1.1\r\n"].concat()).await;
+            assert_eq!(read.unwrap(), source);
+            assert_eq!(rest, b"GET / HTTP/1.1\r\n");
+        }
+        assert!(read(b"GET / HTTP/1.1\r\n\r\n").await.0.is_err());
+        assert!(read(b"PROXY TCP4").await.0.is_err());
     }
 }

@@ -149,14 +149,25 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"X-Forwarded-For: ");
+    let mut named = false;
     if plan.trusted {
         for value in fields.known(Name::XForwardedFor) {
+            if named {
+                out.extend_from_slice(b", ");
+            }
             out.extend_from_slice(value);
-            out.extend_from_slice(b", ");
+            named = true;
         }
     }
     match plan.client {
-        Some(address) => push_address(out, address),
+        Some(address) => {
+            if named {
+                out.extend_from_slice(b", ");
+            }
+            push_address(out, address);
+        }
+        // A trusted peer of a Unix socket has no address of its own to add.
+        None if named => {}
         None => out.extend_from_slice(b"unknown"),
     }
     out.extend_from_slice(b"\r\n");

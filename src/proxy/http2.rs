@@ -3,28 +3,36 @@
 //! A request's fields are written down as an HTTP/1.1 head and read by the same strict reader as all others, so that
 //! nothing can be said in HTTP/2 that would read differently behind the proxy (RFC 9113 §10.3).
 
+use super::body::{ResponseBody, Truncated};
 use super::connection::Handle;
-use super::executor::Local;
+use super::frames::Frames;
+use super::greet::First;
 use super::handle::{Client, handle};
 use super::reply::Reply;
 use super::span::SpannedBody;
 use super::stream::Stream;
+use super::watch::{self, Look};
 use super::wire::head::{HeadError, RequestHead, read_request};
 use super::wire::{BadRequest, Link, Side};
 use super::worker::Worker;
+use crate::telemetry::metrics::{LocalMetrics, Phase};
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{COOKIE, HeaderName, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 /// Streams that a client may have open at once (RFC 9113 §6.5.2).
-const STREAMS: u32 = 100;
+pub const STREAMS: u32 = 100;
 /// Bytes of a body that a client may send ahead, for a stream and for the connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
@@ -33,9 +41,11 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams reset by the client, or by us for its errors, that are remembered before the connection ends
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS: usize = 32;
+/// How often a connection looks at its time limits.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Serves an HTTP/2 connection to its end.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, client: Client) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Client) {
     let control = client.control.clone();
     let id = worker.register(Handle::new(control.clone(), client.link.clone()));
     let client = Rc::new(client);
@@ -43,7 +53,12 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, client: Client) {
         let (worker, client) = (worker.clone(), client.clone());
         service_fn(move |request| answer(worker.clone(), client.clone(), request))
     };
-    let mut builder = http2::Builder::new(Local);
+    let timeouts = worker.config.timeouts;
+    let tasks = Tasks {
+        limit: timeouts.body,
+        local: worker.local.clone(),
+    };
+    let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -54,26 +69,38 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, client: Client) {
         .max_local_error_reset_streams(RESETS)
         .max_header_list_size(u32::try_from(worker.config.max_head).unwrap_or(u32::MAX))
         .auto_date_header(false)
-        .keep_alive_interval(Some(worker.config.timeouts.keep_alive))
+        .keep_alive_interval(Some(timeouts.keep_alive))
         .keep_alive_timeout(Duration::from_secs(20));
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let idle = worker.config.timeouts.keep_alive;
+    let (frames, pace) = Frames::new(stream, first);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(frames), service));
+    let idle = timeouts.keep_alive;
     let mut told = false;
-    let mut tick = tokio::time::interval(Duration::from_millis(500).min(idle));
-    let mut quiet_since = std::time::Instant::now();
+    let mut late = false;
+    let mut tick = tokio::time::interval(TICK.min(idle).min(timeouts.header));
+    let mut quiet_since = Instant::now();
     loop {
         tokio::select! {
             _ = connection.as_mut() => break,
             () = control.woken(), if !told => {}
             _ = tick.tick() => {}
         }
-        if control.is_cut() {
+        if control.is_cut() || late && client.link.in_flight() == 0 {
             break;
         }
         if client.link.in_flight() > 0 {
-            quiet_since = std::time::Instant::now();
+            quiet_since = Instant::now();
         }
-        if !told && (control.is_draining() || quiet_since.elapsed() > idle) {
+        if !late
+            && pace
+                .since()
+                .is_some_and(|since| since.elapsed() > timeouts.header)
+        {
+            // There is no stream yet that could be answered; those that are get their answers.
+            late = true;
+            worker.local.head_error(408);
+            worker.local.timeout(Phase::Header);
+        }
+        if !told && (late || control.is_draining() || quiet_since.elapsed() > idle) {
             told = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -85,23 +112,91 @@ async fn answer(
     worker: Rc<Worker>,
     connection: Rc<Client>,
     request: Request<Incoming>,
-) -> Result<Response<SpannedBody>, Infallible> {
+) -> Result<Response<StreamBody>, Infallible> {
     let (head, body) = read(&worker, request);
     // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
     let link = Link::new(Side::Server, worker.limits);
     let client = Rc::new(connection.stream(link));
     connection.link.enter();
-    let _leave = Leave(connection.link.clone());
+    let in_flight = InFlight(connection.link.clone());
     let (reply, span) = handle(&worker, &client, Some(head), body).await;
-    Ok(response(reply, span))
+    let given = GIVEN.try_with(Rc::clone).unwrap_or_default();
+    given.set(Some(Instant::now()));
+    Ok(response(reply, |body| StreamBody {
+        body: SpannedBody::new(body, span),
+        given,
+        _in_flight: in_flight,
+    }))
 }
 
-/// Counts a stream out, also when it was reset.
-struct Leave(Rc<Link>);
+/// A stream that is counted until its answer has gone or it was reset.
+struct InFlight(Rc<Link>);
 
-impl Drop for Leave {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+tokio::task_local! {
+    /// Since when the client is waited for to take a piece of the stream's answer; `None` while there is none.
+    static GIVEN: Rc<Cell<Option<Instant>>>;
+}
+
+/// An answer's body; it knows since when a piece of it waits for the client.
+struct StreamBody {
+    body: SpannedBody,
+    given: Rc<Cell<Option<Instant>>>,
+    _in_flight: InFlight,
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Truncated;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+        let this = self.get_mut();
+        // hyper asks for the next piece when the client's window has room for it.
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        this.given.set(polled.is_ready().then(Instant::now));
+        polled
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// hyper's tasks, one for each stream, on the thread that they belong to. One whose client does not take its answer ends
+/// with its stream reset.
+#[derive(Clone)]
+struct Tasks {
+    limit: Duration,
+    local: LocalMetrics,
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let Tasks { limit, local } = self.clone();
+        let given = Rc::<Cell<Option<Instant>>>::default();
+        let watched = given.clone();
+        tokio::task::spawn_local(GIVEN.scope(given, async move {
+            let mut future = std::pin::pin!(future);
+            let look = |now| match watched.get() {
+                Some(since) if since + limit <= now => {
+                    local.timeout(Phase::ClientWrite);
+                    Look::End
+                }
+                Some(since) => Look::Until(since + limit),
+                None => Look::Idle,
+            };
+            watch::watched(&mut future, limit.min(Duration::from_secs(1)), look).await;
+        }));
     }
 }
 
@@ -168,8 +263,8 @@ fn read(
 }
 
 /// The reply's head as HTTP/2 fields: names in lower case, nothing of a connection.
-fn response(reply: Reply, span: Rc<super::span::Span>) -> Response<SpannedBody> {
-    let mut response = Response::new(SpannedBody::new(reply.body, span));
+pub fn response<B>(reply: Reply, body: impl FnOnce(ResponseBody) -> B) -> Response<B> {
+    let mut response = Response::new(body(reply.body));
     *response.status_mut() = reply.status;
     for line in reply.head.split(|b| *b == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,13 +1,10 @@
 //! Accepting connections.
 
-use super::body::ResponseBody;
-use super::error::ProxyError;
 use super::greet::greet;
-use super::reply;
+use super::refuse::refuse;
 use super::run::Listening;
 use super::stream::Stream;
 use super::worker::{Full, Worker};
-use crate::protocol::answer::Format;
 use crate::telemetry::metrics::{ConnectionRefused, Held, Open};
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +12,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
 /// How long accepting pauses when the process has no descriptors left.
@@ -76,8 +72,9 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
                 match worker.shared.count_in(peer.map(|p| p.ip().to_canonical())) {
                     Ok(counted) => {
                         let worker = worker.clone();
+                        let greeting = worker.greeting();
                         tokio::task::spawn_local(async move {
-                            greet(worker, stream, peer, tls).await;
+                            greet(worker, greeting, stream, peer, tls).await;
                             drop(counted);
                         });
                     }
@@ -86,7 +83,7 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
                             Full::Total => ConnectionRefused::Total,
                             Full::PerClient => ConnectionRefused::PerClient,
                         });
-                        tokio::task::spawn_local(turn_away(stream, tls));
+                        tokio::task::spawn_local(refuse(worker.clone(), stream, tls));
                     }
                 }
             }
@@ -106,26 +103,4 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
 /// EMFILE, ENFILE, ENOBUFS, ENOMEM: what goes away when something is closed.
 fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12))
-}
-
-/// Answers 503 on a connection that is one too many. Under TLS it is closed: a handshake would cost what is lacking.
-async fn turn_away(mut stream: Stream, tls: bool) {
-    if tls {
-        return;
-    }
-    let error = ProxyError::busy("has as many connections as it may have");
-    let reply = reply::error(&error, Format::Json, false, b"Connection: close\r\n");
-    let ResponseBody::Whole(Some(body)) = reply.body else {
-        return;
-    };
-    let bytes = [&reply.head[..], b"\r\n", &body].concat();
-    let _ = tokio::time::timeout(Duration::from_secs(1), async {
-        let mut scratch = [0u8; 4096];
-        // What has come is read first, so that closing does not reset the answer away.
-        let _ = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut scratch)).await;
-        let _ = stream.write_all(&bytes).await;
-        let _ = stream.shutdown().await;
-        while stream.read(&mut scratch).await.is_ok_and(|n| n > 0) {}
-    })
-    .await;
 }

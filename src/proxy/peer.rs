@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What the beginning of a connection says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preface {
-    /// Not whole yet.
-    More,
+    /// Not whole yet; at least so many bytes more belong to it.
+    More { wanted: usize },
     /// A PROXY header of that many bytes; the source, unless the sender spoke for itself (`LOCAL`, `UNKNOWN`).
     Proxied {
         length: usize,
@@ -36,7 +36,7 @@ pub fn preface(bytes: &[u8]) -> Preface {
 fn version1(bytes: &[u8]) -> Preface {
     let Some(end) = bytes.iter().position(|b| *b == b'\n') else {
         return if bytes.len() < 107 {
-            Preface::More
+            Preface::More { wanted: 1 }
         } else {
             Preface::Bad
         };
@@ -63,11 +63,10 @@ fn version1(bytes: &[u8]) -> Preface {
 }
 
 fn version2(bytes: &[u8]) -> Preface {
-    let [_, .., _] = bytes else {
-        return Preface::More;
-    };
     if bytes.len() < 16 {
-        return Preface::More;
+        return Preface::More {
+            wanted: 16 - bytes.len(),
+        };
     }
     let (version, command, family) = (bytes[12] >> 4, bytes[12] & 15, bytes[13] >> 4);
     let length = 16 + usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
@@ -75,7 +74,9 @@ fn version2(bytes: &[u8]) -> Preface {
         return Preface::Bad;
     }
     if bytes.len() < length {
-        return Preface::More;
+        return Preface::More {
+            wanted: length - bytes.len(),
+        };
     }
     let source = match (command, family) {
         (0, _) | (_, 0 | 3) => None,
@@ -149,7 +150,7 @@ mod tests {
                 source: None
             }
         );
-        assert_eq!(preface(b"PRO"), Preface::More);
+        assert_eq!(preface(b"PRO"), Preface::More { wanted: 1 });
         assert_eq!(preface(b"GET / HTTP/1.1\r\n"), Preface::Bad);
         assert_eq!(preface(b"PROXY TCP4 nobody\r\n"), Preface::Bad);
     }
@@ -167,8 +168,8 @@ mod tests {
                 source: Some("192.0.2.9".parse().unwrap())
             }
         );
-        assert_eq!(preface(&header[..20]), Preface::More);
-        assert_eq!(preface(&header[..4]), Preface::More);
+        assert_eq!(preface(&header[..20]), Preface::More { wanted: 8 });
+        assert_eq!(preface(&header[..4]), Preface::More { wanted: 12 });
     }
 
     #[test]

@@ -179,6 +179,24 @@ impl Drop for Comparing<'_> {
     }
 }
 
+/// Counted for as long as it is held; the worker is told of its end.
+pub struct InWork(Rc<Cell<usize>>);
+
+impl InWork {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        InWork(count.clone())
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+        // At a thread's end there is nobody to tell.
+        let _ = GONE.try_with(|gone| gone.notify_waiters());
+    }
+}
+
 /// One thread's state.
 pub struct Worker {
     pub config: Arc<Config>,
@@ -198,6 +216,9 @@ pub struct Worker {
     /// When the last successor was sent to be compared; `None` while one is.
     compared: Cell<Option<Instant>>,
     cut: Notify,
+    /// Connections that are accepted and not served yet; and those that are told that they are too many.
+    greeting: Rc<Cell<usize>>,
+    refusing: Rc<Cell<usize>>,
     /// Told when a connection has gone, or work without one has ended.
     pub gone: Rc<Notify>,
 }
@@ -233,6 +254,8 @@ impl Worker {
             draining: Cell::new(false),
             compared: Cell::new(Some(Instant::now() - COMPARE_EVERY)),
             cut: Notify::new(),
+            greeting: Rc::default(),
+            refusing: Rc::default(),
             gone: GONE.with(Rc::clone),
         })
     }
@@ -433,9 +456,19 @@ impl Worker {
         self.gone.notify_waiters();
     }
 
+    /// Counts a connection that is accepted, until it is served.
+    pub fn greeting(&self) -> InWork {
+        InWork::new(&self.greeting)
+    }
+
+    /// The turn to tell a connection that it is one too many; none where too many are being told.
+    pub fn refusing(&self) -> Option<InWork> {
+        (self.refusing.get() < super::refuse::AT_ONCE).then(|| InWork::new(&self.refusing))
+    }
+
     /// Whether nothing is left to do: no connection, and no work without one.
     pub fn is_done(&self) -> bool {
-        self.connections.borrow().is_empty() && unfinished() == 0
+        self.connections.borrow().is_empty() && self.greeting.get() == 0 && unfinished() == 0
     }
 
     /// Has the accept loops take what waits in their queues and end.

@@ -275,6 +275,88 @@ fn a_trusted_peer_speaks_for_its_clients() {
     }
 }
 
+#[test]
+fn peers_of_a_unix_socket_are_believed_where_that_is_said() {
+    let portal = Portal::plain();
+    let more = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: crm.example\r\n";
+    let cases = [
+        (
+            "127.0.0.1",
+            "X-Forwarded-For: 203.0.113.5\r\n",
+            "unknown",
+            None,
+        ),
+        (
+            "unix",
+            "X-Forwarded-For: 203.0.113.5\r\n",
+            "203.0.113.5",
+            Some("203.0.113.5"),
+        ),
+        (
+            "unix",
+            "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.7\r\n",
+            "6.6.6.6, 203.0.113.7",
+            Some("203.0.113.7"),
+        ),
+        ("unix", "", "unknown", None),
+    ];
+    for (trusted, fields, on, address) in cases {
+        let wanted = proxy::before(&portal.url());
+        let path = wanted.folder().join("proxy");
+        let listen = format!("unix:{}", path.display());
+        let proxy = wanted
+            .with(&["--trusted-proxy", trusted, "--listen", &listen])
+            .start();
+        let answer = ask_unix(&path, &claiming(&format!("{fields}{more}")));
+        assert_eq!(answer.status(), 200);
+        let request = portal.requests().pop().unwrap();
+        assert_eq!(request.list("x-forwarded-for").join(", "), on);
+        let believed = trusted == "unix";
+        let wanted = if believed {
+            ["https", "crm.example"]
+        } else {
+            ["http", "portal.example"]
+        };
+        assert_eq!(request.all("x-forwarded-proto"), wanted[..1]);
+        assert_eq!(request.all("x-forwarded-host"), wanted[1..]);
+        assert_eq!(proxy.events()[0]["caller"]["address"].as_str(), address);
+        // Peers with an address are no more trusted than before.
+        assert_eq!(proxy.call(claiming(CLAIMS)).status(), 200);
+        let request = portal.requests().pop().unwrap();
+        let tcp = request.list("x-forwarded-for").join(", ");
+        assert_eq!(tcp == "127.0.0.1", believed, "{tcp}");
+    }
+}
+
+#[test]
+fn a_proxy_header_over_a_unix_socket_names_the_client() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let path = wanted.folder().join("proxy");
+    let listen = format!("unix:{}", path.display());
+    let proxy = wanted
+        .with(&[
+            "--trusted-proxy",
+            "unix",
+            "--accept-proxy-protocol",
+            "--listen",
+            &listen,
+        ])
+        .start();
+    let source = "PROXY TCP4 203.0.113.8 198.51.100.1 5000 443\r\n";
+    let answer = ask_unix(&path, &format!("{source}{}", client::deprecated_call(1)));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(proxy.events()[0]["caller"]["address"], "203.0.113.8");
+    let mut without = UnixStream::connect(&path).unwrap();
+    without.set_read_timeout(Some(PATIENCE)).unwrap();
+    without
+        .write_all(client::deprecated_call(2).as_bytes())
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = without.read_to_end(&mut answer);
+    assert_eq!(answer, b"", "who sends none is closed");
+}
+
 /// A PROXY header of version 2 for a TCP connection over IPv4.
 fn version_2(command: u8, source: Ipv4Addr, extra: &[u8]) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();

@@ -204,6 +204,18 @@ fn what_waits_in_the_listeners_queue_is_served_before_it_closes() {
 }
 
 #[test]
+fn who_has_just_connected_may_still_send_its_request() {
+    let portal = Portal::plain();
+    let mut proxy = proxy::start(&portal, &[]);
+    let mut new = proxy.connect();
+    proxy.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(300));
+    let answer = new.call(get("/late")).expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(proxy.wait().code(), Some(0));
+}
+
+#[test]
 fn a_large_answer_in_flight_is_sent_to_its_end() {
     const SIZE: usize = 8 * 1024 * 1024;
     let portal = Portal::start(|visit| {

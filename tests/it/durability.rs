@@ -200,18 +200,67 @@ fn a_call_whose_client_has_gone_is_logged_with_its_outcome() {
 fn a_plain_call_whose_client_has_gone_ends_at_the_portal_too() {
     let portal = Portal::start(|visit| {
         visit.request();
+        let began = Instant::now();
         visit.wait_closed(PATIENCE);
-        visit.note("closed");
+        visit.note(&began.elapsed().as_millis().to_string());
     });
     let proxy = proxy::start(&portal, &[]);
-    let mut client = proxy.connect();
-    client.send(crate::support::client::get("/slow/page"));
-    assert!(portal.wait_for_requests(1));
-    drop(client);
-    assert!(portal.wait_until(|all| {
-        all.iter()
-            .any(|one| one.notes.contains(&"closed".to_owned()))
-    }));
+    // A reset is seen at once; a close might be a client that has nothing more to say.
+    for (at, (reset, limit)) in [(true, 1_500), (false, 5_000)].into_iter().enumerate() {
+        let mut client = proxy.connect();
+        client.send(crate::support::client::get("/slow/page"));
+        assert!(portal.wait_for_requests(at + 1));
+        if reset {
+            client.stream.reset_on_close();
+        }
+        drop(client);
+        assert!(portal.wait_until(|all| !all[at].notes.is_empty()));
+        let took: u64 = portal.connections()[at].notes[0].parse().unwrap();
+        assert!(took < limit, "reset {reset}: {took} ms");
+    }
+}
+
+#[test]
+fn a_client_that_has_nothing_more_to_say_gets_its_answer() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            std::thread::sleep(Duration::from_millis(300));
+            if request.target() == b"/long" {
+                // An answer that takes longer than its head was waited for.
+                visit.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+                for _ in 0..10 {
+                    std::thread::sleep(Duration::from_millis(400));
+                    visit.write("x");
+                }
+            } else {
+                visit.answer_to(&request, 200, "", b"{\"result\":true}");
+            }
+        }
+    });
+    let proxy = proxy::start(&portal, &[]);
+    let get = crate::support::client::get;
+    let chunked = "POST /upload HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+    let closing = get("/page").replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    for (requests, answers) in [
+        (get("/page"), 1),
+        (closing, 1),
+        (call("half-closed"), 1),
+        (chunked.to_owned(), 1),
+        (get("/rest/1/code/profile"), 1),
+        (get("/long"), 1),
+        ([get("/one"), get("/two"), call("three")].concat(), 3),
+        (format!("{}GET /half HTT", get("/page")), 1),
+    ] {
+        let mut client = proxy.connect();
+        client.send(&requests);
+        client.stream.shut_write();
+        for _ in 0..answers {
+            let answer = client.response("POST");
+            assert_eq!(answer.map(|answer| answer.status()), Ok(200), "{requests}");
+        }
+        assert!(client.closed_within(PATIENCE));
+    }
+    assert_eq!(proxy.events().len(), 2);
 }
 
 #[test]

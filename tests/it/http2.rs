@@ -460,6 +460,145 @@ fn answers_that_nobody_takes_cost_little_and_others_are_served() {
     });
 }
 
+/// How long the proxy takes to end a connection on which nothing more comes; its other frames are read over.
+fn ended_after(mut raw: Raw) -> Duration {
+    let began = Instant::now();
+    while raw.next().is_some() {}
+    began.elapsed()
+}
+
+#[test]
+fn a_preface_or_a_head_that_comes_too_slowly_ends_the_connection_in_time() {
+    let (portal, proxy) = served(&["--header-timeout", "600ms"]);
+    let plain = |bytes: &[u8]| {
+        let mut socket = wire::dial(proxy.address()).unwrap();
+        socket.write_all(bytes).unwrap();
+        Raw {
+            socket,
+            unread: Vec::new(),
+        }
+    };
+    let begun = |bytes: &[u8]| {
+        let mut raw = Raw::connect(&proxy);
+        raw.send(bytes);
+        raw
+    };
+    let half = frame(HEADERS, END_STREAM, 1, &head("GET", b"/half", &[]));
+    let cases = [
+        ("half a preface", plain(b"PRI * HTTP/2.0\r\n\r\nSM")),
+        (
+            "a preface without settings",
+            plain(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        ),
+        ("a head without its continuation", begun(&half)),
+        ("half a frame of a head", begun(&half[..20])),
+        ("half the head of a frame", begun(&[0, 0, 8])),
+        (
+            "half a continuation",
+            begun(
+                &[
+                    &half[..],
+                    &frame(CONTINUATION, END_HEADERS, 1, b"xxxxxxxx")[..12],
+                ]
+                .concat(),
+            ),
+        ),
+    ];
+    for (name, raw) in cases {
+        let took = ended_after(raw);
+        assert!(took < Duration::from_secs(3), "{name}: {took:?}");
+    }
+    // One byte at a time does not help.
+    let mut raw = Raw::connect(&proxy);
+    let began = Instant::now();
+    for byte in half {
+        if !raw.send(&[byte]) || began.elapsed() > Duration::from_secs(6) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(proxy.metric("b24_proxy_timeouts_total{phase=\"header\"}") >= 5.0);
+    assert_eq!(portal.request_count(), 0);
+    // A body, and a connection between two requests, have limits of their own.
+    let mut raw = Raw::connect(&proxy);
+    let path = b"/rest/1/code/profile";
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &head("POST", path, &[])));
+    let body = frame(DATA, END_STREAM, 1, b"{\"a\":1}");
+    raw.send(&body[..12]);
+    std::thread::sleep(Duration::from_millis(1500));
+    raw.send(&body[12..]);
+    assert!(is_ok(&raw.outcome(1)));
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(is_ok(&raw.ask(3, &head("GET", b"/", &[]))));
+}
+
+#[test]
+fn calls_in_flight_beside_a_slow_head_get_their_answers() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            if request.target() == b"/slow" {
+                std::thread::sleep(Duration::from_millis(1500));
+            }
+            visit.answer_to(&request, 200, "", b"{}");
+        }
+    });
+    let proxy = proxy::start(&portal, &["--http2", "--header-timeout", "500ms"]);
+    let mut raw = Raw::connect(&proxy);
+    assert!(is_ok(&raw.ask(1, &head("GET", b"/", &[]))));
+    let block = head("GET", b"/slow", &[]);
+    raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &block));
+    raw.send(&frame(HEADERS, END_STREAM, 5, &block));
+    assert!(is_ok(&raw.outcome(3)));
+    assert!(ended_after(raw) < Duration::from_secs(3));
+}
+
+#[test]
+fn an_answer_that_its_client_does_not_take_is_reset_alone() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let large = request.target().starts_with(b"/large");
+            let body = vec![b'x'; if large { 1024 * 1024 } else { 2 }];
+            if !visit.answer_to(&request, 200, "", &body) {
+                break;
+            }
+        }
+    });
+    let proxy = proxy::start(&portal, &["--http2", "--body-timeout", "700ms"]);
+    let mut raw = Raw::connect(&proxy);
+    let began = Instant::now();
+    let block = head("GET", b"/large", &[]);
+    raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block));
+    assert_eq!(raw.outcome(1), Outcome::Reset);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        proxy.metric("b24_proxy_timeouts_total{phase=\"client_write\"}"),
+        1.0
+    );
+    // The window of the connection is spent: it is given back, and the connection serves on.
+    raw.send(&frame(WINDOW, 0, 0, &0x10_0000u32.to_be_bytes()));
+    assert!(is_ok(&raw.ask(3, &head("GET", b"/small", &[]))));
+}
+
+#[test]
+fn an_answer_that_a_drain_cuts_on_its_way_is_counted() {
+    let portal = Portal::start(|visit| {
+        visit.request();
+        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+        visit.wait_closed(PATIENCE);
+    });
+    let mut proxy = proxy::start(&portal, &["--http2", "--drain-timeout", "400ms"]);
+    let mut raw = Raw::connect(&proxy);
+    let block = head("GET", b"/", &[]);
+    raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block));
+    while raw.next().is_some_and(|(kind, ..)| kind != DATA) {}
+    assert_eq!(proxy.terminate().code(), Some(1));
+}
+
 #[test]
 fn a_drain_says_goaway_and_ends_what_is_in_flight() {
     let portal = Portal::start(|visit| {

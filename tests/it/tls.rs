@@ -330,6 +330,113 @@ fn a_handshake_that_stalls_is_ended() {
     handshakes_become(&set.proxy, "timed_out", 2.0);
 }
 
+#[test]
+fn one_connection_too_many_is_told_so_behind_its_handshake() {
+    let set = set(Kind::Ecdsa, &["--max-connections", "1", "--http2"]);
+    let config = speaks(&set.authority, &[TLS12, TLS13], &["http/1.1"]);
+    let address = set.proxy.address();
+    let (mut held, _) = handshake(address, "localhost", &config).unwrap();
+    works(&mut held);
+    for versions in [[TLS12], [TLS13]] {
+        let config = speaks(&set.authority, &versions, &["http/1.1"]);
+        let (mut over, _) = handshake(address, "localhost", &config).unwrap();
+        let answer = over.call(client::deprecated_call(1)).expect("an answer");
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.one("retry-after").as_deref(), Some("2"));
+        assert!(answer.text().contains("PROXY_BUSY"), "{}", answer.text());
+        assert!(over.closed_within(PATIENCE));
+    }
+    if let Ok(curl) = std::process::Command::new("curl")
+        .args([
+            "-sS",
+            "--http2",
+            "--max-time",
+            "10",
+            "-w",
+            " %{http_version} %{http_code}",
+            "--cacert",
+        ])
+        .arg(&set.authority.certificate)
+        .arg(format!(
+            "https://localhost:{}/rest/1/code/profile",
+            address.port()
+        ))
+        .args([
+            "--resolve",
+            &format!("localhost:{}:127.0.0.1", address.port()),
+        ])
+        .output()
+    {
+        let said = String::from_utf8_lossy(&curl.stdout).into_owned();
+        assert!(
+            said.contains("PROXY_BUSY") && said.ends_with(" 2 503"),
+            "{curl:?}"
+        );
+    }
+    works(&mut held);
+    let refused = "b24_proxy_connections_refused_total{reason=\"total\"}";
+    assert!(set.proxy.metric(refused) >= 2.0);
+    // Those that say nothing are closed, and take no more than their share.
+    let silent: Vec<_> = (0..300).map(|_| wire::dial(address).unwrap()).collect();
+    works(&mut held);
+    let mut closed = 0;
+    for socket in &silent {
+        socket
+            .set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        closed += usize::from(matches!((&*socket).read(&mut [0]), Ok(0)));
+    }
+    assert!(closed >= 100, "{closed} of 300 were closed at once");
+}
+
+#[test]
+fn a_handshake_that_fails_is_counted_as_a_connection_refused() {
+    let set = set(Kind::Ecdsa, &[]);
+    let mut plain = wire::dial(set.proxy.address()).unwrap();
+    plain
+        .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    let _ = plain.read_to_end(&mut Vec::new());
+    handshakes_become(&set.proxy, "failed", 1.0);
+    let refused = "b24_proxy_connections_refused_total{reason=\"tls\"}";
+    assert_eq!(set.proxy.metric(refused), 1.0);
+}
+
+#[test]
+fn a_handshake_in_its_middle_at_a_drain_is_finished_or_counted() {
+    for finishes in [true, false] {
+        let mut set = set(Kind::Ecdsa, &["--drain-timeout", "20s"]);
+        let config = speaks(&set.authority, &[TLS13], &[]);
+        let mut socket = wire::dial(set.proxy.address()).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let mut tls = rustls::ClientConnection::new(config, name).unwrap();
+        // The first flight is out, the answer to it not read.
+        tls.write_tls(&mut socket).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let told = Instant::now();
+        set.proxy.signal(Signal::TERM);
+        std::thread::sleep(Duration::from_millis(200));
+        if finishes {
+            while tls.is_handshaking() {
+                tls.complete_io(&mut socket).unwrap();
+            }
+            let stream = Stream::Client(Box::new(rustls::StreamOwned::new(tls, socket)));
+            let mut client = Client {
+                stream,
+                inbox: Inbox::default(),
+            };
+            let answer = client.call(client::get("/late")).expect("an answer");
+            assert_eq!(answer.status(), 200);
+        }
+        assert_eq!(set.proxy.wait().code(), Some(0));
+        assert!(
+            told.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            told.elapsed()
+        );
+    }
+}
+
 /// Calls going on: over connections that stay, and over new ones.
 struct Load {
     stop: Arc<AtomicBool>,

@@ -13,6 +13,7 @@
 pub mod chunked;
 pub mod head;
 
+use super::greet::First;
 use bytes::Bytes;
 use chunked::{Chunked, Progress};
 use head::{EndFinder, Framing, HeadError, Limits, Minor, RequestHead, ResponseHead};
@@ -101,6 +102,7 @@ pub struct Link {
     close_now: Cell<bool>,
     fail_read: Cell<bool>,
     reads_body: Cell<bool>,
+    half_closed: Cell<Option<Instant>>,
     reader: RefCell<Option<Waker>>,
 }
 
@@ -137,6 +139,7 @@ impl Link {
             close_now: Cell::new(false),
             fail_read: Cell::new(false),
             reads_body: Cell::new(false),
+            half_closed: Cell::new(None),
             reader: RefCell::default(),
         })
     }
@@ -244,6 +247,18 @@ impl Link {
     pub fn nudge(&self) {
         self.wake();
     }
+    /// Server: since when the client has ended its sending side, though answers are due.
+    pub fn half_closed(&self) -> Option<Instant> {
+        self.half_closed.get()
+    }
+    /// Server: whether the end of what the client sends is to be kept back, because answers are due.
+    fn holds_half_open(&self) -> bool {
+        let holds = self.side == Side::Server && self.in_flight.get() > 0;
+        if holds && self.half_closed.get().is_none() {
+            self.half_closed.set(Some(Instant::now()));
+        }
+        holds
+    }
     fn wake(&self) {
         if let Some(waker) = self.reader.borrow_mut().take() {
             waker.wake();
@@ -323,6 +338,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         }
     }
 
+    /// What was read of the socket before, since when, and whether its time to become a whole head is over.
+    pub fn begin_with(&mut self, first: First) {
+        if !first.bytes.is_empty() {
+            self.link.partial_head.set(first.since);
+            self.link.expire_head.set(first.late);
+            self.link.bytes_in.set(first.bytes.len() as u64);
+        }
+        self.input = first.bytes;
+    }
+
     /// The socket, and what was read from it and not handed on.
     pub fn into_inner(self) -> (IO, Vec<u8>) {
         let rest = self.input[self.input_at..].to_vec();
@@ -392,6 +417,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
                 polled.map_ok(|()| 0)
             });
             match polled {
+                Poll::Ready(Ok(0)) if self.link.holds_half_open() => {
+                    // hyper would take the end for the client's departure; it reads on when the answers are written.
+                    self.link.partial_head.set(None);
+                    self.link.read_wait.set(None);
+                    *self.link.reader.borrow_mut() = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(0)) => {
                     self.read = ReadState::Ended;
                     if self.link.awaits_head() {
@@ -817,6 +849,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
                 .in_flight
                 .set(self.link.in_flight.get().saturating_sub(1));
             self.link.read_wait.set(Some(Instant::now()));
+            if self.link.half_closed.get().is_some() {
+                self.link.wake();
+            }
         }
     }
 
