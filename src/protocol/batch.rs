@@ -2,15 +2,17 @@
 use super::json::{self, Kind, Value};
 use super::name::{Name, Wanted};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
 
 /// As many commands of a batch run; later ones are dropped.
 const MOST: usize = 50;
 
-/// The top-level key that holds the commands: in any case of its letters.
+/// The top-level key that holds the commands.
+pub const CMD: &[u8] = b"cmd";
+
+/// The same as it is looked for: in any case of its letters.
 pub fn cmd() -> Wanted<'static> {
-    Wanted::in_any_case(b"cmd")
+    Wanted::in_any_case(CMD)
 }
 
 /// The key of a command inside the batch `outer`, for a log: `outer/inner`, cut where it gets long, since a key can stand
@@ -43,35 +45,56 @@ pub fn as_address(mut command: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 /// The commands under one spelling of `cmd`, as PHP builds the array: a key keeps the place where it came first, and has
 /// the value that came last.
 #[derive(Clone, Debug, Default)]
-pub struct Commands {
-    entries: Vec<(Vec<u8>, Option<Range<usize>>)>,
-    places: HashMap<Vec<u8>, usize>,
+pub struct Commands<'a> {
+    entries: Vec<(Key<'a>, Option<Range<usize>>)>,
+    places: Places,
     next: i64,
 }
 
-impl Commands {
+/// A command's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// Of an object or a form.
+    Text(Cow<'a, [u8]>),
+    /// Of a list: the place in it.
+    Place(usize),
+}
+
+impl Key<'_> {
+    /// The key as text.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        match self {
+            Key::Text(text) => Cow::Borrowed(text),
+            Key::Place(place) => Cow::Owned(place.to_string().into_bytes()),
+        }
+    }
+}
+
+impl<'a> Commands<'a> {
     /// The commands that run: their keys, and where they stand. Entries that are no strings are counted and passed over.
-    pub fn that_run(&self) -> impl Iterator<Item = (&[u8], Range<usize>)> {
+    pub fn that_run(&self) -> impl Iterator<Item = (&Key<'a>, Range<usize>)> {
         self.entries
             .iter()
-            .filter_map(|(key, command)| Some((key.as_slice(), command.clone()?)))
+            .filter_map(|(key, command)| Some((key, command.clone()?)))
     }
 
     /// The commands of a JSON value that `json::read` has checked: strings without their quotes.
-    pub fn of_json(bytes: &[u8], cmd: &Value) -> Self {
+    pub fn of_json(bytes: &'a [u8], cmd: &Value) -> Self {
         let mut commands = Self::default();
-        let is_list = cmd.kind == Kind::List;
-        // Of a list nothing behind the last that runs can matter; of an object a key can come again.
-        let most = if is_list { MOST } else { usize::MAX };
-        for (index, member) in json::members(bytes, cmd).take(most).enumerate() {
-            let key = if is_list {
-                Cow::Owned(index.to_string().into_bytes())
-            } else {
-                json::text(bytes, &member.key)
-            };
-            let command =
-                (member.value.kind == Kind::String).then(|| json::inside(&member.value.span));
-            commands.put(&key, command);
+        let command = |value: &Value| {
+            let is_string = value.kind == Kind::String;
+            is_string.then(|| json::inside(&value.span))
+        };
+        if cmd.kind == Kind::List {
+            // Nothing behind the last that runs can matter; of an object a key can come again.
+            let entries = json::members(bytes, cmd).take(MOST).enumerate();
+            commands.entries = entries
+                .map(|(place, entry)| (Key::Place(place), command(&entry.value)))
+                .collect();
+        } else {
+            for member in json::members(bytes, cmd) {
+                commands.put(json::text(bytes, &member.key), command(&member.value));
+            }
         }
         commands
     }
@@ -82,37 +105,80 @@ impl Commands {
             *self = Self::default();
             return;
         }
-        let next;
         let key = match name.key(1) {
-            Some(key) => key,
-            None => {
-                next = self.next.to_string().into_bytes();
-                &next
-            }
+            Some(key) => key.to_vec(),
+            None => self.next.to_string().into_bytes(),
         };
+        self.count(&key);
+        self.put(Cow::Owned(key), (name.keys().len() == 2).then_some(value));
+    }
+
+    /// The same for a field whose name is `cmd[key]`.
+    pub fn take_keyed(&mut self, key: &'a [u8], value: Range<usize>) {
+        self.count(key);
+        self.put(Cow::Borrowed(key), Some(value));
+    }
+
+    /// Counts a key that is a number: the next one without a key gets one more.
+    fn count(&mut self, key: &[u8]) {
         if let Some(number) = number(key) {
             self.next = self.next.max(number.saturating_add(1));
         }
-        self.put(key, (name.keys().len() == 2).then_some(value));
     }
 
-    /// Keeps as many entries as run: a later one cannot come before them any more. A few are quicker searched than hashed;
-    /// when they are full they are hashed, as many more may come.
-    fn put(&mut self, key: &[u8], command: Option<Range<usize>>) {
-        let place = if self.entries.len() < MOST {
-            self.entries.iter().position(|(known, _)| known == key)
-        } else {
-            self.places.get(key).copied()
+    /// Keeps as many entries as run: a later one cannot come before them any more.
+    fn put(&mut self, key: Cow<'a, [u8]>, command: Option<Range<usize>>) {
+        let entries = &mut self.entries;
+        let is_at = |place: usize| matches!(&entries[place].0, Key::Text(known) if *known == key);
+        match self.places.find(&key, is_at) {
+            Slot::Of(place) => entries[place].1 = command,
+            Slot::Free(slot) if entries.len() < MOST => {
+                self.places.0[slot] = entries.len() as u8 + 1;
+                entries.push((Key::Text(key), command));
+            }
+            Slot::Free(_) => {}
+        }
+    }
+}
+
+/// Where entries stand, found by their keys: open addressing with more slots than ever are taken. Whoever makes keys fall
+/// together makes each be compared with the [`MOST`] others, no more.
+#[derive(Clone, Debug)]
+struct Places([u8; 128]);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self([0; 128])
+    }
+}
+
+/// What [`Places`] have for a key.
+enum Slot {
+    /// The place of its entry.
+    Of(usize),
+    /// The slot that it can take.
+    Free(usize),
+}
+
+impl Places {
+    /// The entry with this key, for which `is_at` says yes, or where it can be noted.
+    fn find(&self, key: &[u8], is_at: impl Fn(usize) -> bool) -> Slot {
+        let (words, rest) = key.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let mix = |hash: u64, word: [u8; 8]| {
+            (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95)
         };
-        if let Some(place) = place {
-            self.entries[place].1 = command;
-        } else if self.entries.len() < MOST {
-            self.entries.push((key.to_vec(), command));
-            if self.entries.len() == MOST {
-                let numbered = self.entries.iter().enumerate();
-                self.places = numbered
-                    .map(|(place, (key, _))| (key.clone(), place))
-                    .collect();
+        let hash = words
+            .iter()
+            .chain([&last])
+            .fold(0, |hash, word| mix(hash, *word));
+        let mut slot = (hash >> 57) as usize;
+        loop {
+            match self.0[slot] {
+                0 => return Slot::Free(slot),
+                place if is_at(usize::from(place) - 1) => return Slot::Of(usize::from(place) - 1),
+                _ => slot = (slot + 1) % 128,
             }
         }
     }
@@ -120,6 +186,8 @@ impl Commands {
 
 /// The number that PHP makes of a key: only of one that is written as PHP writes numbers.
 fn number(key: &[u8]) -> Option<i64> {
+    key.first()
+        .filter(|first| matches!(first, b'-' | b'0'..=b'9'))?;
     let text = std::str::from_utf8(key).ok()?;
     text.parse::<i64>()
         .ok()
@@ -135,10 +203,10 @@ mod tests {
         shown(text, &Commands::of_json(text.as_bytes(), &value))
     }
 
-    fn shown<'t>(text: &'t str, commands: &Commands) -> Vec<(String, &'t str)> {
+    fn shown<'t>(text: &'t str, commands: &Commands<'_>) -> Vec<(String, &'t str)> {
         commands
             .that_run()
-            .map(|(key, at)| (String::from_utf8_lossy(key).into_owned(), &text[at]))
+            .map(|(key, at)| (String::from_utf8_lossy(&key.text()).into_owned(), &text[at]))
             .collect()
     }
 

@@ -4,6 +4,7 @@
 //! surrogates), and a call whose body the portal would ignore must not be told apart by a second pass. It checks and
 //! finds in one pass, without recursion, and copies nothing; duplicate keys, order and the spelling of numbers stay.
 use super::Layer;
+use super::stops::{InString, OutsideStrings, Stops};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -100,7 +101,12 @@ pub fn read(bytes: &[u8], member: impl FnMut(Member)) -> Result<Value, Unreadabl
             fault: Fault::Utf8,
         });
     }
-    Scanner { bytes, at: 0 }.document(member)
+    let scanner = Scanner {
+        bytes,
+        at: 0,
+        stops: Stops::default(),
+    };
+    scanner.document(member)
 }
 
 /// The members of an object or the entries of a list of a document that [`read`] has checked; none of another value.
@@ -114,6 +120,8 @@ pub fn members<'a>(bytes: &'a [u8], value: &Value) -> Members<'a> {
         keyed: value.kind == Kind::Object,
         at: inside.start,
         end: inside.end,
+        in_string: Stops::default(),
+        outside: Stops::default(),
     }
 }
 
@@ -141,6 +149,7 @@ pub fn inside(string: &Range<usize>) -> Range<usize> {
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    stops: Stops<InString>,
 }
 
 impl Scanner<'_> {
@@ -313,23 +322,41 @@ impl Scanner<'_> {
         if length == 0 { self.syntax() } else { Ok(()) }
     }
 
+    #[inline(always)]
     fn string(&mut self) -> Result<(), Unreadable> {
-        self.at += 1;
+        self.at = self.stops.next(self.bytes, self.at + 1);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(());
+        }
+        self.rest_of_string()
+    }
+
+    /// Passes the rest of a string from its first escape on.
+    #[inline(never)]
+    fn rest_of_string(&mut self) -> Result<(), Unreadable> {
         loop {
-            match self.bytes[self.at..] {
-                [b'"', ..] => {
+            match self.peek() {
+                Some(b'"') => {
                     self.at += 1;
                     return Ok(());
                 }
-                [b'\\', b'u', ..] => self.unicode()?,
-                [
-                    b'\\',
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-                    ..,
-                ] => self.at += 2,
-                [byte, ..] if !stops(byte) => self.at = end_of_plain(self.bytes, self.at),
+                Some(b'\\') => self.escape()?,
                 _ => return self.syntax(),
             }
+            self.at = self.stops.next(self.bytes, self.at);
+        }
+    }
+
+    /// Passes an escape.
+    fn escape(&mut self) -> Result<(), Unreadable> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'u') => self.unicode(),
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(())
+            }
+            _ => self.syntax(),
         }
     }
 
@@ -437,51 +464,6 @@ impl Brackets {
     }
 }
 
-/// The first byte from `at` on that means something in a string: a quote, a backslash, a control character, the end.
-/// Eight bytes at a time, as most strings are short; more of them where a string turns out long.
-#[inline]
-fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
-    const SHORT: usize = 32;
-    let long = at + SHORT;
-    while let Some(word) = bytes.get(at..at + 8).and_then(|word| word.first_chunk()) {
-        let found = stops_in(u64::from_le_bytes(*word));
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-        if at >= long {
-            at = end_of_long_plain(bytes, at);
-        }
-    }
-    at + bytes[at..].iter().take_while(|b| !stops(**b)).count()
-}
-
-/// Passes whole strides of a long string in which nothing means something.
-fn end_of_long_plain(bytes: &[u8], mut at: usize) -> usize {
-    const STRIDE: usize = 64;
-    while let Some(chunk) = bytes.get(at..at + STRIDE) {
-        // Without a branch inside, so that the compiler makes vector instructions of it.
-        if chunk.iter().fold(false, |found, b| found | stops(*b)) {
-            break;
-        }
-        at += STRIDE;
-    }
-    at
-}
-
-fn stops(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-/// The high bit of each byte of a word that stops a string; above the first of them there may be more than there are.
-fn stops_in(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let below = |word: u64, byte: u64| word.wrapping_sub(ONES * byte) & !word & HIGH;
-    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    below(word, 0x20) | is(b'"') | is(b'\\')
-}
-
 /// The members of an object, or the entries of a list.
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
@@ -489,6 +471,8 @@ pub struct Members<'a> {
     keyed: bool,
     at: usize,
     end: usize,
+    in_string: Stops<InString>,
+    outside: Stops<OutsideStrings>,
 }
 
 impl Iterator for Members<'_> {
@@ -542,31 +526,29 @@ impl Members<'_> {
     fn pass_string(&mut self) -> usize {
         self.at += 1;
         loop {
-            match self.bytes[self.at..self.end] {
-                [b'"', ..] => {
-                    self.at += 1;
-                    break;
-                }
-                [b'\\', b'u', ..] => self.at += 6,
-                [b'\\', ..] => self.at += 2,
-                [] => break,
-                _ => self.at = end_of_plain(self.bytes, self.at),
+            self.at = self.in_string.next(self.bytes, self.at);
+            if self.bytes.get(self.at) != Some(&b'\\') {
+                break;
             }
+            // Of `\uXXXX` no more need be passed: what follows means nothing.
+            self.at += 2;
         }
+        self.at += 1;
         self.at
     }
 
     fn pass_brackets(&mut self) {
         let mut depth = 0usize;
-        while self.at < self.end {
-            match self.bytes[self.at] {
-                b'"' => {
+        loop {
+            self.at = self.outside.next(self.bytes, self.at);
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
                     self.pass_string();
                     continue;
                 }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+                Some(b'{' | b'[') => depth += 1,
+                Some(_) => depth = depth.saturating_sub(1),
+                None => return,
             }
             self.at += 1;
             if depth == 0 {

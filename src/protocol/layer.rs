@@ -45,7 +45,13 @@ impl Layer {
     pub fn begin(self, raw: &[u8], stops: &[u8], longest: usize, text: &mut Vec<u8>) -> bool {
         text.clear();
         let mut at = 0;
-        while at < raw.len() {
+        while let Some(byte) = raw.get(at) {
+            let plain = PLAIN[usize::from(*byte)];
+            if plain != 0 && text.len() < longest {
+                text.push(plain);
+                at += 1;
+                continue;
+            }
             let (unit, character) = self.unit(&raw[at..]);
             match character {
                 Unit::Byte(byte) if stops.contains(&byte) => break,
@@ -152,6 +158,21 @@ const FORM: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'*');
+
+/// What methods are mostly made of: letters, in lower case, digits, dots and underscores; 0 for all other bytes. These
+/// stand for themselves in any wrapping, and no command's method ends with one.
+const PLAIN: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let character = byte as u8;
+        if character.is_ascii_alphanumeric() || character == b'.' || character == b'_' {
+            table[byte] = character.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+};
 
 fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|value| value as u8)

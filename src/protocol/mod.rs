@@ -14,6 +14,7 @@ mod mask;
 pub mod multipart;
 pub mod name;
 mod secret;
+mod stops;
 pub mod target;
 pub mod xml;
 

@@ -9,12 +9,13 @@ use super::steps;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::Layer;
-use crate::protocol::batch::{Commands, as_address, cmd, full_key};
+use crate::protocol::batch::{CMD, Commands, as_address, cmd, full_key};
 use crate::protocol::call::{Body, read_body};
 use crate::protocol::form::{self, Limit};
 use crate::protocol::name::Name;
 use crate::protocol::target::query;
 use crate::protocol::{json, multipart};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -59,10 +60,10 @@ pub(super) fn translate(
 }
 
 /// The commands under each spelling of `cmd` that is present.
-type Arrays = Vec<(Vec<u8>, Commands)>;
+type Arrays<'a> = Vec<(Cow<'a, [u8]>, Commands<'a>)>;
 
 /// The commands in a batch's body, and how they are wrapped. One that the portal cannot read has none.
-fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
+fn body_arrays<'a>(call: &Call<'a>) -> (Layer, Arrays<'a>) {
     let bytes = call.counting_body();
     if call.is_encoded() {
         return (Layer::Plain, Arrays::new());
@@ -75,7 +76,7 @@ fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
         Body::Json { members, .. } => {
             let mut arrays = Arrays::new();
             for member in members {
-                let spelling = json::text(bytes, &member.key).into_owned();
+                let spelling = json::text(bytes, &member.key);
                 let commands = Commands::of_json(bytes, &member.value);
                 arrays.retain(|(earlier, _)| *earlier != spelling);
                 arrays.push((spelling, commands));
@@ -99,13 +100,15 @@ fn body_arrays(call: &Call<'_>) -> (Layer, Arrays) {
 }
 
 /// The commands in the form string at `span`.
-fn form_arrays(bytes: &[u8], span: Range<usize>, limit: Limit) -> Arrays {
+fn form_arrays(bytes: &[u8], span: Range<usize>, limit: Limit) -> Arrays<'_> {
     let wanted = cmd();
     let mut arrays = Arrays::new();
     for pair in form::pairs(bytes, span, limit).take_while(|pair| pair.is_read) {
         if wanted.may_be_in(&bytes[pair.whole.clone()]) {
             let (name, value) = pair.split(bytes);
-            if let Some(name) = wanted.read(&bytes[name]) {
+            if let Some((spelling, key)) = plainly_keyed(&bytes[name.clone()]) {
+                of(&mut arrays, Cow::Borrowed(spelling)).take_keyed(key, value);
+            } else if let Some(name) = wanted.read(&bytes[name]) {
                 take(&mut arrays, &name, value);
             }
         }
@@ -113,17 +116,38 @@ fn form_arrays(bytes: &[u8], span: Range<usize>, limit: Limit) -> Arrays {
     arrays
 }
 
-/// Takes the next field of a form that is a command.
-fn take(arrays: &mut Arrays, name: &Name, value: Range<usize>) {
-    let Some(spelling) = name.key(0) else { return };
+/// The spelling of `cmd` and the key of a raw name that is nothing but these two, `cmd[key]`, as nearly all are: brackets
+/// may be escaped, and the key is made of letters, digits and underscores.
+fn plainly_keyed(raw_name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (spelling, rest) = raw_name.split_at_checked(CMD.len())?;
+    let rest = rest
+        .strip_prefix(b"[")
+        .or_else(|| rest.strip_prefix(b"%5B"))?;
+    let key = rest
+        .strip_suffix(b"]")
+        .or_else(|| rest.strip_suffix(b"%5D"))?;
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    (spelling.eq_ignore_ascii_case(CMD) && !key.is_empty() && key.iter().all(is_plain))
+        .then_some((spelling, key))
+}
+
+/// The commands under a spelling of `cmd`.
+fn of<'r, 'a>(arrays: &'r mut Arrays<'a>, spelling: Cow<'_, [u8]>) -> &'r mut Commands<'a> {
     let at = arrays
         .iter()
-        .position(|(known, _)| known == spelling)
+        .position(|(known, _)| *known == spelling)
         .unwrap_or_else(|| {
-            arrays.push((spelling.to_vec(), Commands::default()));
+            arrays.push((Cow::Owned(spelling.into_owned()), Commands::default()));
             arrays.len() - 1
         });
-    arrays[at].1.take_field(name, value);
+    &mut arrays[at].1
+}
+
+/// Takes the next field of a form that is a command.
+fn take(arrays: &mut Arrays<'_>, name: &Name, value: Range<usize>) {
+    if let Some(spelling) = name.key(0) {
+        of(arrays, Cow::Borrowed(spelling)).take_field(name, value);
+    }
 }
 
 /// One pass over a batch.
@@ -140,7 +164,7 @@ impl Pass<'_> {
     /// The edits of all commands in some bytes. `outer` is the key of the batch that these are in.
     fn arrays(
         &mut self,
-        arrays: &Arrays,
+        arrays: &Arrays<'_>,
         layer: Layer,
         bytes: &[u8],
         outer: Option<&str>,
@@ -150,7 +174,7 @@ impl Pass<'_> {
         for (_, commands) in arrays {
             for (key, at) in commands.that_run() {
                 if self.begins_with_known_method(layer, &bytes[at.clone()]) {
-                    let key = full_key(outer, key);
+                    let key = full_key(outer, &key.text());
                     let command = as_address(layer.decode(&bytes[at.clone()]));
                     edits.extend(wrap(layer, bytes, at, self.command(&command, key, depth)));
                 }

@@ -280,9 +280,9 @@ impl Verdict {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// The body, as far as it counts: with another verb than POST it does not.
-    fn counting_body(&self) -> &[u8] {
+    fn counting_body(&self) -> &'a [u8] {
         if self.verb == b"POST" { self.body } else { b"" }
     }
 

@@ -1,0 +1,144 @@
+//! Where in some bytes the next one stands that means something: 64 of them are looked at at once, and what was found in
+//! them is kept, so that one look serves all short strings in them.
+use std::marker::PhantomData;
+use wide::u8x64;
+
+/// Which bytes mean something.
+pub(super) trait Meaning {
+    /// A bit for each byte of a block, the first one lowest; a high bit in a byte of `is` says that it is one.
+    fn find(block: u8x64) -> u64;
+}
+
+/// What can end a JSON string or stand for something else in it: a quote, a backslash, a control character.
+#[derive(Clone, Debug)]
+pub(super) struct InString;
+
+impl Meaning for InString {
+    #[inline]
+    fn find(block: u8x64) -> u64 {
+        let is = block.simd_eq(u8x64::splat(b'"'))
+            | block.simd_eq(u8x64::splat(b'\\'))
+            | block.simd_le(u8x64::splat(0x1F));
+        is.to_bitmask()
+    }
+}
+
+/// What opens or closes something in JSON, outside of strings.
+#[derive(Clone, Debug)]
+pub(super) struct OutsideStrings;
+
+impl Meaning for OutsideStrings {
+    #[inline]
+    fn find(block: u8x64) -> u64 {
+        // A brace is a bracket with one bit more, and nothing else is.
+        let folded = block | u8x64::splat(0x20);
+        let is = block.simd_eq(u8x64::splat(b'"'))
+            | folded.simd_eq(u8x64::splat(b'{'))
+            | folded.simd_eq(u8x64::splat(b'}'));
+        is.to_bitmask()
+    }
+}
+
+/// The bytes of one meaning, found from left to right.
+#[derive(Clone, Debug)]
+pub(super) struct Stops<M> {
+    /// Where the block that was looked at last ends.
+    end: usize,
+    found: u64,
+    meaning: PhantomData<M>,
+}
+
+impl<M> Default for Stops<M> {
+    fn default() -> Self {
+        Self {
+            end: 0,
+            found: 0,
+            meaning: PhantomData,
+        }
+    }
+}
+
+impl<M: Meaning> Stops<M> {
+    /// The first byte from `at` on that means something, or the end. It is not asked for a place before one that it was
+    /// asked for earlier, nor about other bytes.
+    #[inline(always)]
+    pub fn next(&mut self, bytes: &[u8], at: usize) -> usize {
+        if at < self.end {
+            let left = self.found >> (at + SIZE - self.end);
+            if left != 0 {
+                return at + left.trailing_zeros() as usize;
+            }
+            return self.look(bytes, self.end);
+        }
+        self.look(bytes, at)
+    }
+
+    /// The same, where nothing is known of the byte at `at`.
+    #[inline(never)]
+    fn look(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<SIZE>()) {
+            let found = M::find(u8x64::from(*block));
+            if found != 0 {
+                return self.keep(at, found);
+            }
+            at += SIZE;
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        self.keep(at, last::<M>(rest))
+    }
+
+    #[inline]
+    fn keep(&mut self, at: usize, found: u64) -> usize {
+        self.end = at + SIZE;
+        self.found = found;
+        at + found.trailing_zeros() as usize
+    }
+}
+
+/// What is found in less than a block; the end and all behind it count as found.
+#[cold]
+#[inline(never)]
+fn last<M: Meaning>(rest: &[u8]) -> u64 {
+    let mut block = [0; SIZE];
+    block[..rest.len()].copy_from_slice(rest);
+    M::find(u8x64::from(block)) | u64::MAX << rest.len()
+}
+
+/// How many bytes are looked at at once.
+const SIZE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stop_is_found_wherever_it_stands() {
+        for length in [0, 1, 63, 64, 65, 200] {
+            for stop in 0..length {
+                for byte in [b'"', b'\\', 0, 0x1F] {
+                    let mut bytes = vec![b'x'; length];
+                    bytes[stop] = byte;
+                    for from in 0..=stop {
+                        let mut stops = Stops::<InString>::default();
+                        assert_eq!(stops.next(&bytes, from), stop);
+                        assert_eq!(stops.next(&bytes, stop), stop);
+                        assert_eq!(stops.next(&bytes, stop + 1), length);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_but_what_means_something_stops() {
+        let means = |bytes: &[u8; SIZE], kind: fn(u8x64) -> u64| kind(u8x64::from(*bytes)) & 1 == 1;
+        for byte in 0..=u8::MAX {
+            let mut bytes = [b'x'; SIZE];
+            bytes[0] = byte;
+            let in_string = byte < 0x20 || byte == b'"' || byte == b'\\';
+            assert_eq!(means(&bytes, InString::find), in_string, "{byte}");
+            let outside = b"\"{}[]".contains(&byte);
+            assert_eq!(means(&bytes, OutsideStrings::find), outside, "{byte}");
+        }
+    }
+}
