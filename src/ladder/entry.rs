@@ -7,6 +7,7 @@ use super::share::Share;
 use super::window::{Span, Window, moment};
 use super::{CallerView, mode, word};
 use crate::catalogue::Mode;
+use crate::telemetry::caller::Auth;
 use crate::telemetry::callers::Selector;
 
 /// One entry. Everything that it says must hold for it to match; what it does not say holds always.
@@ -57,6 +58,8 @@ pub enum Miss {
     Closed(Option<Timestamp>),
     /// It is for other callers.
     OtherCaller,
+    /// It is for an application, and nothing tells yet which one calls.
+    UnknownApplication,
     /// The caller is not in its share.
     OutsideShare,
     /// It was stopped.
@@ -72,6 +75,11 @@ impl Miss {
             Miss::Closed(Some(next)) => format!("no window is open; the next begins at {next}"),
             Miss::Closed(None) => "no window is open, and none will be".to_owned(),
             Miss::OtherCaller => "it is for other callers".to_owned(),
+            Miss::UnknownApplication => {
+                "the call does not name its application; the entry matches once an answer of \
+                                         the portal to the same token has"
+                    .to_owned()
+            }
             Miss::OutsideShare => "the caller is not in its share".to_owned(),
             Miss::Stopped => "it was stopped".to_owned(),
         }
@@ -236,7 +244,16 @@ impl Entry {
             .is_none_or(|wanted| view.name == Some(wanted));
         let selected = self.callers == Selector::default() || self.callers.matches(view.caller);
         if !named || !selected {
-            return Err(Miss::OtherCaller);
+            let is_open = named
+                && view.caller.application.is_none()
+                && !matches!(view.caller.auth, Auth::Webhook | Auth::Session)
+                && self.callers.application.is_some()
+                && self.callers.matches_but_for_the_application(view.caller);
+            return Err(if is_open {
+                Miss::UnknownApplication
+            } else {
+                Miss::OtherCaller
+            });
         }
         if self.share.is_some_and(|share| !share.holds(view.lasting())) {
             return Err(Miss::OutsideShare);

@@ -54,6 +54,8 @@ pub struct Policy {
     guard: Arc<Guard>,
     /// Whether any entry is a brownout, so that the guard has something to do.
     guarded: bool,
+    /// Whether any entry may depend on which application calls.
+    asks_for_applications: bool,
 }
 
 /// What holds for one rule.
@@ -100,6 +102,7 @@ impl Policy {
             entries: Vec::new(),
             guard: Arc::default(),
             guarded: false,
+            asks_for_applications: false,
         }
     }
 
@@ -158,6 +161,10 @@ impl Policy {
         policy.guarded = entries
             .iter()
             .any(|entry| entry.step.mode == Mode::Brownout);
+        // A caller's name may stand for an application.
+        policy.asks_for_applications = entries
+            .iter()
+            .any(|entry| entry.callers.application.is_some() || entry.caller.is_some());
         policy.settings = settings;
         policy.entries = entries
             .into_iter()
@@ -363,6 +370,11 @@ impl Policy {
     /// Whether answers should be told to [`Policy::answered`] and refusals to [`Policy::refused`]: a brownout is configured.
     pub fn is_guarded(&self) -> bool {
         self.guarded
+    }
+
+    /// Whether a mode may depend on which application calls.
+    pub fn asks_for_applications(&self) -> bool {
+        self.asks_for_applications
     }
 
     /// A call of this caller was refused by a brownout.

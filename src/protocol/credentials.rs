@@ -20,6 +20,8 @@ pub enum Credentials<'a> {
         token: Option<Secret<'a>>,
         /// `client_id`, else `APP_SID`: stays the same for an application.
         client: Option<Secret<'a>>,
+        /// `client_id`, which is no secret: the portal itself names an application by it.
+        application: Option<Cow<'a, str>>,
     },
     /// A browser's session: `sessid`, or `X-Bitrix-Csrf-Token`.
     Session,
@@ -97,9 +99,14 @@ pub fn read<'a>(
             .or_else(|| found.get("auth"))
             .or_else(|| found.get("access_token")),
     );
-    let client = secret(found.get("client_id").or_else(|| found.get("APP_SID")));
+    let application = found.get("client_id");
+    let client = secret(application.clone().or_else(|| found.get("APP_SID")));
     if token.is_some() || client.is_some() {
-        Credentials::OAuth { token, client }
+        Credentials::OAuth {
+            token,
+            client,
+            application,
+        }
     } else if found.get("sessid").is_some() || fields.get("x-bitrix-csrf-token").is_some() {
         Credentials::Session
     } else {
@@ -200,6 +207,9 @@ mod tests {
         Credentials::OAuth {
             token: Some(Secret::new(token)),
             client: client.map(Secret::new),
+            application: client
+                .filter(|id| id.starts_with("local."))
+                .map(Cow::Borrowed),
         }
     }
 

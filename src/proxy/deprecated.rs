@@ -40,6 +40,8 @@ pub struct Job {
     pub body: RequestBody,
     pub plan: BodyPlan,
     pub caller: Arc<Caller>,
+    /// The caller for whom the modes were decided, where the answer tells more of it.
+    pub asked: Option<Arc<Caller>>,
     pub moment: Moment,
     pub reserved: Option<Reserved>,
     /// The same call as its successor, to be compared (mode `compare`).
@@ -111,6 +113,11 @@ impl Job {
                 if let Some(application) =
                     answer.head.fields.named("x-bitrix-rest-application").next()
                 {
+                    if self.worker.asks_for_applications() {
+                        let applications = &self.worker.shared.applications;
+                        applications.learn(&self.caller, application);
+                        self.asked = Some(self.caller.clone());
+                    }
                     Arc::make_mut(&mut self.caller).name_application(application);
                 }
                 let mut told = Told {
@@ -232,7 +239,16 @@ impl Job {
     }
 
     fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
-        record(&self.worker, &self.moment, &self.caller, &self.uses, told)
+        let asked = self.asked.as_ref().unwrap_or(&self.caller);
+        let decided = |usage: &DeprecatedUse| decide(&self.worker, asked, usage);
+        record(
+            &self.worker,
+            &self.moment,
+            &self.caller,
+            &self.uses,
+            told,
+            &decided,
+        )
     }
 
     /// The commands of a batch that were refused, by their keys, and what their senders are told.
@@ -275,7 +291,8 @@ pub fn record_refusal(
         error: Some(error.code.into()),
         errors: Vec::new(),
     };
-    let _ = record(worker, moment, caller, uses, &told);
+    let decided = |usage: &DeprecatedUse| decide(worker, caller, usage);
+    let _ = record(worker, moment, caller, uses, &told, &decided);
     debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
 }
 
@@ -297,6 +314,7 @@ fn record(
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
     told: &Told,
+    decided: &dyn Fn(&DeprecatedUse) -> Mode,
 ) -> Result<(), crate::telemetry::log::LogUnavailable> {
     let duration = moment.began.elapsed();
     let events: Vec<DeprecationEvent> = uses
@@ -309,7 +327,7 @@ fn record(
             rule: usage.rule.clone(),
             action: usage.action,
             reason: usage.refusal,
-            mode: Some(decide(worker, caller, usage)),
+            mode: Some(decided(usage)),
             encoding: usage.encoding,
             batch_key: usage.batch_key.clone(),
             changes: usage.changes.clone(),

@@ -317,6 +317,7 @@ async fn observe(
         head,
         uses: vec![DeprecatedUse::observed(rule, encoding)],
         caller,
+        asked: None,
     };
     Finish::new(job.carry_out()).await
 }
@@ -457,6 +458,7 @@ async fn translated(
         body,
         plan,
         caller,
+        asked: None,
         reserved,
         successor: None,
     };
@@ -516,6 +518,13 @@ async fn pass_on(
     place: &Place<'_>,
     mut answer: Answer,
 ) -> Reply {
+    if matches!(place, Place::Call { .. })
+        && worker.asks_for_applications()
+        && let Some(application) = answer.head.fields.named("x-bitrix-rest-application").next()
+    {
+        let caller = worker.caller(client, place, head, None);
+        worker.shared.applications.learn(&caller, application);
+    }
     let read = match place {
         Place::Call { .. } if head.method() != b"HEAD" => look_at_error(worker, &mut answer).await,
         _ => None,

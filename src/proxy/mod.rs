@@ -4,6 +4,7 @@
 //! ([`upstream`]); nothing is shared on the way of a request but counters and the log. [`handle`] is that way, read from
 //! top to bottom.
 
+mod applications;
 pub mod body;
 mod compare;
 pub mod config;

@@ -1,5 +1,6 @@
 //! What one thread holds: the portal's side, the connections that it serves, and its part of the telemetry.
 
+use super::applications::Applications;
 use super::config::{Config, Portal};
 use super::connection::Handle;
 use super::handle::{Client, LastCaller};
@@ -36,6 +37,8 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// In which mode each rule is, for whom and when; swapped by a reload.
     pub policy: ArcSwap<Policy>,
+    /// What answers have told of applications.
+    pub applications: Applications,
     /// Room for bodies that are being translated, in KiB.
     pub rewrite_room: Arc<Semaphore>,
     pub certificates: Option<Arc<Certificates>>,
@@ -106,6 +109,7 @@ impl Shared {
             None => None,
         };
         Ok(Arc::new(Shared {
+            applications: Applications::default(),
             rewrite_room: Arc::new(Semaphore::new(room)),
             telemetry,
             policy: ArcSwap::from_pointee(policy),
@@ -380,13 +384,11 @@ impl Worker {
         let credentials = credentials::read(place, &head.fields, target, body);
         let address = self.client_address(client, head);
         let fingerprints = &self.shared.telemetry.fingerprints;
-        let caller = Arc::new(Caller::of(
-            &credentials,
-            &head.fields,
-            target,
-            address,
-            fingerprints,
-        ));
+        let mut caller = Caller::of(&credentials, &head.fields, target, address, fingerprints);
+        if self.asks_for_applications() {
+            self.shared.applications.complete(&mut caller);
+        }
+        let caller = Arc::new(caller);
         if let Some(access) = access {
             *client.last.borrow_mut() = Some(LastCaller {
                 access: access.to_vec(),
@@ -395,6 +397,11 @@ impl Worker {
             });
         }
         caller
+    }
+
+    /// Whether a mode may depend on which application calls.
+    pub fn asks_for_applications(&self) -> bool {
+        self.shared.policy.load().asks_for_applications()
     }
 
     /// Logs the uses of one request, before anything of its answer goes on.

@@ -95,7 +95,7 @@ pub struct Caller {
     pub user: Option<String>,
     /// Of the webhook's code, of the application's id where a call names it, else of its token.
     pub fingerprint: Option<String>,
-    /// The application as the portal names it in its answer.
+    /// The application's id: as the portal names it in its answer, before that as the call names it (`client_id`).
     pub application: Option<String>,
     pub address: Option<IpAddr>,
     pub user_agent: Option<String>,
@@ -133,7 +133,11 @@ impl Caller {
                 caller.user = Some(short(mask(user.as_bytes())));
                 caller.fingerprint = Some(fingerprint);
             }
-            Credentials::OAuth { token, client } => {
+            Credentials::OAuth {
+                token,
+                client,
+                application,
+            } => {
                 caller.auth = Auth::OAuth;
                 caller.fingerprint = client
                     .as_ref()
@@ -143,6 +147,9 @@ impl Caller {
                     (Some(_), Some(client)) => format!("client:{client}"),
                     _ => caller.anonymous_key(),
                 };
+                if let Some(application) = application {
+                    caller.name_application(application.as_bytes());
+                }
             }
             Credentials::Session => {
                 caller.auth = Auth::Session;
@@ -168,10 +175,9 @@ impl Caller {
 
     /// The application that the portal named in its answer (`X-Bitrix-Rest-Application`): the key of an OAuth caller.
     pub fn name_application(&mut self, x_bitrix_rest_application: &[u8]) {
-        if x_bitrix_rest_application.is_empty() {
+        let Some(application) = Self::application_of(x_bitrix_rest_application) else {
             return;
-        }
-        let application = short(mask(x_bitrix_rest_application));
+        };
         if self.auth != Auth::Webhook {
             if matches!(self.auth, Auth::Unknown | Auth::None) {
                 self.auth = Auth::OAuth;
@@ -179,6 +185,11 @@ impl Caller {
             self.key = short(format!("application:{application}"));
         }
         self.application = Some(application);
+    }
+
+    /// An application's id as callers have it, where it names one.
+    pub fn application_of(id: &[u8]) -> Option<String> {
+        (!id.is_empty()).then(|| short(mask(id)))
     }
 
     /// Without any credential that lasts: library and address.
@@ -269,10 +280,12 @@ mod tests {
         let mut named = of(&Credentials::OAuth {
             token: token("hour-1"),
             client: token("local.5f"),
+            application: None,
         });
         let same = of(&Credentials::OAuth {
             token: token("hour-2"),
             client: token("local.5f"),
+            application: None,
         });
         assert_eq!(named.key, same.key);
         assert!(named.key.starts_with("client:") && !named.key.contains("local.5f"));
@@ -285,14 +298,26 @@ mod tests {
         let one = of(&Credentials::OAuth {
             token: token("hour-1"),
             client: None,
+            application: None,
         });
         let next = of(&Credentials::OAuth {
             token: token("hour-2"),
             client: None,
+            application: None,
         });
         assert_ne!(one.fingerprint, next.fingerprint);
         assert_eq!(one.key, next.key);
         assert_eq!(one.key, "oauth:b24phpsdk:192.0.2.7");
+
+        let says = of(&Credentials::OAuth {
+            token: token("hour-1"),
+            client: token("local.5f00.abc"),
+            application: Some("local.5f00.abc".into()),
+        });
+        assert_eq!(
+            (says.key.as_str(), says.application.as_deref()),
+            ("application:local.5f00.abc", Some("local.5f00.abc"))
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Callers {
 pub struct Selector {
     /// The webhook's user, exactly.
     pub user: Option<String>,
-    /// The application's id as the portal names it, exactly.
+    /// The application's id, exactly: as the call names it (`client_id`), or as the portal does.
     pub application: Option<String>,
     /// The credential's fingerprint, exactly.
     pub fingerprint: Option<String>,
@@ -207,12 +207,14 @@ fn wrong(text: &str, at: usize, problem: &str) -> String {
 impl Selector {
     /// Whether a caller is meant.
     pub fn matches(&self, caller: &Caller) -> bool {
-        fn is(wanted: Option<&String>, found: Option<&String>) -> bool {
-            wanted.is_none() || wanted == found
-        }
         *self != Self::default()
-            && is(self.user.as_ref(), caller.user.as_ref())
             && is(self.application.as_ref(), caller.application.as_ref())
+            && self.matches_but_for_the_application(caller)
+    }
+
+    /// Whether a caller may be meant, by all that is said but the application.
+    pub fn matches_but_for_the_application(&self, caller: &Caller) -> bool {
+        is(self.user.as_ref(), caller.user.as_ref())
             && is(self.fingerprint.as_ref(), caller.fingerprint.as_ref())
             && self.address.is_none_or(|network| {
                 caller
@@ -226,6 +228,10 @@ impl Selector {
                     .is_some_and(|user_agent| pattern.is_in(user_agent))
             })
     }
+}
+
+fn is(wanted: Option<&String>, found: Option<&String>) -> bool {
+    wanted.is_none() || wanted == found
 }
 
 impl Network {

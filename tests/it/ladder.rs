@@ -788,6 +788,49 @@ fn a_refused_caller_is_told_until_when_in_a_batch_too() {
 }
 
 #[test]
+fn an_application_is_selected_by_its_id_in_the_call_or_by_what_an_earlier_answer_told() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let target = String::from_utf8_lossy(request.target()).into_owned();
+            let application = if target.contains("of-one") {
+                "local.1"
+            } else {
+                "local.2"
+            };
+            let field = format!("X-Bitrix-Rest-Application: {application}\r\n");
+            visit.answer_to(&request, 200, &field, b"{\"result\":true}");
+        }
+    });
+    let config = format!("[[mode]]\nmode = 'block'\nrule = '{WATCHED}'\napplication = 'local.1'\n");
+    let proxy = serving(&portal, &config, None);
+    let status = |method: &str, parameters: &str| {
+        let answer = proxy.call(get(&format!("/rest/{method}?{parameters}")));
+        answer.status()
+    };
+    // What the call itself says counts at once.
+    assert_eq!(status(WATCHED, "auth=1-of-one&client_id=local.1"), 410);
+    assert_eq!(status(WATCHED, "auth=1-of-two&client_id=local.2"), 200);
+    // Else the first answer to a token tells whose it is, whatever was called.
+    assert_eq!(status(WATCHED, "auth=2-of-one"), 200);
+    assert_eq!(status(WATCHED, "auth=2-of-one"), 410);
+    assert_eq!(status("user.current", "auth=3-of-one"), 200);
+    assert_eq!(status(WATCHED, "auth=3-of-one"), 410);
+    assert_eq!(status(WATCHED, "access_token=3-of-one"), 410);
+    assert_eq!(status(WATCHED, "auth=2-of-two"), 200);
+    assert_eq!(status(WATCHED, "auth=2-of-two"), 200);
+    let modes: Vec<String> = proxy
+        .events()
+        .iter()
+        .map(|event| format!("{} {}", event["action"], event["mode"]).replace('"', ""))
+        .collect();
+    let (observed, refused) = ("observed observe", "refused block");
+    let expected = [
+        refused, observed, observed, refused, refused, refused, observed, observed,
+    ];
+    assert_eq!(modes, expected, "the mode is the one that was decided");
+}
+
+#[test]
 fn a_date_to_come_is_told_to_callers_as_sunset() {
     let portal = Portal::plain();
     let proxy = serving(

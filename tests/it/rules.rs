@@ -176,6 +176,33 @@ fn what_cannot_be_meant_is_one_line_with_its_place_for_check_too() {
 }
 
 #[test]
+fn explain_says_where_a_call_does_not_tell_its_application() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "[[mode]]\nmode = 'block'\nrule = 'crm.lead.list'\napplication = 'local.1'\n";
+    std::fs::write(folder.path().join("proxy.toml"), config).expect("written");
+    let explain = |call: &str| {
+        let words = ["rules", "--config", "proxy.toml", "--explain", call];
+        said(folder.path(), &words)
+    };
+    let text = explain("/rest/crm.lead.list?auth=token");
+    assert!(
+        text.contains(
+            "proxy.toml:1: block for application local.1: the call does not name its application"
+        ),
+        "{text}"
+    );
+    let text = explain("/rest/crm.lead.list?auth=token&client_id=local.1");
+    assert!(text.contains("because of    proxy.toml:1: block"), "{text}");
+    for other in [
+        "/rest/crm.lead.list?client_id=local.2",
+        "/rest/7/code/crm.lead.list",
+    ] {
+        let text = explain(other);
+        assert!(text.contains("it is for other callers"), "{text}");
+    }
+}
+
+#[test]
 fn a_brownout_says_what_it_would_have_refused_and_how_to_start_it() {
     let folder = folder();
     let line = |time: &str, user: &str, method: &str| {
@@ -342,7 +369,14 @@ fn a_wrong_rule_file_is_one_line_with_its_place_for_every_command_that_reads_it(
         ["rules", "check", "wrong.json"].as_slice(),
         &["rules", "--rules", "wrong.json"],
         &["check", "--rules", "wrong.json", upstream],
-        &["serve", "--rules", "wrong.json", upstream],
+        &[
+            "serve",
+            "--rules",
+            "wrong.json",
+            upstream,
+            "--listen=127.0.0.1:0",
+            "--admin-listen=127.0.0.1:0",
+        ],
     ] {
         let output = run(folder.path(), words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
