@@ -10,7 +10,6 @@ mod step;
 
 pub use read::{ReadError, read_rules, read_watched};
 pub use rule::{Mode, Rename, Rule, RuleKind, Set};
-use std::collections::HashMap;
 use std::sync::Arc;
 pub use step::{Step, What, When, form_text};
 
@@ -18,7 +17,7 @@ pub use step::{Step, What, When, form_text};
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     rules: Vec<Arc<Rule>>,
-    by_method: HashMap<Box<[u8]>, Arc<Rule>, lookup::Words>,
+    by_method: lookup::Index,
     longest: usize,
 }
 
@@ -52,23 +51,18 @@ impl Catalogue {
 
     /// A catalogue of these rules. Of several for a method the first counts; their `id`s are given here.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let rules: Vec<Rule> = rules.into_iter().collect();
         let mut catalogue = Self {
-            rules: Vec::new(),
-            by_method: HashMap::default(),
+            rules: Vec::with_capacity(rules.len()),
+            by_method: lookup::Index::for_rules(rules.len()),
             longest: 0,
         };
         for mut rule in rules {
-            let method = rule
-                .method
-                .to_ascii_lowercase()
-                .into_bytes()
-                .into_boxed_slice();
-            if !catalogue.by_method.contains_key(&method) {
+            if catalogue.find_in_any_case(rule.method.as_bytes()).is_none() {
                 rule.id = catalogue.rules.len();
-                catalogue.longest = catalogue.longest.max(method.len());
-                let rule = Arc::new(rule);
-                catalogue.rules.push(rule.clone());
-                catalogue.by_method.insert(method, rule);
+                catalogue.longest = catalogue.longest.max(rule.method.len());
+                catalogue.by_method.insert(rule.method.as_bytes(), rule.id);
+                catalogue.rules.push(Arc::new(rule));
             }
         }
         catalogue
@@ -76,7 +70,20 @@ impl Catalogue {
 
     /// The rule of a method, given in lower case: one probe, no allocation.
     pub fn find(&self, lower_case_method: &[u8]) -> Option<&Arc<Rule>> {
-        self.by_method.get(lower_case_method)
+        self.find_in_any_case(lower_case_method)
+            .filter(|_| !lower_case_method.iter().any(u8::is_ascii_uppercase))
+    }
+
+    /// The rule of a method, in whatever case of letters it is given.
+    #[inline]
+    pub fn find_in_any_case(&self, method: &[u8]) -> Option<&Arc<Rule>> {
+        let is = |place: usize| {
+            let known = self.rules[place].method.as_bytes();
+            known.eq_ignore_ascii_case(method)
+        };
+        self.by_method
+            .find(method, is)
+            .map(|place| &self.rules[place])
     }
 
     /// The length of the longest method: a longer one is in no rule.
@@ -108,6 +115,10 @@ mod tests {
             assert_eq!(rule.id, id);
             assert_eq!(
                 catalogue.find(rule.method.to_ascii_lowercase().as_bytes()),
+                Some(rule)
+            );
+            assert_eq!(
+                catalogue.find_in_any_case(rule.method.to_ascii_uppercase().as_bytes()),
                 Some(rule)
             );
             assert!(

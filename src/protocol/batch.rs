@@ -1,4 +1,5 @@
 //! The commands of a batch (PROTOCOL §5): which of them run, in which order, and where they stand.
+use super::hash;
 use super::json::{self, Kind, Value};
 use super::name::{Name, Wanted};
 use std::borrow::Cow;
@@ -163,17 +164,7 @@ enum Slot {
 impl Places {
     /// The entry with this key, for which `is_at` says yes, or where it can be noted.
     fn find(&self, key: &[u8], is_at: impl Fn(usize) -> bool) -> Slot {
-        let (words, rest) = key.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let mix = |hash: u64, word: [u8; 8]| {
-            (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95)
-        };
-        let hash = words
-            .iter()
-            .chain([&last])
-            .fold(0, |hash, word| mix(hash, *word));
-        let mut slot = (hash >> 57) as usize;
+        let mut slot = (hash::of(key) >> 57) as usize;
         loop {
             match self.0[slot] {
                 0 => return Slot::Free(slot),

@@ -19,12 +19,7 @@ pub enum Layer {
 impl Layer {
     /// The text that `raw` stands for; borrowed where nothing in it is escaped.
     pub fn decode(self, raw: &[u8]) -> Cow<'_, [u8]> {
-        let marked = match self {
-            Layer::Plain => None,
-            Layer::Form => memchr::memchr2(b'%', b'+', raw),
-            Layer::Json => memchr::memchr(b'\\', raw),
-        };
-        let Some(first) = marked else {
+        let Some(first) = self.first_escape(raw) else {
             return Cow::Borrowed(raw);
         };
         let mut text = Vec::with_capacity(raw.len());
@@ -41,17 +36,22 @@ impl Layer {
         Cow::Owned(text)
     }
 
+    /// Where the first byte stands that may not stand for itself.
+    fn first_escape(self, raw: &[u8]) -> Option<usize> {
+        match self {
+            Layer::Plain => None,
+            Layer::Form => memchr::memchr2(b'%', b'+', raw),
+            // A key is mostly too short for a look at many bytes at once to pay.
+            Layer::Json if raw.len() < 16 => raw.iter().position(|b| *b == b'\\'),
+            Layer::Json => memchr::memchr(b'\\', raw),
+        }
+    }
+
     /// The text's begin in lower case, up to a byte of `stops`: into `text`, unless it is longer than `longest` bytes.
     pub fn begin(self, raw: &[u8], stops: &[u8], longest: usize, text: &mut Vec<u8>) -> bool {
         text.clear();
         let mut at = 0;
-        while let Some(byte) = raw.get(at) {
-            let plain = PLAIN[usize::from(*byte)];
-            if plain != 0 && text.len() < longest {
-                text.push(plain);
-                at += 1;
-                continue;
-            }
+        while at < raw.len() {
             let (unit, character) = self.unit(&raw[at..]);
             match character {
                 Unit::Byte(byte) if stops.contains(&byte) => break,
@@ -68,6 +68,16 @@ impl Layer {
         true
     }
 
+    /// How many bytes at the begin of `raw`, at most `longest`, are ones that stand for themselves in any wrapping:
+    /// letters, digits, dots, underscores.
+    pub fn plain_begin(raw: &[u8], longest: usize) -> usize {
+        let begin = &raw[..raw.len().min(longest)];
+        begin
+            .iter()
+            .position(|byte| !PLAIN[usize::from(*byte)])
+            .unwrap_or(begin.len())
+    }
+
     /// The raw bytes that stand for each of `spans` of the decoded text. The spans are in order and do not overlap.
     pub fn to_raw(
         self,
@@ -80,9 +90,14 @@ impl Layer {
             decoded: 0,
             at: 0,
         };
+        // Up to the first escape the bytes are the text.
+        let plain = self.first_escape(raw).unwrap_or(raw.len());
+        walk.decoded = plain;
+        walk.at = plain;
+        let mut place = |at: usize| if at <= plain { at } else { walk.reach(at) };
         spans
             .into_iter()
-            .map(|span| walk.reach(span.start)..walk.reach(span.end))
+            .map(|span| place(span.start)..place(span.end))
             .collect()
     }
 
@@ -91,6 +106,9 @@ impl Layer {
         match self {
             Layer::Plain => Cow::Borrowed(text),
             Layer::Form => percent_encoding::utf8_percent_encode(text, FORM).into(),
+            Layer::Json if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') => {
+                Cow::Borrowed(text)
+            }
             Layer::Json => Cow::Owned(json_inside(text)),
         }
     }
@@ -137,9 +155,6 @@ struct Walk<'r> {
 impl Walk<'_> {
     /// Goes on to a place of the decoded text; gives the raw one.
     fn reach(&mut self, decoded: usize) -> usize {
-        if self.layer == Layer::Plain {
-            return decoded;
-        }
         while self.decoded < decoded && self.at < self.raw.len() {
             let (unit, stands_for) = self.layer.unit(&self.raw[self.at..]);
             self.at += unit;
@@ -159,16 +174,13 @@ const FORM: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'*');
 
-/// What methods are mostly made of: letters, in lower case, digits, dots and underscores; 0 for all other bytes. These
-/// stand for themselves in any wrapping, and no command's method ends with one.
-const PLAIN: [u8; 256] = {
-    let mut table = [0; 256];
+/// The bytes that methods are mostly made of.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        let character = byte as u8;
-        if character.is_ascii_alphanumeric() || character == b'.' || character == b'_' {
-            table[byte] = character.to_ascii_lowercase();
-        }
+        table[byte] =
+            (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'.' || byte as u8 == b'_';
         byte += 1;
     }
     table

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod call;
 pub mod credentials;
 pub mod form;
+pub mod hash;
 pub mod head;
 pub mod json;
 mod layer;

@@ -202,11 +202,8 @@ impl Parameters<'_> {
                 self.sources[*of].rename(parent, &null, &rename.from);
             }
         }
-        Some(format!(
-            "{} is now {}",
-            full_name(&path, &rename.from),
-            full_name(&path, &rename.to)
-        ))
+        let (from, to) = (full_name(&path, &rename.from), full_name(&path, &rename.to));
+        Some([&from, " is now ", &to].concat())
     }
 
     /// Sets a parameter where it is sure to be read; says so.
@@ -235,7 +232,7 @@ impl Parameters<'_> {
             .into_iter()
             .any(|source| self.sources[source].add(set))
         {
-            return Ok(format!("{name} is set to {to}"));
+            return Ok([name, " is set to ", &to].concat());
         }
         if self
             .sources
@@ -258,6 +255,13 @@ fn is_null(node: &Node) -> bool {
 /// A name as a form would write it: `extras[lead.customer.type]`.
 fn full_name(path: &[&str], name: &str) -> String {
     let mut keys = path.iter().copied().chain([name]);
-    let top = keys.next().unwrap_or_default().to_owned();
-    keys.fold(top, |full, key| format!("{full}[{key}]"))
+    let length: usize = keys.clone().map(|key| key.len() + 2).sum();
+    let mut full = String::with_capacity(length);
+    full.push_str(keys.next().unwrap_or_default());
+    for key in keys {
+        for part in ["[", key, "]"] {
+            full.push_str(part);
+        }
+    }
+    full
 }

@@ -155,7 +155,7 @@ struct Pass<'p> {
     catalogue: &'p Catalogue,
     mode: &'p dyn Fn(&Rule) -> Mode,
     uses: Vec<DeprecatedUse>,
-    /// The method of the command in hand, lower-cased; kept to be used again.
+    /// The method of a command that is not plainly written, lower-cased; kept to be used again.
     method: Vec<u8>,
     encoding: Encoding,
 }
@@ -173,7 +173,7 @@ impl Pass<'_> {
         let mut edits = Vec::new();
         for (_, commands) in arrays {
             for (key, at) in commands.that_run() {
-                if self.begins_with_known_method(layer, &bytes[at.clone()]) {
+                if self.is_of_known_method(layer, &bytes[at.clone()]) {
                     let key = full_key(outer, &key.text());
                     let command = as_address(layer.decode(&bytes[at.clone()]));
                     edits.extend(wrap(layer, bytes, at, self.command(&command, key, depth)));
@@ -183,17 +183,29 @@ impl Pass<'_> {
         edits
     }
 
-    /// Whether a wrapped command is one to look into; its method is then in hand.
-    fn begins_with_known_method(&mut self, layer: Layer, raw: &[u8]) -> bool {
+    /// Whether a wrapped command is one to look into. Of one that is plainly written up to the end of its method, as
+    /// nearly all are, no byte behind that is read.
+    fn is_of_known_method(&mut self, layer: Layer, raw: &[u8]) -> bool {
         let longest = self.catalogue.longest_method().max(BATCH.len());
-        layer.begin(raw, b"?#", longest, &mut self.method)
-            && (self.method == BATCH.as_bytes() || self.catalogue.find(&self.method).is_some())
+        let plain = Layer::plain_begin(raw, longest + 1);
+        let method = match raw.get(plain) {
+            _ if plain > longest => return false,
+            None | Some(b'?' | b'#') => &raw[..plain],
+            Some(_) if layer.begin(raw, b"?#", longest, &mut self.method) => &self.method,
+            Some(_) => return false,
+        };
+        method.eq_ignore_ascii_case(BATCH.as_bytes())
+            || self.catalogue.find_in_any_case(method).is_some()
     }
 
     /// The edits of one command, as it is unwrapped.
     fn command(&mut self, command: &[u8], key: String, depth: usize) -> Vec<Edit> {
         let name = 0..memchr::memchr2(b'?', b'#', command).unwrap_or(command.len());
-        match self.catalogue.find(&self.method).cloned() {
+        match self
+            .catalogue
+            .find_in_any_case(&command[name.clone()])
+            .cloned()
+        {
             Some(rule) => self.deprecated(command, name, &rule, key),
             // Only the exact name is refused inside a batch.
             None if command[name.clone()] == *BATCH.as_bytes() || depth == DEEPEST => Vec::new(),
