@@ -43,6 +43,17 @@ pub fn as_address(mut command: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     command
 }
 
+/// Where a command's method stands. What looks like the scheme of a URL before it is lost: the portal has commands split
+/// by PHP's `parse_url`, so that `x:crm.lead.list` runs `crm.lead.list`.
+pub fn method(command: &[u8]) -> Range<usize> {
+    let end = memchr::memchr2(b'?', b'#', command).unwrap_or(command.len());
+    let may_be_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    match memchr::memchr(b':', &command[..end]) {
+        Some(colon) if colon > 0 && command[..colon].iter().all(may_be_scheme) => colon + 1..end,
+        _ => 0..end,
+    }
+}
+
 /// The commands under one spelling of `cmd`, as PHP builds the array: a key keeps the place where it came first, and has
 /// the value that came last.
 #[derive(Clone, Debug, Default)]
@@ -188,6 +199,23 @@ fn number(key: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_looks_like_a_scheme_before_a_method_is_lost() {
+        for (command, name) in [
+            ("crm.lead.list?a=1", "crm.lead.list"),
+            ("x:crm.lead.list?a=1", "crm.lead.list"),
+            ("a-1.+:crm.lead.list#b", "crm.lead.list"),
+            ("x:y:crm.lead.list", "y:crm.lead.list"),
+            ("x_y:crm.lead.list", "x_y:crm.lead.list"),
+            (":crm.lead.list", ":crm.lead.list"),
+            ("crm.lead.list?a=x:1", "crm.lead.list"),
+            ("//host/crm.lead.list?a", "//host/crm.lead.list"),
+        ] {
+            let found = &command.as_bytes()[method(command.as_bytes())];
+            assert_eq!(String::from_utf8_lossy(found), name, "{command}");
+        }
+    }
 
     fn of_json(text: &str) -> Vec<(String, &str)> {
         let value = json::read(text.as_bytes(), |_| {}).unwrap();

@@ -48,24 +48,26 @@ impl Layer {
     }
 
     /// The text's begin in lower case, up to a byte of `stops`: into `text`, unless it is longer than `longest` bytes.
-    pub fn begin(self, raw: &[u8], stops: &[u8], longest: usize, text: &mut Vec<u8>) -> bool {
+    pub fn begin(self, raw: &[u8], stops: &[u8], longest: usize, text: &mut Vec<u8>) -> Begin {
         text.clear();
         let mut at = 0;
         while at < raw.len() {
             let (unit, character) = self.unit(&raw[at..]);
             match character {
-                Unit::Byte(byte) if stops.contains(&byte) => break,
+                Unit::Byte(byte) if stops.contains(&byte) => return Begin::StoppedBy(byte),
                 Unit::Byte(byte) => text.push(byte.to_ascii_lowercase()),
-                Unit::Char(c) if c.is_ascii() && stops.contains(&(c as u8)) => break,
+                Unit::Char(c) if c.is_ascii() && stops.contains(&(c as u8)) => {
+                    return Begin::StoppedBy(c as u8);
+                }
                 Unit::Char(c) => text
                     .extend_from_slice(c.to_ascii_lowercase().encode_utf8(&mut [0; 4]).as_bytes()),
             }
             if text.len() > longest {
-                return false;
+                return Begin::TooLong;
             }
             at += unit;
         }
-        true
+        Begin::Whole
     }
 
     /// How many bytes at the begin of `raw`, at most `longest`, are ones that stand for themselves in any wrapping:
@@ -167,6 +169,17 @@ impl Walk<'_> {
     }
 }
 
+/// How the begin of a text ended ([`Layer::begin`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With the text.
+    Whole,
+    /// Before this byte.
+    StoppedBy(u8),
+    /// It is longer than what was asked for.
+    TooLong,
+}
+
 /// What a form string escapes of an ASCII text: all that means something in an address or a form.
 const FORM: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'.')
@@ -252,13 +265,14 @@ mod tests {
     fn the_begin_of_a_text_ends_at_a_stop_however_that_is_written() {
         let begin = |layer: Layer, raw: &str| {
             let mut text = Vec::new();
-            layer
-                .begin(raw.as_bytes(), b"?#", 5, &mut text)
-                .then(|| String::from_utf8(text).unwrap())
+            let ended = layer.begin(raw.as_bytes(), b"?#", 5, &mut text);
+            (ended, String::from_utf8(text).unwrap())
         };
-        assert_eq!(begin(Layer::Form, "a.B%3Fc").as_deref(), Some("a.b"));
-        assert_eq!(begin(Layer::Json, r"\u0041b\u0023c").as_deref(), Some("ab"));
-        assert_eq!(begin(Layer::Plain, "abcdef?"), None);
+        let stopped = |by: u8, text: &str| (Begin::StoppedBy(by), text.to_owned());
+        assert_eq!(begin(Layer::Form, "a.B%3Fc"), stopped(b'?', "a.b"));
+        assert_eq!(begin(Layer::Json, r"\u0041b\u0023c"), stopped(b'#', "ab"));
+        assert_eq!(begin(Layer::Plain, "abC"), (Begin::Whole, "abc".to_owned()));
+        assert_eq!(begin(Layer::Plain, "abcdef?").0, Begin::TooLong);
     }
 
     #[test]

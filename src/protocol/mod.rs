@@ -20,5 +20,5 @@ pub mod target;
 pub mod xml;
 
 pub use head::Fields;
-pub use layer::Layer;
+pub use layer::{Begin, Layer};
 pub use secret::Secret;

@@ -8,12 +8,12 @@ use super::fields::Fields;
 use super::steps;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
-use crate::protocol::Layer;
-use crate::protocol::batch::{CMD, Commands, as_address, cmd, full_key};
+use crate::protocol::batch::{self, CMD, Commands, as_address, cmd, full_key};
 use crate::protocol::call::{Body, read_body};
 use crate::protocol::form::{self, Limit};
 use crate::protocol::name::Name;
 use crate::protocol::target::query;
+use crate::protocol::{Begin, Layer};
 use crate::protocol::{json, multipart};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -188,19 +188,28 @@ impl Pass<'_> {
     fn is_of_known_method(&mut self, layer: Layer, raw: &[u8]) -> bool {
         let longest = self.catalogue.longest_method().max(BATCH.len());
         let plain = Layer::plain_begin(raw, longest + 1);
-        let method = match raw.get(plain) {
-            _ if plain > longest => return false,
-            None | Some(b'?' | b'#') => &raw[..plain],
-            Some(_) if layer.begin(raw, b"?#", longest, &mut self.method) => &self.method,
-            Some(_) => return false,
-        };
+        if plain <= longest && matches!(raw.get(plain), None | Some(b'?' | b'#')) {
+            return self.is_known(&raw[..plain]);
+        }
+        // Something is escaped, or a scheme stands before the method.
+        match layer.begin(raw, b"?#:", longest, &mut self.method) {
+            Begin::Whole | Begin::StoppedBy(b'?' | b'#') => self.is_known(&self.method),
+            Begin::StoppedBy(_) | Begin::TooLong => {
+                let command = as_address(layer.decode(raw));
+                self.is_known(&command[batch::method(&command)])
+            }
+        }
+    }
+
+    /// Whether a method, in any case of its letters, is a rule's or a batch.
+    fn is_known(&self, method: &[u8]) -> bool {
         method.eq_ignore_ascii_case(BATCH.as_bytes())
             || self.catalogue.find_in_any_case(method).is_some()
     }
 
     /// The edits of one command, as it is unwrapped.
     fn command(&mut self, command: &[u8], key: String, depth: usize) -> Vec<Edit> {
-        let name = 0..memchr::memchr2(b'?', b'#', command).unwrap_or(command.len());
+        let name = batch::method(command);
         match self
             .catalogue
             .find_in_any_case(&command[name.clone()])

@@ -127,12 +127,14 @@ const JSON: &[&[u8]] = &[
     b"=",
 ];
 
-/// Without a colon: PHP would take what stands before it for a scheme, and the translator leaves such a command alone.
 const COMMAND: &[&[u8]] = &[
     b"crm.lead.details.configuration.reset",
     b"crm.deal.details.configuration.get",
     b"CRM.contact.details.configuration.set",
     b"crm.deal.list",
+    b":",
+    b"x:",
+    b"a-1.+Z:",
     b"Batch",
     b"batch",
     b"?",
