@@ -48,9 +48,18 @@ pub struct Upstream {
     pool: RefCell<Vec<Connection>>,
     /// The HTTP/2 connection, where the portal offers it.
     http2: RefCell<Option<upstream_http2::Sender>>,
-    http2_refused: Cell<bool>,
     shared: Arc<Shared>,
     local: LocalMetrics,
+}
+
+/// A new connection, in the language that the portal chose.
+enum Made {
+    /// Behind a switch of protocols its socket is given.
+    Http1(
+        Connection,
+        Option<tokio::sync::oneshot::Receiver<(Stream, Vec<u8>)>>,
+    ),
+    Http2(upstream_http2::Sender),
 }
 
 /// A connection in use; goes back to the pool when its answer has been read to the end.
@@ -135,7 +144,6 @@ impl Upstream {
             config: shared.config.clone(),
             pool: RefCell::default(),
             http2: RefCell::default(),
-            http2_refused: Cell::new(false),
             shared,
             local,
         })
@@ -204,13 +212,6 @@ impl Upstream {
         sending: &Sending<'_>,
         mut body: RequestBody,
     ) -> Result<Answer, ProxyError> {
-        if self.config.upstream_http2 && !sending.upgrade && !self.http2_refused.get() {
-            match self.send_http2(sending, body).await {
-                Ok(answer) => return Ok(answer),
-                Err(Failed::Sent(error)) => return Err(error),
-                Err(Failed::Unsent(unsent)) => body = unsent,
-            }
-        }
         let whole = match &body {
             RequestBody::Whole(bytes) => Some(bytes.clone()),
             RequestBody::Empty => Some(None),
@@ -218,12 +219,33 @@ impl Upstream {
         };
         let mut fresh_attempts = 0;
         loop {
+            let shared = if sending.upgrade { None } else { self.stream() };
+            if let Some(sender) = shared {
+                match self.send_http2(sender, sending, body).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(Failed::Sent(error)) => return Err(error),
+                    Err(Failed::Unsent(_)) if fresh_attempts == 2 => return Err(unsent()),
+                    Err(Failed::Unsent(again)) => {
+                        self.http2.borrow_mut().take();
+                        self.local.retry();
+                        body = again;
+                        continue;
+                    }
+                }
+            }
             let pooled = if sending.upgrade { None } else { self.idle() };
             let (mut connection, switched) = match pooled {
                 Some(connection) => (connection, None),
+                None if fresh_attempts == 2 => return Err(unsent()),
                 None => {
                     fresh_attempts += 1;
-                    self.connect(sending.upgrade).await?
+                    match self.connect(sending.upgrade).await? {
+                        Made::Http1(connection, switched) => (connection, switched),
+                        Made::Http2(sender) => {
+                            *self.http2.borrow_mut() = Some(sender);
+                            continue;
+                        }
+                    }
                 }
             };
             let link = connection.link.clone();
@@ -298,101 +320,50 @@ impl Upstream {
                             self.local.retry();
                             body = again;
                         }
-                        _ => {
-                            return Err(ProxyError::unreachable(
-                                "connection_terminated",
-                                "it closed the connection before the call was sent",
-                            ));
-                        }
+                        _ => return Err(unsent()),
                     }
                 }
             }
         }
     }
 
-    /// Sends one request on a stream, where the portal offers HTTP/2.
+    /// The HTTP/2 connection, while it is open.
+    fn stream(&self) -> Option<upstream_http2::Sender> {
+        let sender = self.http2.borrow();
+        sender.clone().filter(|sender| !sender.is_closed())
+    }
+
+    /// Sends one request on a stream.
     async fn send_http2(
         &self,
+        mut sender: upstream_http2::Sender,
         sending: &Sending<'_>,
-        mut body: RequestBody,
+        body: RequestBody,
     ) -> Result<Answer, Failed> {
-        for _ in 0..2 {
-            let shared = self
-                .http2
-                .borrow()
-                .clone()
-                .filter(|sender| !sender.is_closed());
-            let mut sender = match shared {
-                Some(sender) => sender,
-                None => {
-                    let stream = match self.dial(self.tls_http2.as_ref()).await {
-                        Ok(stream) => stream,
-                        Err(e) => {
-                            self.not_reached(&e);
-                            return Err(Failed::Sent(ProxyError::unreachable(
-                                e.proxy_status,
-                                &e.what,
-                            )));
-                        }
-                    };
-                    self.reached();
-                    if !stream.chose_http2() {
-                        self.http2_refused.set(true);
-                        return Err(Failed::Unsent(body));
-                    }
-                    match upstream_http2::begin(stream, self.config.timeouts.response).await {
-                        Ok(sender) => {
-                            *self.http2.borrow_mut() = Some(sender.clone());
-                            sender
-                        }
-                        Err(()) => return Err(Failed::Unsent(body)),
-                    }
-                }
-            };
-            let mut head = Vec::with_capacity(1024);
-            (sending.head)(&mut head);
-            let began = Instant::now();
-            let wait = self.config.timeouts.response;
-            match upstream_http2::send(&mut sender, head, body, &self.limits, sending.to_head, wait)
-                .await
-            {
-                Ok((head, answer)) => {
-                    let stall = Some(self.config.timeouts.upstream_body);
-                    return Ok(Answer {
-                        after: began.elapsed(),
-                        head,
-                        body: answer,
-                        lease: None,
-                        switched: None,
-                        stall,
-                    });
-                }
-                Err(Failed::Unsent(unsent)) => {
-                    self.http2.borrow_mut().take();
-                    self.local.retry();
-                    body = unsent;
-                }
-                Err(sent) => return Err(sent),
-            }
-        }
-        Err(Failed::Sent(ProxyError::unreachable(
-            "connection_terminated",
-            "it closed the connection before the call was sent",
-        )))
+        let mut head = Vec::with_capacity(1024);
+        (sending.head)(&mut head);
+        let began = Instant::now();
+        let wait = self.config.timeouts.response;
+        let (head, body) =
+            upstream_http2::send(&mut sender, head, body, &self.limits, sending.to_head, wait)
+                .await?;
+        Ok(Answer {
+            after: began.elapsed(),
+            head,
+            body,
+            lease: None,
+            switched: None,
+            stall: Some(self.config.timeouts.upstream_body),
+        })
     }
 
-    #[allow(clippy::type_complexity)]
-    async fn connect(
-        self: &Rc<Self>,
-        upgrade: bool,
-    ) -> Result<
-        (
-            Connection,
-            Option<tokio::sync::oneshot::Receiver<(Stream, Vec<u8>)>>,
-        ),
-        ProxyError,
-    > {
-        let stream = match self.dial(self.tls.as_ref()).await {
+    /// A new connection. Whether it speaks HTTP/2, where that is wanted, the portal chooses each time.
+    async fn connect(self: &Rc<Self>, upgrade: bool) -> Result<Made, ProxyError> {
+        let tls = match &self.tls_http2 {
+            Some(offering) if self.config.upstream_http2 && !upgrade => Some(offering),
+            _ => self.tls.as_ref(),
+        };
+        let stream = match self.dial(tls).await {
             Ok(stream) => {
                 self.reached();
                 stream
@@ -402,6 +373,12 @@ impl Upstream {
                 return Err(ProxyError::unreachable(e.proxy_status, &e.what));
             }
         };
+        let unusable =
+            || ProxyError::unreachable("connection_terminated", "the connection could not be used");
+        if stream.chose_http2() {
+            let sender = upstream_http2::begin(stream, self.config.timeouts.response).await;
+            return sender.map(Made::Http2).map_err(|()| unusable());
+        }
         let ends = stream.ends();
         if let Some(ends) = ends {
             self.shared.own_ends(ends, true);
@@ -411,9 +388,7 @@ impl Upstream {
         let (sender, mut driven) = http1::Builder::new()
             .handshake::<_, RequestBody>(TokioIo::new(wire))
             .await
-            .map_err(|_| {
-                ProxyError::unreachable("connection_terminated", "the connection could not be used")
-            })?;
+            .map_err(|_| unusable())?;
         let idle = Rc::new(Cell::new(None));
         let shared = self.shared.clone();
         let limits = self.config.timeouts;
@@ -448,15 +423,13 @@ impl Upstream {
                 }
             });
         }
-        Ok((
-            Connection {
-                sender,
-                link,
-                idle,
-                counted: self.local.open(Open::PoolBusy),
-            },
-            switched,
-        ))
+        let connection = Connection {
+            sender,
+            link,
+            idle,
+            counted: self.local.open(Open::PoolBusy),
+        };
+        Ok(Made::Http1(connection, switched))
     }
 
     async fn dial(&self, tls_connector: Option<&TlsConnector>) -> Result<Stream, ConnectError> {
@@ -587,6 +560,14 @@ fn certificate_error(e: &rustls::CertificateError) -> &'static str {
         E::Revoked => "revoked",
         _ => "not trusted",
     }
+}
+
+/// A call of which nothing was sent, on a connection that was closed before, and on another.
+fn unsent() -> ProxyError {
+    ProxyError::unreachable(
+        "connection_terminated",
+        "it closed the connection before the call was sent",
+    )
 }
 
 fn sent_and_failed(fault: Option<Fault>) -> ProxyError {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -383,4 +384,72 @@ fn http_1_is_spoken_to_the_portal_where_either_side_wants_no_more() {
         let (seen, _) = through(protocols, arguments);
         is_exact(&seen, hyper::Version::HTTP_11);
     }
+}
+
+#[test]
+fn http_2_is_spoken_as_soon_as_the_portal_offers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    let pair = authority.issue("portal", &["portal.example"], Kind::Ecdsa);
+    // A relay between the two, so that the portal can become another one at the same address.
+    let (old, new) = (
+        modern(&pair, &["http/1.1"]),
+        modern(&pair, &["h2", "http/1.1"]),
+    );
+    let target = Arc::new(Mutex::new(old.address));
+    let relay = relay(target.clone());
+    let wanted = proxy::before("https://portal.example").with(&[
+        "--upstream-connect",
+        &relay.to_string(),
+        "--upstream-http2",
+        "--pool-idle-timeout",
+        "100ms",
+        "--threads",
+        "1",
+    ]);
+    let proxy = trusting(wanted, &authority);
+    let call = || assert_eq!(proxy.call(client::deprecated_call(1)).status(), 200);
+    call();
+    call();
+    let before = old.seen.lock().unwrap().clone();
+    assert_eq!(before.len(), 2);
+    assert!(
+        before
+            .iter()
+            .all(|one| one.version == hyper::Version::HTTP_11)
+    );
+    *target.lock().unwrap() = new.address;
+    std::thread::sleep(Duration::from_millis(400));
+    call();
+    call();
+    let after = new.seen.lock().unwrap().clone();
+    assert_eq!(after.len(), 2);
+    assert!(
+        after
+            .iter()
+            .all(|one| one.version == hyper::Version::HTTP_2)
+    );
+}
+
+/// Copies connections to the address that stands there when they come.
+fn relay(target: Arc<Mutex<std::net::SocketAddr>>) -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(portal) = std::net::TcpStream::connect(*target.lock().unwrap()) else {
+                continue;
+            };
+            for (mut from, mut to) in [
+                (client.try_clone().unwrap(), portal.try_clone().unwrap()),
+                (portal, client),
+            ] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    address
 }
