@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::reload::Reload;
-use crate::proxy::{Server, Shared};
+use crate::proxy::{Cut, Server, Shared};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::Stage;
 
@@ -56,11 +56,19 @@ impl Supervisor {
                 "the deprecation log could not be written to the end; these lines are lost"
             );
         }
-        if cut == 0 {
-            tracing::info!("stopped; every call that had come was answered");
+        let Cut { requests, tunnels } = cut;
+        if requests == 0 {
+            tracing::info!(
+                tunnels_cut = tunnels,
+                "stopped; every call that had come was answered"
+            );
             Ok(0)
         } else {
-            tracing::error!(cut, "stopped; calls were cut that had not ended in time");
+            tracing::error!(
+                cut = requests,
+                tunnels_cut = tunnels,
+                "stopped; calls were cut that had not ended in time"
+            );
             Ok(1)
         }
     }

@@ -37,5 +37,5 @@ pub mod wire;
 mod worker;
 
 pub use config::Config;
-pub use run::{Listening, Server};
+pub use run::{Cut, Listening, Server};
 pub use worker::Shared;

@@ -39,6 +39,7 @@ pub async fn refuse(worker: Rc<Worker>, mut stream: Stream, tls: bool) {
             None => return,
         }
     }
+    worker.local.own_error("PROXY_BUSY");
     let _ = tokio::time::timeout(TELLING, tell(&worker, stream)).await;
 }
 

@@ -119,9 +119,17 @@ enum Command {
     Cut,
 }
 
+/// What the end of a drain cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Requests whose head was complete and whose answer was not.
+    pub requests: usize,
+    pub tunnels: usize,
+}
+
 /// A running data path.
 pub struct Server {
-    threads: Vec<JoinHandle<usize>>,
+    threads: Vec<JoinHandle<Cut>>,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     /// Dropped by each thread when it ends.
     ended: mpsc::Receiver<()>,
@@ -194,13 +202,18 @@ impl Server {
         while self.ended.recv().await.is_some() {}
     }
 
-    /// Waits for the threads; gives the number of requests that were cut off.
-    pub fn join(self) -> usize {
-        let cut = self
-            .threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(1))
-            .sum();
+    /// Waits for the threads; says what was cut off.
+    pub fn join(self) -> Cut {
+        let mut cut = Cut::default();
+        for thread in self.threads {
+            // A thread that panicked had at least one request that was not answered.
+            let its = thread.join().unwrap_or(Cut {
+                requests: 1,
+                tunnels: 0,
+            });
+            cut.requests += its.requests;
+            cut.tunnels += its.tunnels;
+        }
         for path in self.unix_paths {
             let _ = std::fs::remove_file(path);
         }
@@ -208,13 +221,13 @@ impl Server {
     }
 }
 
-/// One thread, from start to end; gives the number of requests that were cut off.
+/// One thread, from start to end; says what was cut off.
 async fn thread(
     shared: Arc<Shared>,
     sockets: Vec<Listening>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     first: bool,
-) -> usize {
+) -> Cut {
     let local = shared.telemetry.metrics.local();
     let upstream = Upstream::new(shared.clone(), local.clone());
     let worker = Worker::new(shared, upstream, local);
@@ -231,7 +244,7 @@ async fn thread(
             let _ = upstream.probe().await;
         });
     }
-    let mut cut = 0;
+    let mut cut = Cut::default();
     let mut draining = false;
     loop {
         let gone = worker.gone.notified();
@@ -250,7 +263,8 @@ async fn thread(
                 }
                 Some(Command::Drain) => {}
                 Some(Command::Cut) | None => {
-                    cut += worker.in_flight();
+                    cut.requests += worker.in_flight();
+                    cut.tunnels += worker.tunnels();
                     worker.cut();
                     worker.stop_accepting();
                     // Connections end as soon as their tasks have seen it.

@@ -18,7 +18,7 @@ pub async fn run(worker: &Rc<Worker>, wire: Wire<Stream>, tunnel: Tunnel) {
         return;
     };
     let (client, from_client) = wire.into_inner();
-    let _open = worker.tunnel_opened();
+    let _open = (worker.tunnel(), worker.tunnel_opened());
     let idle = worker.config.timeouts.tunnel_idle;
     let moved = std::cell::Cell::new(Instant::now());
     let (client_in, client_out) = tokio::io::split(client);

@@ -223,6 +223,7 @@ pub struct Worker {
     /// Connections that are accepted and not served yet; and those that are told that they are too many.
     greeting: Rc<Cell<usize>>,
     refusing: Rc<Cell<usize>>,
+    tunnels: Rc<Cell<usize>>,
     /// Told when a connection has gone, or work without one has ended.
     pub gone: Rc<Notify>,
 }
@@ -260,6 +261,7 @@ impl Worker {
             cut: Notify::new(),
             greeting: Rc::default(),
             refusing: Rc::default(),
+            tunnels: Rc::default(),
             gone: GONE.with(Rc::clone),
         })
     }
@@ -507,6 +509,16 @@ impl Worker {
             .values()
             .map(|handle| handle.in_flight() as usize)
             .sum()
+    }
+
+    /// Counts a tunnel among what a cut ends.
+    pub fn tunnel(&self) -> InWork {
+        InWork::new(&self.tunnels)
+    }
+
+    /// Tunnels that are open.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.get()
     }
 
     /// Ends everything now.

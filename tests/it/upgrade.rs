@@ -356,6 +356,8 @@ fn a_drain_lets_a_tunnel_go_on_until_its_time_is_over() {
         Some(0),
         "a tunnel is no request that was cut"
     );
+    let said = proxy.stderr.text();
+    assert!(said.contains("\"tunnels_cut\":1"), "{said}");
 }
 
 #[test]

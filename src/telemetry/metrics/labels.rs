@@ -121,9 +121,9 @@ label! {
     Total = "total",
     /// The limit of connections of one client address.
     PerClient = "per_client",
-    /// The proxy is ending.
+    /// The proxy was ending, and the connection's beginning took too long.
     Draining = "draining",
-    /// TLS could not be agreed on.
+    /// The TLS handshake failed or took too long.
     Tls = "tls",
 }
 
@@ -212,6 +212,10 @@ label! {
     DeprecatedMethodBrownout = "DEPRECATED_METHOD_BROWNOUT",
     DeprecatedMethodBlocked = "DEPRECATED_METHOD_BLOCKED",
     RequestTooLarge = "REQUEST_TOO_LARGE",
+    UriTooLong = "URI_TOO_LONG",
+    HeadTooLarge = "REQUEST_HEADER_FIELDS_TOO_LARGE",
+    NotImplemented = "NOT_IMPLEMENTED",
+    VersionNotSupported = "HTTP_VERSION_NOT_SUPPORTED",
     UnsupportedContentEncoding = "UNSUPPORTED_CONTENT_ENCODING",
     PortalUnreachable = "PORTAL_UNREACHABLE",
     ProxyBusy = "PROXY_BUSY",
@@ -226,9 +230,7 @@ label! {
     HeadError, "status":
     BadRequest = "400",
     RequestTimeout = "408",
-    TooLarge = "413",
     TargetTooLong = "414",
-    ExpectationFailed = "417",
     HeadTooLarge = "431",
     NotImplemented = "501",
     VersionNotSupported = "505",
@@ -241,9 +243,7 @@ impl HeadError {
         match status {
             400 => Self::BadRequest,
             408 => Self::RequestTimeout,
-            413 => Self::TooLarge,
             414 => Self::TargetTooLong,
-            417 => Self::ExpectationFailed,
             431 => Self::HeadTooLarge,
             501 => Self::NotImplemented,
             505 => Self::VersionNotSupported,
