@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
@@ -17,8 +17,11 @@ use crate::proxy::{Cut, Server, Shared};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::Stage;
 
-/// How long threads get to end after everything was cut.
+/// How long threads get to end after everything was cut, and the log to take what waits.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// How long the end waits for a log that takes nothing.
+const WITHOUT_PROGRESS: Duration = Duration::from_secs(1);
 
 /// Everything that a running proxy is made of, as its main thread sees it.
 pub struct Supervisor {
@@ -48,14 +51,7 @@ impl Supervisor {
         ticking.abort();
 
         let cut = self.server.join();
-        self.telemetry.tick();
-        let lost = self.telemetry.log.status().queued;
-        if lost > 0 {
-            tracing::error!(
-                lost,
-                "the deprecation log could not be written to the end; these lines are lost"
-            );
-        }
+        write_last_lines(&self.telemetry).await;
         let Cut { requests, tunnels } = cut;
         if requests == 0 {
             tracing::info!(
@@ -136,6 +132,37 @@ impl Supervisor {
             done = work => Some(done),
             () = signals.stopped() => None,
         }
+    }
+}
+
+/// Tries once more to write what waits, for as long as that gets on; says what is lost.
+async fn write_last_lines(telemetry: &Telemetry) {
+    let lost = || {
+        let status = telemetry.log.status();
+        (status.queued, status.dropped)
+    };
+    let end = Instant::now() + LAST_MOMENT;
+    let (mut waiting, mut moved) = (u64::MAX, Instant::now());
+    loop {
+        telemetry.tick();
+        let (queued, _) = lost();
+        let now = Instant::now();
+        if queued < waiting {
+            (waiting, moved) = (queued, now);
+        }
+        if queued == 0 || now > end || now - moved > WITHOUT_PROGRESS {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    let (queued, dropped) = lost();
+    if queued + dropped > 0 {
+        tracing::error!(
+            lost = queued + dropped,
+            unwritten = queued,
+            dropped,
+            "the deprecation log could not be written to the end; these lines are lost"
+        );
     }
 }
 

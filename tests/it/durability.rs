@@ -444,6 +444,133 @@ fn a_standard_output_that_nobody_reads_stalls_no_call() {
     drop(held);
 }
 
+/// A proxy whose standard output and error are pipes that the test may read, or not.
+fn piped(wanted: &proxy::Wanted) -> std::process::Child {
+    wanted
+        .command()
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+fn address(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+/// A call over a Unix socket; how long its answer took.
+fn call_unix(path: &Path, request: &str) -> Duration {
+    use std::io::{Read, Write};
+    let until = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let request = request.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    let begun = Instant::now();
+    stream.write_all(request.as_bytes()).expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    begun.elapsed()
+}
+
+fn terminate(child: &std::process::Child) {
+    let pid = i32::try_from(child.id()).ok();
+    let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
+    rustix::process::kill_process(pid, Signal::TERM).expect("it is there");
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_stalls_no_call_and_says_later_what_was_dropped() {
+    use std::io::Read;
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let (socket, config) = (
+        wanted.folder().join("proxy"),
+        wanted.folder().join("config"),
+    );
+    // Each reload is said in the operational log.
+    std::fs::write(&config, "mode = 'observe'\n").expect("written");
+    let wanted = wanted.own_listeners().with(&[
+        "--listen",
+        &address(&socket),
+        "--config",
+        config.to_str().expect("UTF-8"),
+    ]);
+    let mut child = piped(&wanted);
+    let pid = i32::try_from(child.id()).ok();
+    let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
+    call_unix(&socket, &call("first"));
+    for round in 0..1500 {
+        rustix::process::kill_process(pid, Signal::HUP).expect("it is there");
+        std::thread::sleep(Duration::from_millis(2));
+        if round % 100 == 0 {
+            let took = call_unix(&socket, &call(&format!("c-{round}")));
+            assert!(took < Duration::from_secs(2), "{took:?}");
+        }
+    }
+    let mut stderr = child.stderr.take().expect("a pipe");
+    let mut block = vec![0; 32 * 1024];
+    stderr.read_exact(&mut block).expect("the pipe was full");
+    rustix::process::kill_process(pid, Signal::HUP).expect("it is there");
+    std::thread::sleep(Duration::from_millis(200));
+    terminate(&child);
+    let mut said = String::from_utf8(block).expect("text");
+    stderr.read_to_string(&mut said).expect("text");
+    assert!(child.wait().expect("its end").success());
+    let lines: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    assert!(
+        lines.iter().any(|line| line["lost"].as_u64() > Some(100)),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_waits_is_written_at_the_end_if_the_log_works_again_and_else_said_to_be_lost() {
+    use std::io::Read;
+    let portal = Portal::plain();
+    for reads in [true, false] {
+        let wanted = proxy::before(&portal.url()).log_to_stdout();
+        let socket = wanted.folder().join("proxy");
+        let wanted = wanted
+            .own_listeners()
+            .with(&["--listen", &address(&socket)]);
+        let mut child = piped(&wanted);
+        for number in 0..400 {
+            call_unix(&socket, &call(&format!("c-{number}")));
+        }
+        let mut stdout = child.stdout.take().expect("a pipe");
+        terminate(&child);
+        let mut text = String::new();
+        if reads {
+            stdout.read_to_string(&mut text).expect("text");
+            assert_eq!(events_in(&text).len(), 400);
+        }
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().expect("a pipe");
+        stderr.read_to_string(&mut said).expect("text");
+        assert!(child.wait().expect("its end").success(), "{said}");
+        if !reads {
+            stdout.read_to_string(&mut text).expect("text");
+        }
+        let written = text.lines().count();
+        let lost = said.lines().find_map(|line| {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            line["lost"].as_u64()
+        });
+        assert_eq!(lost.unwrap_or(0), 400 - written as u64, "{said}");
+        assert_eq!(lost.is_some(), !reads, "{said}");
+    }
+}
+
 #[test]
 fn a_log_that_cannot_be_opened_is_said_at_the_start() {
     let portal = Portal::plain();

@@ -18,6 +18,7 @@
 mod config;
 mod queue;
 mod sink;
+mod stderr;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use config::{DEFAULT_QUEUE, LogConfig, LogTarget, OnLogFailure};
 use queue::Queue;
 use sink::Sink;
+pub use stderr::Stderr;
 
 /// Repeated trouble is said at most this often in the operational log.
 const QUIET: Duration = Duration::from_secs(10);
