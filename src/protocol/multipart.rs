@@ -20,6 +20,10 @@ pub struct Field {
     pub value: Range<usize>,
     /// Its place within the limit: the portal reads it.
     pub is_read: bool,
+    /// The whole part: from its boundary's line up to the next one's, or to the end.
+    pub part: Range<usize>,
+    /// Something like a boundary stands behind it.
+    pub is_ended: bool,
 }
 
 /// A field's name: its text, and where each byte of that stands.
@@ -93,7 +97,7 @@ impl Iterator for Fields<'_> {
 
     fn next(&mut self) -> Option<Field> {
         loop {
-            self.find_boundary()?;
+            let (start, _) = self.find_boundary()?;
             let Some(disposition) = self.headers() else {
                 continue;
             };
@@ -103,7 +107,7 @@ impl Iterator for Fields<'_> {
                 self.at = self.body.len();
                 return None;
             }
-            let value = self.value();
+            let (value, is_ended) = self.value();
             let Some(name) = name.filter(|_| !is_file) else {
                 continue;
             };
@@ -113,6 +117,8 @@ impl Iterator for Fields<'_> {
                 name,
                 value,
                 is_read,
+                part: start..self.at + usize::from(is_ended),
+                is_ended,
             });
         }
     }
@@ -172,8 +178,8 @@ impl Fields<'_> {
         disposition
     }
 
-    /// Passes a part's value: up to the next line that begins like the boundary, or to the end.
-    fn value(&mut self) -> Range<usize> {
+    /// Passes a part's value: up to the next line that begins like the boundary, or to the end. Says whether there is one.
+    fn value(&mut self) -> (Range<usize>, bool) {
         let rest = &self.body[self.at..];
         let length = self.next.find(rest).unwrap_or_else(|| {
             // PHP also stops at what could be the begin of a boundary, even where the body ends in the middle of it.
@@ -187,7 +193,7 @@ impl Fields<'_> {
         let has_cr = found && length > 0 && rest[length - 1] == b'\r';
         let start = self.at;
         self.at += length;
-        start..self.at - usize::from(has_cr)
+        (start..self.at - usize::from(has_cr), found)
     }
 }
 

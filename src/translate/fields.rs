@@ -48,7 +48,13 @@ struct Field {
 
 enum RawName {
     Form(Range<usize>),
-    Multipart(FieldName),
+    Multipart(FieldName, Part),
+}
+
+/// The part of a multipart field.
+struct Part {
+    whole: Range<usize>,
+    is_ended: bool,
 }
 
 /// Fields that share the begin of their names: the value that the portal has under that name.
@@ -129,9 +135,15 @@ impl<'a> Fields<'a> {
             {
                 found.push(Field {
                     name,
-                    raw_name: RawName::Multipart(field.name),
                     value: field.value,
                     is_read,
+                    raw_name: RawName::Multipart(
+                        field.name,
+                        Part {
+                            whole: field.part,
+                            is_ended: field.is_ended,
+                        },
+                    ),
                 });
             }
         }
@@ -195,16 +207,46 @@ impl<'a> Fields<'a> {
     /// Gives the last key of a node another name.
     pub fn rename(&mut self, node: &FieldsNode, to: &str) {
         for at in &node.live {
-            let field = &self.found[*at];
-            let key = field.name.keys()[node.depth - 1].span.clone();
-            let span = match &field.raw_name {
-                RawName::Form(raw) => {
-                    let spans = Layer::Form.to_raw(&self.bytes[raw.clone()], [key]);
-                    raw.start + spans[0].start..raw.start + spans[0].end
-                }
-                RawName::Multipart(name) => name.raw(key),
-            };
-            self.edits.push(Edit::new(span, self.layer().encode(to)));
+            let edit = self.renamed(&self.found[*at], node.depth - 1, to);
+            self.edits.push(edit);
+        }
+    }
+
+    /// Gives all parameters under this path that have one of two keys the other.
+    pub fn swap(&mut self, path: &[String], one: &str, other: &str) {
+        let mut edits = Vec::new();
+        for (from, to) in [(one, other), (other, one)] {
+            let names = [from.to_owned()];
+            let named = self.under(path, &names);
+            edits.extend(named.map(|(_, field, _)| self.renamed(field, path.len(), to)));
+        }
+        self.edits.extend(edits);
+    }
+
+    /// Another name for one of a field's keys.
+    fn renamed(&self, field: &Field, depth: usize, to: &str) -> Edit {
+        let key = field.name.keys()[depth].span.clone();
+        let span = match &field.raw_name {
+            RawName::Form(raw) => {
+                let spans = Layer::Form.to_raw(&self.bytes[raw.clone()], [key]);
+                raw.start + spans[0].start..raw.start + spans[0].end
+            }
+            RawName::Multipart(name, _) => name.raw(key),
+        };
+        Edit::new(span, self.layer().encode(to))
+    }
+
+    /// Another name and value for a field.
+    fn rewritten(field: &Field, name: &str, value: &str) -> Vec<Edit> {
+        match &field.raw_name {
+            RawName::Form(raw) => vec![Edit::new(
+                raw.start..field.value.end,
+                form_pair(name, value),
+            )],
+            RawName::Multipart(raw, _) => vec![
+                Edit::new(raw.raw(0..raw.text.len()), name),
+                Edit::new(field.value.clone(), value),
+            ],
         }
     }
 
@@ -224,24 +266,39 @@ impl<'a> Fields<'a> {
             };
             gave_way.push(String::from_utf8_lossy(key).into_owned());
             is_read |= field.is_read;
-            match &field.raw_name {
-                RawName::Form(raw) => {
-                    self.edits.push(Edit::new(
-                        raw.start..field.value.end,
-                        form_pair(name, value),
-                    ));
-                }
-                RawName::Multipart(raw) => {
-                    self.edits.push(Edit::new(raw.raw(0..raw.text.len()), name));
-                    self.edits.push(Edit::new(field.value.clone(), value));
-                }
-            }
+            self.edits.extend(Self::rewritten(field, name, value));
         }
         (gave_way, is_read)
     }
 
     /// Adds a parameter; false where the portal would not read one more.
     pub fn add(&mut self, name: &str, value: &str) -> bool {
+        let front = match &self.wire {
+            Wire::Form { .. } => 0,
+            Wire::Multipart { start, .. } => *start,
+        };
+        self.add_at(front, true, name, value)
+    }
+
+    /// Adds a parameter to an object, so that nothing of what the object was before is put over it: before the first field
+    /// that counts, or behind a scalar, which gives way.
+    pub fn add_inside(&mut self, parent: &FieldsNode, name: &str, value: &str) -> bool {
+        let first = parent.live.first().filter(|_| parent.depth > 0);
+        let Some(field) = first.map(|at| &self.found[*at]) else {
+            return self.add(name, value);
+        };
+        let is_scalar = field.name.keys().len() == parent.depth;
+        let (at, is_ended) = match &field.raw_name {
+            RawName::Form(_) => (0, true),
+            RawName::Multipart(_, part) if is_scalar => (part.whole.end, part.is_ended),
+            RawName::Multipart(_, part) => (part.whole.start, true),
+        };
+        self.add_at(at, is_ended, name, value)
+    }
+
+    /// Adds a parameter: at the end of a form string; at `at` of a multipart body, where a part begins, or that ends there
+    /// without an end.
+    fn add_at(&mut self, at: usize, is_ended: bool, name: &str, value: &str) -> bool {
         if self.counted >= self.limit {
             return false;
         }
@@ -254,15 +311,13 @@ impl<'a> Fields<'a> {
                 *joins = "&";
             }
             Wire::Multipart {
-                start,
-                line,
-                newline: n,
+                line, newline: n, ..
             } => {
                 let Some(line) = line else { return false };
-                let part = format!(
-                    "--{line}{n}Content-Disposition: form-data; name=\"{name}\"{n}{n}{value}{n}"
-                );
-                self.edits.push(Edit::insert(*start, part));
+                let (before, behind) = if is_ended { ("", *n) } else { (*n, "") };
+                let head = format!("--{line}{n}Content-Disposition: form-data; name=\"{name}\"");
+                let part = format!("{before}{head}{n}{n}{value}{behind}");
+                self.edits.push(Edit::insert(at, part));
             }
         }
         self.counted += 1;
@@ -324,38 +379,45 @@ impl<'a> Fields<'a> {
         &'f self,
         path: &'f [String],
         names: &'f [String],
-    ) -> impl Iterator<Item = (&'f Field, &'f String)> {
-        self.found.iter().filter_map(move |field| {
-            let on_path = path
-                .iter()
-                .enumerate()
-                .all(|(depth, key)| field.name.key(depth) == Some(key.as_bytes()));
-            let own = field.name.key(path.len()).filter(|_| on_path)?;
-            let name = names.iter().find(|name| name.as_bytes() == own)?;
-            Some((field, name))
-        })
+    ) -> impl Iterator<Item = (usize, &'f Field, &'f String)> {
+        self.found
+            .iter()
+            .enumerate()
+            .filter_map(move |(at, field)| {
+                let on_path = path
+                    .iter()
+                    .enumerate()
+                    .all(|(depth, key)| field.name.key(depth) == Some(key.as_bytes()));
+                let own = field.name.key(path.len()).filter(|_| on_path)?;
+                let name = names.iter().find(|name| name.as_bytes() == own)?;
+                Some((at, field, name))
+            })
     }
 
-    /// Takes the parameters under this path and one of these names out. Where the portal drops pairs as too many, their
-    /// number stays, so that none of those is read now. Gives the names that were there.
-    pub fn remove(&mut self, path: &[String], names: &[String]) -> Vec<String> {
+    /// Takes the parameters under this path and one of these names out. Where the portal drops fields as too many, their
+    /// number stays, so that none of those is read now; and an object of which nothing is left stays, empty, so that
+    /// nothing that it hid counts now. Gives the names that were there.
+    pub fn remove(
+        &mut self,
+        parent: &FieldsNode,
+        path: &[String],
+        names: &[String],
+    ) -> Vec<String> {
+        let is_live = |at: usize| parent.live.binary_search(&at).is_ok();
+        let of_it = |fields: &Self| {
+            let named = fields.under(path, names);
+            named.filter(|(at, ..)| is_live(*at)).count()
+        };
+        let mut is_emptied =
+            parent.depth > 0 && !parent.live.is_empty() && of_it(self) == parent.live.len();
         let mut gone: Vec<String> = Vec::new();
         let mut edits = Vec::new();
-        for (field, name) in self.under(path, names) {
-            match &field.raw_name {
-                RawName::Form(raw) if self.counted > self.limit => {
-                    edits.push(Edit::new(raw.start..field.value.end, "=1"));
-                }
-                RawName::Form(raw) => {
-                    let end = field.value.end;
-                    let joined = usize::from(self.bytes.get(end) == Some(&b'&'));
-                    edits.push(Edit::new(raw.start..end + joined, ""));
-                }
-                // A part without a name would end the portal's reading.
-                RawName::Multipart(raw) => {
-                    edits.push(Edit::new(raw.raw(0..raw.text.len()), "_"));
-                    edits.push(Edit::new(field.value.clone(), ""));
-                }
+        for (at, field, name) in self.under(path, names) {
+            if is_emptied && is_live(at) {
+                is_emptied = false;
+                edits.extend(Self::rewritten(field, &full_name(path), ""));
+            } else {
+                edits.extend(self.removed(field));
             }
             if !gone.contains(name) {
                 gone.push(name.clone());
@@ -365,38 +427,62 @@ impl<'a> Fields<'a> {
         gone
     }
 
-    /// Puts `full_name=value` in the place of every parameter under this path and one of these names. False where the
-    /// portal reads none of them.
+    /// A field no more.
+    fn removed(&self, field: &Field) -> Vec<Edit> {
+        match &field.raw_name {
+            RawName::Form(raw) if self.counted > self.limit => {
+                vec![Edit::new(raw.start..field.value.end, "=1")]
+            }
+            RawName::Form(raw) => {
+                let end = field.value.end;
+                let joined = usize::from(self.bytes.get(end) == Some(&b'&'));
+                vec![Edit::new(raw.start..end + joined, "")]
+            }
+            RawName::Multipart(_, part) => match &self.wire {
+                Wire::Multipart {
+                    line: Some(line), ..
+                } if self.counted <= self.limit => {
+                    // Something has to end the value before it.
+                    let end = (!part.is_ended).then(|| format!("--{line}--"));
+                    vec![Edit::new(part.whole.clone(), end.unwrap_or_default())]
+                }
+                // A part without a name would end the portal's reading.
+                _ => Self::rewritten(field, "_", ""),
+            },
+        }
+    }
+
+    /// Puts `full_name=value` in the place of every parameter under this path and one of these names. False where none of
+    /// them counts.
     pub fn replace_inside(
         &mut self,
+        parent: &FieldsNode,
         path: &[String],
         names: &[String],
         full_name: &str,
         value: &str,
     ) -> bool {
-        let mut is_read = false;
+        let mut counts = false;
         let mut edits = Vec::new();
-        for (field, _) in self.under(path, names) {
-            is_read |= field.is_read;
-            match &field.raw_name {
-                RawName::Form(raw) => {
-                    let pair = form_pair(full_name, value);
-                    edits.push(Edit::new(raw.start..field.value.end, pair));
-                }
-                RawName::Multipart(raw) => {
-                    edits.push(Edit::new(raw.raw(0..raw.text.len()), full_name));
-                    edits.push(Edit::new(field.value.clone(), value));
-                }
-            }
+        for (at, field, _) in self.under(path, names) {
+            counts |= parent.live.binary_search(&at).is_ok();
+            edits.extend(Self::rewritten(field, full_name, value));
         }
         self.edits.extend(edits);
-        is_read
+        counts
     }
 
     /// What has been changed.
     pub fn into_edits(self) -> Vec<Edit> {
         self.edits
     }
+}
+
+/// The name of an object as a form would write it: `extras[owner]`.
+fn full_name(path: &[String]) -> String {
+    let mut keys = path.iter();
+    let top = keys.next().cloned().unwrap_or_default();
+    keys.fold(top, |full, key| format!("{full}[{key}]"))
 }
 
 fn form_pair(name: &str, value: &str) -> String {

@@ -74,6 +74,15 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Gives all members that have one of two keys the other.
+    pub fn swap(&mut self, parent: &ObjectNode, one: &str, other: &str) {
+        for (from, to) in [(one, other), (other, one)] {
+            for member in self.named(parent, from) {
+                self.edits.push(Edit::new(member.key, quoted(to)));
+            }
+        }
+    }
+
     /// Puts `name: value` in the place of the first member at the top whose key is one of `names`, and removes the
     /// others. Gives the keys that gave way.
     pub fn replace(
@@ -140,7 +149,8 @@ impl<'a> Object<'a> {
         let span = &node.value.span;
         let text = match node.value.kind {
             Kind::String => json::text(self.bytes, span),
-            Kind::Other => self.bytes[span.clone()].into(),
+            // PHP takes `TRUE` for `true`.
+            Kind::Other => self.bytes[span.clone()].to_ascii_lowercase().into(),
             Kind::Object | Kind::List | Kind::Null => return None,
         };
         Some(String::from_utf8_lossy(&text).into_owned())
@@ -155,11 +165,7 @@ impl<'a> Object<'a> {
 
     /// Takes the members of these names out of an object, duplicates too. Gives the names that were there.
     pub fn remove(&mut self, parent: &ObjectNode, names: &[String]) -> Vec<String> {
-        let mut members: Vec<(Member, &String)> = names
-            .iter()
-            .flat_map(|name| self.named(parent, name).into_iter().map(move |m| (m, name)))
-            .collect();
-        members.sort_by_key(|(member, _)| member.key.start);
+        let members = self.named_one_of(parent, names);
         // A member goes with the comma before it; those at the object's begin go with the comma behind them.
         let mut begin = parent.value.span.start + 1;
         let mut gone: Vec<String> = Vec::new();
@@ -200,11 +206,8 @@ impl<'a> Object<'a> {
         name: &str,
         value: &serde_json::Value,
     ) -> bool {
-        let members: Vec<Member> = names
-            .iter()
-            .flat_map(|name| self.named(parent, name))
-            .collect();
-        for member in &members {
+        let members = self.named_one_of(parent, names);
+        for (member, _) in &members {
             self.edits.push(Edit::new(member.key.clone(), quoted(name)));
             self.edits
                 .push(Edit::new(member.value.span.clone(), value.to_string()));
@@ -223,6 +226,21 @@ impl<'a> Object<'a> {
             _ => Edit::new(whole, format!("{{{member}}}")),
         });
         true
+    }
+
+    /// The members that have one of these keys, and which, in their order; each once, however often its key is listed.
+    fn named_one_of<'n>(
+        &self,
+        parent: &ObjectNode,
+        keys: &'n [String],
+    ) -> Vec<(Member, &'n String)> {
+        let mut members: Vec<(Member, &String)> = keys
+            .iter()
+            .flat_map(|key| self.named(parent, key).into_iter().map(move |m| (m, key)))
+            .collect();
+        members.sort_by_key(|(member, _)| member.key.start);
+        members.dedup_by_key(|(member, _)| member.key.start);
+        members
     }
 
     fn named(&self, parent: &ObjectNode, key: &str) -> Vec<Member> {

@@ -1,10 +1,10 @@
 //! Rules of one's own: their steps one after another, each on what the one before left, so that no two can meet on the
 //! same bytes. Their conditions are asked of the call as it came.
 use super::apply::{Applied, Found, NoRoom, Node, Parameters, Source};
-use super::edit::{Edit, splice};
+use super::edit::{Edit, Pieces, splice};
 use super::fields::Fields;
 use super::{Call, single};
-use crate::catalogue::{Rename, Rule, Set, Step, What, When, form_text};
+use crate::catalogue::{Rule, Set, Step, What, When, form_text};
 use crate::protocol::json;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ pub(super) fn run(rule: &Rule, call: &Call<'_>) -> Result<Stepped, Trouble> {
     Ok(stepped)
 }
 
-/// Makes a rule's steps on a batch's command. Gives one edit from the first byte that differs to the last.
+/// Makes a rule's steps on a batch's command.
 ///
 /// # Errors
 /// The portal has no room for what a step sets.
@@ -85,46 +85,18 @@ pub(super) fn run_command(rule: &Rule, command: &[u8]) -> Result<(Vec<Edit>, Vec
             Parameters::of_query(Fields::query(command, &when.wanted())).holds(when)
         })
     };
-    let due: Vec<&Step> = rule.steps.iter().filter(holds).collect();
-    let mut now = command.to_vec();
+    let mut pieces = Pieces::new(command);
     let mut changes = Vec::new();
-    for step in due {
-        let parameters = Parameters::of_query(Fields::query(&now, &step.wanted()));
-        let applied = apply(step, parameters)?;
+    for step in rule.steps.iter().filter(holds) {
+        let now = pieces.text();
+        let applied = apply(
+            step,
+            Parameters::of_query(Fields::query(&now, &step.wanted())),
+        )?;
         changes.extend(applied.changes);
-        if let Some(spliced) = splice(&now, applied.query) {
-            now = spliced;
-        }
+        pieces.edit(applied.query);
     }
-    Ok((difference(command, &now).into_iter().collect(), changes))
-}
-
-/// What stands in the place of what, from the first byte that differs to the last; whole characters and escapes.
-fn difference(before: &[u8], after: &[u8]) -> Option<Edit> {
-    if before == after {
-        return None;
-    }
-    let start = memchr::memchr(b'?', before)
-        .filter(|mark| after.starts_with(&before[..*mark]))
-        .unwrap_or_else(|| common(before.iter(), after.iter()));
-    let end = {
-        let fragment = memchr::memchr(b'#', before).unwrap_or(before.len());
-        let tail = &before[fragment..];
-        if after.ends_with(tail) && after.len() - tail.len() >= start {
-            fragment
-        } else {
-            before.len()
-        }
-    };
-    let text = &after[start..after.len() - (before.len() - end)];
-    Some(Edit::new(
-        start..end,
-        String::from_utf8_lossy(text).into_owned(),
-    ))
-}
-
-fn common<'b>(before: impl Iterator<Item = &'b u8>, after: impl Iterator<Item = &'b u8>) -> usize {
-    before.zip(after).take_while(|(a, b)| a == b).count()
+    Ok((pieces.into_edits(), changes))
 }
 
 fn apply(step: &Step, mut parameters: Parameters<'_>) -> Result<Applied, NoRoom> {
@@ -135,15 +107,7 @@ fn apply(step: &Step, mut parameters: Parameters<'_>) -> Result<Applied, NoRoom>
             to,
             yields_to,
         } => {
-            let rename = |from: &String| Rename {
-                inside: step.inside.clone(),
-                from: from.clone(),
-                to: to.clone(),
-                yields_to: yields_to.clone(),
-            };
-            // Where the first of them counts already under its new name, nothing else may take its place.
-            let set = parameters.first_set(&step.inside, from);
-            changes.extend(set.and_then(|name| parameters.rename(&rename(&name))));
+            changes.extend(parameters.rename_first(&step.inside, from, to, yields_to));
         }
         What::Map { name, values } => changes.extend(parameters.map(&step.inside, name, values)),
         What::Remove { name } => changes.extend(parameters.remove(&step.inside, name)),
@@ -207,12 +171,30 @@ impl Parameters<'_> {
         Some(way)
     }
 
-    fn first_set(&self, inside: &[Vec<String>], names: &[String]) -> Option<String> {
+    /// Renames the first of these names that is set, unless the new one is set or one that it yields to. Everything that is
+    /// called so changes names with what is called `to`: nothing is left that counts now that the other is gone,
+    /// and what hid the new name, as a `null` does, hides it no more.
+    fn rename_first(
+        &mut self,
+        inside: &[Vec<String>],
+        names: &[String],
+        to: &str,
+        yields_to: &[String],
+    ) -> Option<String> {
         let way = self.way(inside)?;
-        names
-            .iter()
-            .find(|name| self.set_child(&way.parents, name).is_some())
-            .cloned()
+        let is_set = |name: &str| self.set_child(&way.parents, name).is_some();
+        let from = names.iter().find(|name| is_set(name))?;
+        if is_set(to) || yields_to.iter().any(|name| is_set(name)) {
+            return None;
+        }
+        for (source, parent) in &way.parents {
+            self.sources[*source].swap(parent, &way.path, from, to);
+        }
+        Some(format!(
+            "{} is now {}",
+            full_name(&way.path, from),
+            full_name(&way.path, to)
+        ))
     }
 
     fn map(
@@ -323,9 +305,18 @@ impl Source<'_> {
         }
     }
 
+    /// Gives all that is called by one of two names the other.
+    fn swap(&mut self, parent: &Node, path: &[String], one: &str, other: &str) {
+        match (self, parent) {
+            (Source::Fields(fields), _) => fields.swap(path, one, other),
+            (Source::Object(object), Node::Object(parent)) => object.swap(parent, one, other),
+            _ => {}
+        }
+    }
+
     fn remove(&mut self, parent: &Node, path: &[String], names: &[String]) -> Vec<String> {
         match (self, parent) {
-            (Source::Fields(fields), _) => fields.remove(path, names),
+            (Source::Fields(fields), Node::Fields(parent)) => fields.remove(parent, path, names),
             (Source::Object(object), Node::Object(parent)) => object.remove(parent, names),
             _ => Vec::new(),
         }
@@ -335,9 +326,10 @@ impl Source<'_> {
     fn set_in(&mut self, parent: &Node, path: &[String], set: &Set) -> bool {
         let names: Vec<String> = set.names().map(str::to_owned).collect();
         match (self, parent) {
-            (Source::Fields(fields), _) => {
+            (Source::Fields(fields), Node::Fields(parent)) => {
                 let (name, value) = (full_name(path, &set.name), set.form_value());
-                fields.replace_inside(path, &names, &name, &value) || fields.add(&name, &value)
+                fields.replace_inside(parent, path, &names, &name, &value)
+                    || fields.add_inside(parent, &name, &value)
             }
             (Source::Object(object), Node::Object(parent)) => {
                 object.replace_in(parent, &names, &set.name, &set.to)
@@ -357,7 +349,9 @@ impl Source<'_> {
         form_value: &str,
     ) -> bool {
         match (self, parent) {
-            (Source::Fields(fields), _) => fields.add(form_name, form_value),
+            (Source::Fields(fields), Node::Fields(parent)) => {
+                fields.add_inside(parent, form_name, form_value)
+            }
             (Source::Object(object), Node::Object(parent)) => object.add_in(parent, name, nested),
             _ => false,
         }

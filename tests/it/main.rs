@@ -17,6 +17,7 @@ mod interop;
 mod ladder;
 mod limits;
 mod monitoring;
+mod own_rules_law;
 mod page;
 mod peers;
 mod reload;

@@ -13,6 +13,7 @@ pub mod ours;
 pub mod portal;
 pub mod proxy;
 pub mod sandbox;
+pub mod spoken;
 pub mod strict;
 pub mod tls;
 pub mod wire;
