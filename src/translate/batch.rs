@@ -6,7 +6,7 @@ use super::apply::{NoRoom, Parameters, apply};
 use super::edit::{Edit, splice, wrap};
 use super::fields::Fields;
 use super::steps;
-use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Verdict};
+use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Refusal, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::batch::{self, CMD, Commands, as_address, cmd, full_key};
 use crate::protocol::call::{Body, read_body};
@@ -26,6 +26,11 @@ pub const BLOCKED_METHOD: &str = "deprecated.method.blocked";
 /// A batch inside a batch is followed so far down.
 const DEEPEST: usize = 4;
 
+/// So many deprecated commands of one request are carried out. A batch runs 50, and so many again for each that is a
+/// batch itself; no client is known that packs more than one batch, but a body of 32 MiB could hold a million and a half, each
+/// with a key of its own and a line in the log.
+pub(super) const MOST_USES: usize = 5_000;
+
 /// Translates the commands of a batch, each on its own.
 pub(super) fn translate(
     call: &Call<'_>,
@@ -38,6 +43,7 @@ pub(super) fn translate(
         uses: Vec::new(),
         method: Vec::new(),
         encoding: Encoding::Query,
+        is_full: false,
     };
     let (layer, in_body) = body_arrays(call);
     let mut in_query = form_arrays(call.target, query(call.target), Limit::QUERY);
@@ -45,6 +51,9 @@ pub(super) fn translate(
     let target_edits = pass.arrays(&in_query, Layer::Form, call.target, None, 0);
     pass.encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
     let body_edits = pass.arrays(&in_body, layer, call.body, None, 0);
+    if pass.is_full {
+        return too_many(pass.uses);
+    }
     let outcome = match (
         splice(call.target, target_edits),
         splice(call.body, body_edits),
@@ -55,6 +64,21 @@ pub(super) fn translate(
     Verdict {
         outcome,
         uses: pass.uses,
+        batch: true,
+    }
+}
+
+/// The verdict on a batch with more deprecated commands than are carried out; those up to there are logged.
+fn too_many(mut uses: Vec<DeprecatedUse>) -> Verdict {
+    let refusal = Refusal::too_many_commands(MOST_USES);
+    for used in &mut uses {
+        used.action = Action::Refused;
+        used.refusal = Some(refusal.reason);
+        used.changes = Vec::new();
+    }
+    Verdict {
+        outcome: Outcome::Refused(refusal),
+        uses,
         batch: true,
     }
 }
@@ -158,6 +182,8 @@ struct Pass<'p> {
     /// The method of a command that is not plainly written, lower-cased; kept to be used again.
     method: Vec<u8>,
     encoding: Encoding,
+    /// There are more deprecated commands than are carried out: what comes behind is not looked at.
+    is_full: bool,
 }
 
 impl Pass<'_> {
@@ -173,6 +199,9 @@ impl Pass<'_> {
         let mut edits = Vec::new();
         for (_, commands) in arrays {
             for (key, at) in commands.that_run() {
+                if self.is_full {
+                    return Vec::new();
+                }
                 if self.is_of_known_method(layer, &bytes[at.clone()]) {
                     let key = full_key(outer, &key.text());
                     let command = as_address(layer.decode(&bytes[at.clone()]));
@@ -233,6 +262,10 @@ impl Pass<'_> {
         rule: &Arc<Rule>,
         key: String,
     ) -> Vec<Edit> {
+        if self.uses.len() == MOST_USES {
+            self.is_full = true;
+            return Vec::new();
+        }
         let mut used = DeprecatedUse::observed(rule, self.encoding);
         used.batch_key = Some(key);
         let edits = match ((self.mode)(rule), rule.kind, &rule.replacement) {

@@ -109,6 +109,19 @@ impl Refusal {
         }
     }
 
+    /// A batch has more deprecated commands than are carried out.
+    pub(super) fn too_many_commands(most: usize) -> Self {
+        Self {
+            status: 413,
+            code: "REQUEST_TOO_LARGE",
+            description: format!(
+                "The batch has more than {most} commands of deprecated methods, counting those of batches inside it. \
+                 Nothing was executed: send fewer commands at once."
+            ),
+            reason: Reason::TooLarge,
+        }
+    }
+
     /// The method is switched off, for a while or for good; `None` where it is not. `until` is when that ends by itself,
     /// where it does and is known.
     pub fn switched_off(rule: &Rule, mode: Mode, until: Option<Timestamp>) -> Option<Self> {

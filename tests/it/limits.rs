@@ -269,6 +269,48 @@ fn drip(mut clients: Vec<Client>, stop: &AtomicBool) {
     }
 }
 
+/// A batch whose commands are batches, and so on, down to calls of a watched method; of at least so many bytes.
+fn nested_batch(size: usize) -> String {
+    let level = |inner: &str, count: usize| {
+        let commands =
+            vec![format!("cmd[]={}", inner.replace('%', "%25").replace('&', "%26")); count];
+        format!("Batch?{}", commands.join("&"))
+    };
+    let inner = (0..3).fold("crm.lead.add".to_owned(), |inner, _| level(&inner, 50));
+    let commands = vec![format!("\"{inner}\""); (size / inner.len()).clamp(1, 50)];
+    format!("{{\"cmd\":[{}]}}", commands.join(","))
+}
+
+#[test]
+fn a_batch_of_batches_takes_no_memory_for_each_of_its_commands() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &["--threads", "1"]);
+    let body = nested_batch(24 * MIB);
+    let call = |body: &str| proxy.call(post("/rest/1/code/batch", "application/json", body));
+    assert_eq!(call("{}").status(), 200);
+    let small = proxy.figure("VmRSS");
+    proxy.reset_peak();
+    let answer = call(&body);
+    assert_eq!(answer.status(), 413);
+    assert!(
+        answer.text().contains("more than 5000 commands"),
+        "{}",
+        answer.text()
+    );
+    let more = proxy.figure("VmHWM").saturating_sub(small) as usize * 1024;
+    // The body itself and what of it is unwrapped at a time.
+    assert!(
+        more < 3 * body.len(),
+        "{more} bytes more for {}",
+        body.len()
+    );
+    assert_eq!(portal.request_count(), 1);
+    let events = proxy.events();
+    assert_eq!(events.len(), 5_000);
+    assert_eq!(events[4_999]["reason"], "too_large");
+    assert_eq!(events[4_999]["batch_key"], "0/1/49/49");
+}
+
 #[test]
 fn streaming_takes_no_memory() {
     let size = if heavy() { 1024 * MIB } else { 96 * MIB } as u64;
