@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # What the proxy costs beside nginx and HAProxy, on this machine.
 #   benches/compare.sh [--rounds 5] [--seconds 2] [--only small,batch,…] [--candidates ours,nginx,…] [--binary PATH]
+#       all workloads, and each goal with what was measured
 #   benches/compare.sh --count instructions [--only small,…]     user-mode instructions a call, which have next to no noise
+#   benches/compare.sh --count syscalls [--only small,…]         system calls a call, and which
+#   benches/compare.sh --growth [--rounds 3] [--only connections,batch,…]
+#       how cost grows: writes docs/benchmarks/growth.json, its pictures, and its tables into docs/BENCHMARKS.md
 # Needs a Debian or Ubuntu with two cores and a Rust toolchain; as root it installs the peers. It takes CPU time of all
 # threads from /proc/PID/task/*/schedstat, checks each answer and what reached the portal, and prints tables in Markdown.
 # How to read them: docs/BENCHMARKS.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(nginx libnginx-mod-http-lua lua-cjson haproxy openssl util-linux valgrind)
+packages=(nginx libnginx-mod-http-lua lua-cjson haproxy openssl strace util-linux valgrind)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
@@ -27,15 +31,26 @@ if ((${#missing[@]})); then
 fi
 
 target=${CARGO_TARGET_DIR:-target}
-binary=()
+arguments=()
+growth=
+for argument; do
+    if [[ $argument == --growth ]]; then growth=docs/benchmarks/growth.json; else arguments+=("$argument"); fi
+done
 if [[ " $* " != *" --binary "* ]]; then
     cargo build --release --bin b24-migration-proxy
-    binary=(--binary "$target/release/b24-migration-proxy")
+    arguments+=(--binary "$target/release/b24-migration-proxy")
 fi
 cargo build --profile bench -p b24-migration-proxy-compare
 ulimit -n "$(ulimit -Hn)"
 
-printf '%s, %s cores; Linux %s; %s; %s; %s; %s\n' \
+about=$(printf '%s, %s cores; Linux %s; %s; %s; %s; %s' \
     "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" "$(uname -r)" "$(rustc -V)" \
-    "$(nginx -v 2>&1 | sed 's/.*: //')" "$(haproxy -v | sed -nE '1s/ [0-9/]+ -.*//p')" "$(date -u +%F)"
-"$target/release/compare" "${binary[@]}" "$@"
+    "$(nginx -v 2>&1 | sed 's/.*: //')" "$(haproxy -v | sed -nE '1s/ [0-9/]+ -.*//p')" "$(date -u +%F)")
+echo "$about"
+if [[ $growth ]]; then
+    mkdir -p docs/benchmarks
+    "$target/release/compare" "${arguments[@]}" --growth "$growth" --about "$about"
+    "$target/release/plot" "$growth" docs/benchmarks docs/BENCHMARKS.md
+else
+    "$target/release/compare" "${arguments[@]}"
+fi

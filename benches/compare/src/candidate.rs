@@ -40,7 +40,7 @@ impl Candidate {
 
     fn command(self, at: &Place<'_>) -> Result<Command> {
         let (program, arguments) = match self {
-            Self::Ours | Self::OursTwo => (at.binary.to_owned(), ours(self, at)),
+            Self::Ours | Self::OursTwo => (at.binary.to_owned(), ours(self, at)?),
             Self::Nginx | Self::NginxLua => {
                 let file = at.folder.join("nginx.conf");
                 fs::write(&file, nginx(self == Self::NginxLua, at))?;
@@ -96,9 +96,11 @@ pub struct Place<'p> {
     pub tls: bool,
     /// Whether to run it under valgrind, which counts its instructions.
     pub count: bool,
+    /// Rules of one's own beside those that ship; ours alone has any.
+    pub own_rules: usize,
 }
 
-fn ours(candidate: Candidate, at: &Place<'_>) -> Vec<String> {
+fn ours(candidate: Candidate, at: &Place<'_>) -> Result<Vec<String>> {
     let threads = if candidate == Candidate::OursTwo {
         "2"
     } else {
@@ -117,7 +119,20 @@ fn ours(candidate: Candidate, at: &Place<'_>) -> Vec<String> {
             arguments.push(format!("{option}={}", at.certificate.join(file).display()));
         }
     }
-    arguments
+    if at.own_rules > 0 {
+        let file = at.folder.join("rules.json");
+        let rules: Vec<_> = (0..at.own_rules)
+            .map(|n| {
+                serde_json::json!({
+                    "method": format!("vendor{}.module.entity{n}.list", n % 7),
+                    "successor": format!("vendor{}.module.item{n}.list", n % 7),
+                })
+            })
+            .collect();
+        fs::write(&file, serde_json::json!({ "rules": rules }).to_string())?;
+        arguments.push(format!("--rules={}", file.display()));
+    }
+    Ok(arguments)
 }
 
 fn nginx(lua: bool, at: &Place<'_>) -> String {
@@ -174,7 +189,7 @@ fn haproxy(at: &Place<'_>) -> String {
     };
     let (portal, listen) = (at.portal, at.listen);
     format!(
-        "global\n nbthread 1\n maxconn 6000\ndefaults\n mode http\n timeout connect 5s\n timeout client 300s\n\
+        "global\n nbthread 1\n no strict-limits\n maxconn 12000\ndefaults\n mode http\n timeout connect 5s\n timeout client 300s\n\
          \x20timeout server 300s\n timeout http-keep-alive 300s\n option http-keep-alive\n option forwardfor\n\
          \x20option splice-auto\nfrontend clients\n bind {listen} {ssl} backlog 4096\n default_backend portal\n\
          backend portal\n http-reuse always\n server portal {portal}\n"
@@ -237,6 +252,53 @@ impl Running {
             at += 1;
         }
         found
+    }
+
+    /// Counts its system calls while `work` is done: how often each is made, the most frequent first.
+    pub fn system_calls(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<(String, u64)>> {
+        let folder = self.log.parent().unwrap_or(Path::new("."));
+        let file = folder.join("system-calls");
+        let processes = self.processes();
+        let mut tracer = Command::new("strace")
+            .args(["-f", "-c", "-o"])
+            .arg(&file)
+            .args(
+                processes
+                    .iter()
+                    .flat_map(|id| ["-p".into(), id.to_string()]),
+            )
+            .stderr(Stdio::null())
+            .spawn()?;
+        let is_traced = |id: &u32| {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            !status.contains("TracerPid:\t0")
+        };
+        let patience = Instant::now() + Duration::from_secs(10);
+        while !processes.iter().all(is_traced) {
+            if Instant::now() > patience {
+                let _ = tracer.kill();
+                return Err(Error::other("strace cannot trace here"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let done = work();
+        if let Some(id) = rustix::process::Pid::from_raw(tracer.id().cast_signed()) {
+            rustix::process::kill_process(id, rustix::process::Signal::INT)?;
+        }
+        tracer.wait()?;
+        done?;
+        // Columns: share, seconds, microseconds a call, calls, errors where there were any, name.
+        let counted = fs::read_to_string(&file)?;
+        let mut calls: Vec<(String, u64)> = counted
+            .lines()
+            .filter_map(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                let name = columns.last().filter(|name| **name != "total")?;
+                Some((String::from(*name), columns.get(3)?.parse().ok()?))
+            })
+            .collect();
+        calls.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Ok(calls)
     }
 
     /// The CPU time of all its threads so far, as the scheduler counts it.

@@ -7,6 +7,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
+use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
@@ -17,8 +18,10 @@ const TIMER: Token = Token(usize::MAX);
 /// How to send.
 #[derive(Clone, Copy)]
 pub struct Pace {
-    /// Connections at once.
+    /// Open connections.
     pub connections: usize,
+    /// Calls at once: with fewer than connections, these take turns.
+    pub in_flight: usize,
     /// Requests a second; without it, each answer is followed by the next request.
     pub rate: Option<f64>,
     /// A connection for each request.
@@ -73,6 +76,10 @@ pub fn run(address: SocketAddr, traffic: &Traffic, pace: Pace) -> Result<Ran> {
     for at in 0..pace.connections {
         let connection = load.open(at)?;
         load.connections.push(connection);
+        if at % 512 == 511 {
+            // No more at once than stand in a listener's queue.
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
     load.run()
 }
@@ -107,7 +114,7 @@ impl Load<'_> {
     fn run(mut self) -> Result<Ran> {
         let begun = Instant::now();
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
-        let mut idle: Vec<usize> = (0..self.pace.connections).rev().collect();
+        let mut idle: VecDeque<usize> = (0..self.pace.connections).collect();
         if let Some(rate) = self.pace.rate {
             let period = Timespec {
                 tv_sec: 0,
@@ -124,7 +131,8 @@ impl Load<'_> {
                 Interest::READABLE,
             )?;
         } else {
-            for at in std::mem::take(&mut idle) {
+            let first = self.pace.in_flight.min(idle.len());
+            for at in idle.drain(..first).collect::<Vec<_>>() {
                 self.start(at, begun)?;
             }
         }
@@ -149,7 +157,7 @@ impl Load<'_> {
                     let _ = rustix::io::read(&timer, &mut ticks);
                     let rate = self.pace.rate.unwrap_or_default();
                     while !over && (sent_by_rate as f64) < begun.elapsed().as_secs_f64() * rate {
-                        let Some(at) = idle.pop() else { break };
+                        let Some(at) = idle.pop_front() else { break };
                         let due = Duration::from_secs_f64(sent_by_rate as f64 / rate);
                         self.start(at, begun + due)?;
                         sent_by_rate += 1;
@@ -160,13 +168,15 @@ impl Load<'_> {
                 if !self.advance(at)? {
                     continue;
                 }
-                if self.pace.rate.is_some() {
-                    idle.insert(0, at);
-                } else if !over {
+                idle.push_back(at);
+                if self.pace.rate.is_none()
+                    && !over
+                    && let Some(next) = idle.pop_front()
+                {
                     if self.pace.reconnect {
-                        self.connections[at] = self.open(at)?;
+                        self.connections[next] = self.open(next)?;
                     }
-                    self.start(at, Instant::now())?;
+                    self.start(next, Instant::now())?;
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! Compares what the proxy costs with nginx and HAProxy, in rounds that take turns. `benches/compare.sh` runs it.
+mod bench;
 mod candidate;
+mod goals;
+mod growth;
 mod load;
 mod portal;
 mod table;
@@ -7,52 +10,77 @@ mod tls;
 mod traffic;
 mod workload;
 
-use candidate::{Candidate, Place, Running, free_address};
-use portal::Seen;
+use bench::{Bench, Count};
+use candidate::Candidate;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io::{Error, Result};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use table::{Memory, Sample, Work};
+use table::Sample;
 use workload::Workload;
 
-const USAGE: &str = "usage: compare --binary PATH [--rounds 5] [--seconds 2] [--only small,…] [--candidates nginx,…] [--count instructions]";
+const USAGE: &str = "usage: compare --binary PATH [--rounds 5] [--seconds 2] [--only small,…] [--candidates nginx,…] \
+                     [--count instructions|syscalls | --growth FILE [--about TEXT]]";
 
 struct Options {
     binary: PathBuf,
-    rounds: usize,
-    time: Duration,
+    rounds: Option<usize>,
+    time: Option<Duration>,
     only: Option<String>,
     candidates: Option<String>,
-    count: bool,
+    count: Option<Count>,
+    /// Where the growth of cost is written to.
+    growth: Option<PathBuf>,
+    /// What is said of the machine in that file.
+    about: String,
 }
 
 fn options() -> Option<Options> {
     let mut options = Options {
         binary: PathBuf::new(),
-        rounds: 5,
-        time: Duration::from_secs(2),
+        rounds: None,
+        time: None,
         only: None,
         candidates: None,
-        count: false,
+        count: None,
+        growth: None,
+        about: String::new(),
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
         match name.as_str() {
             "--binary" => options.binary = value.into(),
-            "--rounds" => options.rounds = value.parse().ok().filter(|rounds| *rounds > 0)?,
-            "--seconds" => options.time = Duration::try_from_secs_f64(value.parse().ok()?).ok()?,
+            "--rounds" => options.rounds = Some(value.parse().ok().filter(|rounds| *rounds > 0)?),
+            "--seconds" => {
+                options.time = Some(Duration::try_from_secs_f64(value.parse().ok()?).ok()?);
+            }
             "--only" => options.only = Some(value),
             "--candidates" => options.candidates = Some(value),
-            "--count" if value == "instructions" => options.count = true,
+            "--count" if value == "instructions" => options.count = Some(Count::Instructions),
+            "--count" if value == "syscalls" => options.count = Some(Count::SystemCalls),
+            "--growth" => options.growth = Some(value.into()),
+            "--about" => options.about = value,
             _ => return None,
         }
     }
     (!options.binary.as_os_str().is_empty()).then_some(options)
+}
+
+impl Options {
+    fn wants(&self, workload: &str) -> bool {
+        is_in(&self.only, workload)
+    }
+
+    fn wants_candidate(&self, candidate: Candidate) -> bool {
+        is_in(&self.candidates, candidate.name())
+    }
+}
+
+fn is_in(list: &Option<String>, name: &str) -> bool {
+    list.as_deref()
+        .is_none_or(|list| list.split(',').any(|word| word == name))
 }
 
 fn main() -> ExitCode {
@@ -60,7 +88,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    match compare(&options) {
+    match measure(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("FAILED: {error}");
@@ -69,47 +97,84 @@ fn main() -> ExitCode {
     }
 }
 
-fn compare(options: &Options) -> Result<()> {
-    let is_in = |list: &Option<String>, name: &str| {
-        list.as_deref()
-            .is_none_or(|list| list.split(',').any(|word| word == name))
-    };
+fn measure(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     certificate(folder.path())?;
     load_side();
-    let (address, seen) = portal::start(load_side)?;
+    let (portal, seen) = portal::start(load_side)?;
+    let seconds = if options.growth.is_some() { 0.6 } else { 2.0 };
     let bench = Bench {
         folder: folder.path(),
         binary: &options.binary,
-        portal: address,
+        portal,
         seen,
-        time: options.time,
+        time: options.time.unwrap_or(Duration::from_secs_f64(seconds)),
     };
-    let workloads: Vec<Workload> = workload::ALL
+    match (&options.growth, options.count) {
+        (Some(file), _) => growth::measure(
+            &bench,
+            options.rounds.unwrap_or(3),
+            &options.about,
+            file,
+            |series| options.wants(series),
+            |candidate| options.wants_candidate(candidate),
+        ),
+        (None, Some(what)) => count(&bench, options, what).map(drop),
+        (None, None) => compare(&bench, options),
+    }
+}
+
+/// The chosen workloads.
+fn workloads(options: &Options) -> Vec<Workload> {
+    workload::ALL
         .into_iter()
-        .filter(|workload| is_in(&options.only, workload.name))
-        .collect();
-    if options.count {
-        println!("| user instructions a call | |\n|---|--:|");
-        for workload in workloads.iter().filter(|workload| !workload.idle) {
-            for candidate in workload.candidates {
-                if *candidate != Candidate::OursTwo && is_in(&options.candidates, candidate.name())
-                {
-                    let count = bench.count(workload, *candidate)?;
-                    println!("| {}, {} | {count} |", workload.name, candidate.name());
-                }
+        .filter(|workload| options.wants(workload.name))
+        .collect()
+}
+
+/// Counts what a call takes, and prints it.
+fn count(bench: &Bench<'_>, options: &Options, what: Count) -> Result<Vec<goals::Count>> {
+    let (title, places) = match what {
+        Count::Instructions => ("user instructions a call", 0),
+        Count::SystemCalls => ("system calls a call", 2),
+    };
+    println!("\n| {title} | | |\n|---|--:|---|");
+    let mut counts = Vec::new();
+    for workload in workloads(options)
+        .iter()
+        .filter(|workload| !workload.idle && workload.rate().is_none())
+    {
+        for candidate in workload.candidates.iter().copied() {
+            if candidate != Candidate::OursTwo && options.wants_candidate(candidate) {
+                let counted = bench.count(workload, candidate, what)?;
+                let (name, each) = (candidate.name(), counted.each);
+                println!(
+                    "| {}, {name} | {each:.places$} | {} |",
+                    workload.name, counted.parts
+                );
+                counts.push(goals::Count {
+                    workload: workload.name,
+                    candidate,
+                    what,
+                    each,
+                });
             }
         }
-        return Ok(());
     }
+    Ok(counts)
+}
+
+fn compare(bench: &Bench<'_>, options: &Options) -> Result<()> {
+    let workloads = workloads(options);
     let mut samples = Vec::new();
-    for round in 0..options.rounds {
+    let rounds = options.rounds.unwrap_or(5);
+    for round in 0..rounds {
         for workload in &workloads {
             let mut candidates: Vec<Candidate> = workload
                 .candidates
                 .iter()
                 .copied()
-                .filter(|candidate| is_in(&options.candidates, candidate.name()))
+                .filter(|candidate| options.wants_candidate(*candidate))
                 .collect();
             let turn = round % candidates.len().max(1);
             candidates.rotate_left(turn);
@@ -131,6 +196,21 @@ fn compare(options: &Options) -> Result<()> {
             .collect();
         println!("{}", table::of(workload, &of_it));
     }
+    let mut counts = Vec::new();
+    if options.only.is_none() {
+        let of_small = Options {
+            only: Some("small".into()),
+            binary: PathBuf::new(),
+            candidates: options.candidates.clone(),
+            about: String::new(),
+            growth: None,
+            ..*options
+        };
+        for what in [Count::Instructions, Count::SystemCalls] {
+            counts.extend(count(bench, &of_small, what)?);
+        }
+    }
+    println!("\n{}", goals::table(&samples, &counts));
     Ok(())
 }
 
@@ -165,129 +245,4 @@ fn certificate(folder: &Path) -> Result<()> {
         std::fs::read(folder.join("key.pem"))?,
     ];
     std::fs::write(folder.join("both.pem"), both.concat())
-}
-
-struct Bench<'b> {
-    folder: &'b Path,
-    binary: &'b Path,
-    portal: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-    time: Duration,
-}
-
-impl Bench<'_> {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One round of one candidate, started afresh.
-    fn sample(&self, workload: &Workload, candidate: Candidate) -> Result<Sample> {
-        let folder = tempfile::tempdir_in(self.folder)?;
-        let place = Place {
-            folder: folder.path(),
-            certificate: self.folder,
-            binary: self.binary,
-            portal: self.portal,
-            listen: free_address()?,
-            tls: workload.tls,
-            count: false,
-        };
-        let running = Running::start(candidate, &place)?;
-        if workload.idle {
-            return self.sample_idle(workload, candidate, &running, &place);
-        }
-        let traffic = workload.traffic();
-        self.seen().expect(Some(traffic.arrives.clone()));
-        let warm = load::run(
-            place.listen,
-            &traffic,
-            workload.pace(Duration::from_millis(300)),
-        )?;
-        let before = running.cpu();
-        let ran = load::run(place.listen, &traffic, workload.pace(self.time))?;
-        let cpu = running.cpu() - before;
-        self.check((warm.requests + ran.requests) as u64)?;
-        if workload.logged && candidate.translates() {
-            let (logged, sent) = (running.logged(), (warm.requests + ran.requests) as u64);
-            if logged != sent {
-                let fault = format!("{sent} deprecated calls, but {logged} lines in the log");
-                return Err(Error::other(fault));
-            }
-        }
-        Ok(Sample::Work(Work {
-            candidate,
-            cpu: cpu.as_secs_f64() * 1e6 / ran.requests as f64,
-            rate: ran.requests as f64 / ran.time.as_secs_f64(),
-            median: ran.quantile(0.5),
-            slow: ran.quantile(0.99),
-        }))
-    }
-
-    /// The user-mode instructions of a call: those of a run with many calls less those of one with few.
-    fn count(&self, workload: &Workload, candidate: Candidate) -> Result<u64> {
-        let of = |limit: usize| {
-            let folder = tempfile::tempdir_in(self.folder)?;
-            let place = Place {
-                folder: folder.path(),
-                certificate: self.folder,
-                binary: self.binary,
-                portal: self.portal,
-                listen: free_address()?,
-                tls: workload.tls,
-                count: true,
-            };
-            let traffic = workload.traffic();
-            self.seen().expect(Some(traffic.arrives.clone()));
-            let running = Running::start(candidate, &place)?;
-            let mut pace = workload.pace(Duration::from_secs(60));
-            pace.limit = limit;
-            let ran = load::run(place.listen, &traffic, pace)?;
-            self.check(ran.requests as u64)?;
-            drop(running);
-            Ok::<_, Error>((candidate::counted(folder.path())?, ran.requests as u64))
-        };
-        let (few, many) = (of(500)?, of(2500)?);
-        Ok(many.0.saturating_sub(few.0) / (many.1 - few.1).max(1))
-    }
-
-    fn sample_idle(
-        &self,
-        workload: &Workload,
-        candidate: Candidate,
-        running: &Running,
-        place: &Place<'_>,
-    ) -> Result<Sample> {
-        const MANY: usize = 5000;
-        let traffic = workload.traffic();
-        self.seen().expect(Some(traffic.arrives.clone()));
-        let rest = running.resident();
-        let held = load::hold(place.listen, &traffic, workload.tls, MANY)?;
-        let full = running.resident();
-        drop(held);
-        std::thread::sleep(Duration::from_millis(500));
-        self.check(MANY as u64)?;
-        Ok(Sample::Memory(Memory {
-            candidate,
-            rest: rest / 1024.0,
-            each: (full - rest) / MANY as f64,
-            after: running.resident() / 1024.0,
-        }))
-    }
-
-    /// Every request must have reached the portal, and rightly.
-    fn check(&self, sent: u64) -> Result<()> {
-        let seen = self.seen();
-        if let Some(fault) = &seen.bad {
-            return Err(Error::other(format!(
-                "the portal got a wrong request: {fault}"
-            )));
-        }
-        if seen.good != sent {
-            let good = seen.good;
-            return Err(Error::other(format!(
-                "{sent} calls were answered, but {good} reached the portal"
-            )));
-        }
-        Ok(())
-    }
 }

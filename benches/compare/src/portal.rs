@@ -1,5 +1,5 @@
 //! A portal that checks each request and answers at once, on one thread.
-use crate::traffic::{Arrives, DOWNLOAD, head, large, small_answer};
+use crate::traffic::{Arrives, Traffic, head};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use std::collections::HashMap;
@@ -12,8 +12,10 @@ const LISTENER: Token = Token(0);
 /// What is expected, and what came.
 #[derive(Default)]
 pub struct Seen {
-    /// What each request must be; `None` takes all.
-    pub expected: Option<Arrives>,
+    /// What each request must be.
+    expected: Option<Arrives>,
+    /// What is answered.
+    answer: Arc<[u8]>,
     /// Requests that were as expected.
     pub good: u64,
     /// The first that was not.
@@ -23,10 +25,11 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Counts anew, for requests that must be this.
-    pub fn expect(&mut self, expected: Option<Arrives>) {
+    /// Counts anew, for requests that must arrive as this traffic's, and answers them.
+    pub fn expect(&mut self, traffic: &Traffic) {
         *self = Self {
-            expected,
+            expected: Some(traffic.arrives.clone()),
+            answer: answer(&traffic.answer).into(),
             ..Self::default()
         };
     }
@@ -88,8 +91,6 @@ pub fn start(pin: fn()) -> std::io::Result<(SocketAddr, Arc<Mutex<Seen>>)> {
 }
 
 fn serve(mut poll: Poll, listener: &TcpListener, seen: &Mutex<Seen>) -> std::io::Result<()> {
-    let small: Arc<[u8]> = answer(&small_answer()).into();
-    let download: Arc<[u8]> = answer(&large()).into();
     let mut connections: HashMap<Token, Connection> = HashMap::new();
     let mut events = Events::with_capacity(256);
     let mut buffer = vec![0; 256 << 10];
@@ -127,7 +128,7 @@ fn serve(mut poll: Poll, listener: &TcpListener, seen: &Mutex<Seen>) -> std::io:
             let Some(connection) = connections.get_mut(&event.token()) else {
                 continue;
             };
-            if !connection.advance(&mut buffer, seen, &small, &download) {
+            if !connection.advance(&mut buffer, seen) {
                 connections.remove(&event.token());
             }
         }
@@ -136,13 +137,7 @@ fn serve(mut poll: Poll, listener: &TcpListener, seen: &Mutex<Seen>) -> std::io:
 
 impl Connection {
     /// Does what can be done now; false when the connection has ended.
-    fn advance(
-        &mut self,
-        buffer: &mut [u8],
-        seen: &Mutex<Seen>,
-        small: &Arc<[u8]>,
-        download: &Arc<[u8]>,
-    ) -> bool {
+    fn advance(&mut self, buffer: &mut [u8], seen: &Mutex<Seen>) -> bool {
         loop {
             if let Some(answer) = &self.answer {
                 match self.stream.write(&answer[self.sent..]) {
@@ -164,13 +159,9 @@ impl Connection {
                 && self.request.len() >= end + length
             {
                 let (head, body) = self.request.split_at(end);
-                seen.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take(head, body);
-                let is_download = head[..head.len().min(100)]
-                    .windows(DOWNLOAD.len())
-                    .any(|window| window == DOWNLOAD.as_bytes());
-                self.answer = Some(if is_download { download } else { small }.clone());
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.take(head, body);
+                self.answer = Some(seen.answer.clone());
                 self.sent = 0;
                 self.request.clear();
             }

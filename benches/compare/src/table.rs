@@ -38,7 +38,8 @@ pub struct Memory {
 }
 
 impl Sample {
-    fn candidate(&self) -> Candidate {
+    /// Who was measured.
+    pub fn candidate(&self) -> Candidate {
         match self {
             Sample::Work(work) => work.candidate,
             Sample::Memory(memory) => memory.candidate,
@@ -70,7 +71,8 @@ impl Sample {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     if values.len() % 2 == 1 {
@@ -80,7 +82,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-fn range(values: &[f64]) -> (f64, f64) {
+/// The least and the most.
+pub fn range(values: &[f64]) -> (f64, f64) {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
     (least, most)
@@ -109,7 +112,7 @@ pub fn of(workload: &Workload, samples: &[&Sample]) -> String {
     if workload.idle {
         out.push_str("| | MiB at rest | KiB a connection | range | MiB when 5000 have left |\n|---|--:|--:|--:|--:|\n");
     } else {
-        out.push_str("| | CPU µs a call | range | ours ÷ it, median (best rounds) | calls a second | p50 ms | p99 ms |\n|---|--:|--:|--:|--:|--:|--:|\n");
+        out.push_str("| | CPU µs a call | range | ours ÷ it, median (best rounds) | calls a second | p50 ms | p50 less ours | p99 ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n");
     }
     for candidate in &candidates {
         let name = candidate.name();
@@ -128,6 +131,9 @@ pub fn of(workload: &Workload, samples: &[&Sample]) -> String {
             )
         } else {
             let ours = of(candidates[0], &cost);
+            let ours_median = median(of(candidates[0], &|sample| {
+                sample.figure(|work| work.median, |memory| memory.rest)
+            }));
             let ratios = ours
                 .iter()
                 .zip(&costs)
@@ -135,12 +141,13 @@ pub fn of(workload: &Workload, samples: &[&Sample]) -> String {
                 .collect();
             writeln!(
                 out,
-                "| {name} | {:.1} | {least:.1}–{most:.1} | {:.2} ({:.2}) | {:.0} | {:.2} | {:.2} |",
+                "| {name} | {:.1} | {least:.1}–{most:.1} | {:.2} ({:.2}) | {:.0} | {:.3} | {:+.3} | {:.2} |",
                 median(costs),
                 median(ratios),
                 range(&ours).0 / least,
                 mid(|work| work.rate, |memory| memory.rest),
                 mid(|work| work.median, |memory| memory.rest),
+                mid(|work| work.median, |memory| memory.rest) - ours_median,
                 mid(|work| work.slow, |memory| memory.rest)
             )
         };

@@ -1,9 +1,9 @@
 //! What is sent and what must come of it, for each workload.
 
-/// The address of the portal's large file.
-pub const DOWNLOAD: &str = "/bitrix/download/large.bin";
+const DOWNLOAD: &str = "/bitrix/download/large.bin";
 const UPLOAD: &str = "/bitrix/upload/large.bin";
-const LARGE: usize = 10 << 20;
+/// How much the ordinary large transfers carry.
+pub const LARGE: usize = 10 << 20;
 const LEGACY: &str = "crm.lead.details.configuration.reset";
 const SUCCESSOR: &str = "crm.item.details.configuration.reset";
 
@@ -12,7 +12,7 @@ const SUCCESSOR: &str = "crm.item.details.configuration.reset";
 pub struct Traffic {
     /// The request's bytes.
     pub request: Vec<u8>,
-    /// The body that the client must get.
+    /// The body that the portal answers, and that the client must get.
     pub answer: Vec<u8>,
     /// What the portal must get.
     pub arrives: Arrives,
@@ -82,13 +82,22 @@ impl Traffic {
 
     /// A batch of 50 commands, one of them deprecated.
     pub fn batch() -> Self {
+        Self::batch_of(50, true)
+    }
+
+    /// A batch of this many commands, one of them deprecated or none. The others are of a method that is neither
+    /// translated nor watched.
+    pub fn batch_of(count: usize, one_deprecated: bool) -> Self {
         let body = |deprecated: &str| {
-            let commands: Vec<String> = (0..50)
-                .map(|n| match n {
-                    25 => format!("\"c{n}\":\"{deprecated}\""),
-                    _ => format!(
-                        "\"c{n}\":\"crm.item.list?entityTypeId=2&order[id]=DESC&filter[>id]={n}&select[]=id\""
-                    ),
+            let commands: Vec<String> = (0..count)
+                .map(|n| {
+                    if one_deprecated && n == count / 2 {
+                        format!("\"c{n}\":\"{deprecated}\"")
+                    } else {
+                        format!(
+                            "\"c{n}\":\"crm.item.list?entityTypeId=2&order[id]=DESC&filter[>id]={n}&select[]=id\""
+                        )
+                    }
                 })
                 .collect();
             format!("{{\"halt\":0,\"cmd\":{{{}}}}}", commands.join(",")).into_bytes()
@@ -96,44 +105,58 @@ impl Traffic {
         let target = "/rest/1/abcdef0123456789/batch.json";
         let legacy = format!("{LEGACY}?scope=C&extras[lead.customer.type]=2");
         let mut traffic = Self::new(target, body(&legacy));
-        let successor = format!("{SUCCESSOR}?scope=C&extras[leadCustomerType]=2&entityTypeId=1");
-        traffic.arrives.body = body(&successor);
-        traffic.arrives.as_json = true;
+        if one_deprecated {
+            let successor =
+                format!("{SUCCESSOR}?scope=C&extras[leadCustomerType]=2&entityTypeId=1");
+            traffic.arrives.body = body(&successor);
+            traffic.arrives.as_json = true;
+        }
         traffic
     }
 
-    /// 10 MiB from the portal.
+    /// A large file from the portal.
     pub fn download() -> Self {
+        Self::download_of(LARGE)
+    }
+
+    /// This many bytes from the portal.
+    pub fn download_of(size: usize) -> Self {
         Self {
-            answer: large(),
+            answer: noise(size),
             ..Self::new(DOWNLOAD, Vec::new())
         }
     }
 
-    /// 10 MiB to the portal.
+    /// A large file to the portal.
     pub fn upload() -> Self {
-        Self::new(UPLOAD, large())
+        Self::upload_of(LARGE)
+    }
+
+    /// This many bytes to the portal.
+    pub fn upload_of(size: usize) -> Self {
+        Self::new(UPLOAD, noise(size))
     }
 }
 
 /// The body of the portal's ordinary answer: 1 KiB.
-pub fn small_answer() -> Vec<u8> {
+fn small_answer() -> Vec<u8> {
     let mut body = br#"{"result":[],"total":0,"note":""#.to_vec();
     body.resize(1022, b'x');
     body.extend_from_slice(b"\"}");
     body
 }
 
-/// A file without a pattern in it: a shift or a gap shows.
-pub fn large() -> Vec<u8> {
+/// A file of this size without a pattern in it: a shift or a gap shows.
+fn noise(size: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(LARGE);
-    while bytes.len() < LARGE {
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         bytes.extend_from_slice(&state.to_le_bytes());
     }
+    bytes.truncate(size);
     bytes
 }
 

@@ -1,4 +1,5 @@
 //! What is measured.
+use crate::bench::Job;
 use crate::candidate::Candidate;
 use crate::load::Pace;
 use crate::traffic::Traffic;
@@ -41,7 +42,8 @@ const SMALL: Workload = Workload {
     idle: false,
 };
 
-/// All of it.
+/// All of it. The method of `small` and of all commands of `batch` but one is neither translated nor watched, so that they
+/// show what passing by costs; `watched` shows a line of the log without a translation.
 pub const ALL: [Workload; 13] = [
     SMALL,
     Workload {
@@ -134,15 +136,26 @@ impl Workload {
         (self.traffic)()
     }
 
-    /// How it is sent, for this long.
-    pub fn pace(&self, time: Duration) -> Pace {
-        Pace {
-            connections: self.connections,
-            rate: self.rate,
-            reconnect: self.reconnect,
-            tls: self.tls,
-            time,
-            limit: usize::MAX,
+    /// Calls a second, where these are given.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+
+    /// How it is sent.
+    pub fn job<'t>(&self, traffic: &'t Traffic) -> Job<'t> {
+        Job {
+            traffic,
+            pace: Pace {
+                connections: self.connections,
+                in_flight: self.connections,
+                rate: self.rate,
+                reconnect: self.reconnect,
+                tls: self.tls,
+                time: Duration::ZERO,
+                limit: usize::MAX,
+            },
+            logged: self.logged,
+            own_rules: 0,
         }
     }
 }
