@@ -33,15 +33,15 @@ pub struct Running {
     pub admin: Option<crate::admin::Handle>,
 }
 
-/// Opens everything, sockets first, and begins to serve.
+/// Opens everything, sockets first, and begins to serve. What is wrong in rules and modes is said before that.
 pub fn start(settings: &Settings) -> Result<Running, Failure> {
     let config = proxy_config(settings);
+    let catalogue = own_rules::catalogue(&settings.rules)?;
+    let policy = policy(settings, &catalogue, None)?;
     let sockets = sockets(&config)?;
     let admin_socket = admin::socket(settings)?;
-    let catalogue = own_rules::catalogue(&settings.rules)?;
     let telemetry = telemetry(settings, catalogue.rules())?;
     rebuild(&telemetry, settings);
-    let policy = policy(settings, &catalogue, None)?;
     let shared = Shared::new(config, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
     let admin = admin_socket

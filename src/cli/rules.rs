@@ -324,7 +324,7 @@ fn kind(rule: &Rule) -> &'static str {
 
 fn mode_text(mode: crate::catalogue::Mode, until: Option<Timestamp>) -> String {
     match until {
-        Some(until) => format!("{}, until {until}", word(mode)),
+        Some(until) => format!("{}, until {until:.0}", word(mode)),
         None => word(mode).to_owned(),
     }
 }
@@ -367,7 +367,7 @@ fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
         ));
     }
     if let Some((when, mode)) = standing.next {
-        lines.push(row("next", &format!("{} from {when}", word(mode))));
+        lines.push(row("next", &format!("{} from {when:.0}", word(mode))));
     }
     if let Some(sunset) = standing.sunset {
         lines.push(row("sunset", &sunset.to_string()));
