@@ -1,6 +1,6 @@
 //! The commands of a batch (PROTOCOL §5): which of them run, in which order, and where they stand.
 use super::hash;
-use super::json::{self, Kind, Value};
+use super::json::{self, Kind, Member};
 use super::name::{Name, Wanted};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -90,25 +90,16 @@ impl<'a> Commands<'a> {
             .filter_map(|(key, command)| Some((key, command.clone()?)))
     }
 
-    /// The commands of a JSON value that `json::read` has checked: strings without their quotes.
-    pub fn of_json(bytes: &'a [u8], cmd: &Value) -> Self {
-        let mut commands = Self::default();
-        let command = |value: &Value| {
-            let is_string = value.kind == Kind::String;
-            is_string.then(|| json::inside(&value.span))
-        };
-        if cmd.kind == Kind::List {
-            // Nothing behind the last that runs can matter; of an object a key can come again.
-            let entries = json::members(bytes, cmd).take(MOST).enumerate();
-            commands.entries = entries
-                .map(|(place, entry)| (Key::Place(place), command(&entry.value)))
-                .collect();
-        } else {
-            for member in json::members(bytes, cmd) {
-                commands.put(json::text(bytes, &member.key), command(&member.value));
-            }
+    /// Takes the next member or entry of a JSON value: a string without its quotes.
+    pub fn take_member(&mut self, bytes: &'a [u8], member: &Member) {
+        let is_string = member.value.kind == Kind::String;
+        let command = is_string.then(|| json::inside(&member.value.span));
+        if !member.key.is_empty() {
+            self.put(json::text(bytes, &member.key), command);
+        } else if self.entries.len() < MOST {
+            let place = self.entries.len();
+            self.entries.push((Key::Place(place), command));
         }
-        commands
     }
 
     /// Takes the next field of a form whose top-level key is this spelling of `cmd`; its value stands at `value`.
@@ -218,8 +209,12 @@ mod tests {
     }
 
     fn of_json(text: &str) -> Vec<(String, &str)> {
-        let value = json::read(text.as_bytes(), |_| {}).unwrap();
-        shown(text, &Commands::of_json(text.as_bytes(), &value))
+        let mut commands = Commands::default();
+        json::read(text.as_bytes(), |member| {
+            commands.take_member(text.as_bytes(), &member)
+        })
+        .unwrap();
+        shown(text, &commands)
     }
 
     fn shown<'t>(text: &'t str, commands: &Commands<'_>) -> Vec<(String, &'t str)> {

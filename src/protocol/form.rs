@@ -1,6 +1,7 @@
 //! Form strings as PHP reads them (PROTOCOL §2): query, urlencoded body, raw body, batch command.
 //! Pairs are spans of the input, decoded only to compare names, so what no rule touches keeps its bytes.
-use memchr::{Memchr, memchr, memchr_iter};
+use super::stops::{Ampersand, Stops};
+use memchr::memchr;
 use std::ops::Range;
 
 /// How many pairs of a form string the portal reads: PHP's `max_input_vars`, as it counts for each kind of string.
@@ -48,10 +49,9 @@ impl Pair {
 /// The pairs of a form string, in order; empty ones are passed over, counted where the portal counts them.
 #[derive(Clone, Debug)]
 pub struct Pairs<'a> {
-    ampersands: Memchr<'a>,
-    /// Where what the ampersands are searched in begins and ends.
-    start: usize,
-    end: usize,
+    /// The input, up to the form string's end.
+    input: &'a [u8],
+    ampersands: Stops<Ampersand>,
     at: usize,
     limit: Limit,
     counted: usize,
@@ -69,9 +69,8 @@ pub fn seen(input: &[u8], span: Range<usize>, limit: Limit) -> Range<usize> {
 pub fn pairs(input: &[u8], span: Range<usize>, limit: Limit) -> Pairs<'_> {
     let span = seen(input, span, limit);
     Pairs {
-        ampersands: memchr_iter(b'&', &input[span.clone()]),
-        start: span.start,
-        end: span.end,
+        input: &input[..span.end],
+        ampersands: Stops::default(),
         at: span.start,
         limit,
         counted: 0,
@@ -88,23 +87,27 @@ impl Pairs<'_> {
 impl Iterator for Pairs<'_> {
     type Item = Pair;
 
+    #[inline]
     fn next(&mut self) -> Option<Pair> {
-        while self.at < self.end {
-            let start = self.at;
-            let end = self
-                .ampersands
-                .next()
-                .map_or(self.end, |length| self.start + length);
-            self.at = end + 1;
-            self.counted += usize::from(end > start || self.limit.counts_empty);
-            if end > start {
-                return Some(Pair {
-                    whole: start..end,
-                    is_read: self.counted <= self.limit.pairs,
-                });
-            }
+        let empty = self.input[self.at..]
+            .iter()
+            .take_while(|b| **b == b'&')
+            .count();
+        if self.limit.counts_empty {
+            self.counted += empty;
         }
-        None
+        let start = self.at + empty;
+        if start >= self.input.len() {
+            self.at = start;
+            return None;
+        }
+        let end = self.ampersands.next(self.input, start);
+        self.at = (end + 1).min(self.input.len());
+        self.counted += 1;
+        Some(Pair {
+            whole: start..end,
+            is_read: self.counted <= self.limit.pairs,
+        })
     }
 }
 

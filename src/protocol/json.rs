@@ -89,6 +89,35 @@ impl fmt::Display for Unreadable {
 /// # Errors
 /// Where PHP would refuse the document.
 pub fn read(bytes: &[u8], member: impl FnMut(Member)) -> Result<Value, Unreadable> {
+    struct Members<M>(M);
+    impl<M: FnMut(Member)> Visit for Members<M> {
+        fn member(&mut self, member: Member) {
+            (self.0)(member);
+        }
+    }
+    visit(bytes, &mut Members(member))
+}
+
+/// Who is told what stands in a document while it is checked: what was told of one that turns out unreadable counts for
+/// nothing.
+pub trait Visit {
+    /// A member or entry of what stands at the top.
+    fn member(&mut self, member: Member);
+
+    /// Whether [`Visit::inner`] is to be told what is in the value under this key, which comes next.
+    fn enters(&mut self, _key: &Range<usize>) -> bool {
+        false
+    }
+
+    /// A member or entry of a value that was entered; the member that this is the value of is told after them.
+    fn inner(&mut self, _member: Member) {}
+}
+
+/// Checks a document, tells what stands in it, and gives what stands at its top.
+///
+/// # Errors
+/// Where PHP would refuse the document.
+pub fn visit(bytes: &[u8], visitor: &mut impl Visit) -> Result<Value, Unreadable> {
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err(Unreadable {
             at: 0,
@@ -106,7 +135,7 @@ pub fn read(bytes: &[u8], member: impl FnMut(Member)) -> Result<Value, Unreadabl
         at: 0,
         stops: Stops::default(),
     };
-    scanner.document(member)
+    scanner.document(visitor)
 }
 
 /// The members of an object or the entries of a list of a document that [`read`] has checked; none of another value.
@@ -132,8 +161,13 @@ pub fn key_is(bytes: &[u8], key: &Range<usize>, name: &[u8]) -> bool {
 }
 
 /// The text of a string, given with its quotes.
+#[inline]
 pub fn text<'a>(bytes: &'a [u8], string: &Range<usize>) -> Cow<'a, [u8]> {
-    Layer::Json.decode(&bytes[inside(string)])
+    let raw = &bytes[inside(string)];
+    if raw.len() < 16 && !raw.contains(&b'\\') {
+        return Cow::Borrowed(raw);
+    }
+    Layer::Json.decode(raw)
 }
 
 /// What stands between the quotes of a string's span.
@@ -153,40 +187,113 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    fn document(mut self, mut member: impl FnMut(Member)) -> Result<Value, Unreadable> {
-        let mut open = Brackets::default();
-        let mut top = Value {
-            kind: Kind::Null,
-            span: 0..0,
+    fn document(mut self, visitor: &mut impl Visit) -> Result<Value, Unreadable> {
+        self.blank();
+        let start = self.at;
+        let kind = self.begin_value()?;
+        if let Kind::Object | Kind::List = kind {
+            self.top(kind, visitor)?;
+        }
+        let span = start..self.at;
+        self.blank();
+        if self.at == self.bytes.len() {
+            Ok(Value { kind, span })
+        } else {
+            self.syntax()
+        }
+    }
+
+    /// Passes what stands between the brackets at the top, and the closing one.
+    fn top(&mut self, kind: Kind, visitor: &mut impl Visit) -> Result<(), Unreadable> {
+        let mut entries = Entries::of(kind, self.at);
+        while let Some(key) = self.next_entry(&mut entries)? {
+            let start = self.at;
+            let enters = visitor.enters(&key);
+            let kind = match self.peek() {
+                Some(bracket @ (b'{' | b'[')) if enters => {
+                    let kind = if bracket == b'{' {
+                        Kind::Object
+                    } else {
+                        Kind::List
+                    };
+                    self.at += 1;
+                    self.entered(kind, visitor)?;
+                    kind
+                }
+                _ => self.value(1)?,
+            };
+            visitor.member(self.end_entry(&mut entries, key, kind, start));
+        }
+        Ok(())
+    }
+
+    /// The same in a value that was entered.
+    fn entered(&mut self, kind: Kind, visitor: &mut impl Visit) -> Result<(), Unreadable> {
+        let mut entries = Entries::of(kind, self.at);
+        while let Some(key) = self.next_entry(&mut entries)? {
+            let start = self.at;
+            let kind = self.value(2)?;
+            visitor.inner(self.end_entry(&mut entries, key, kind, start));
+        }
+        Ok(())
+    }
+
+    /// Goes to the next value between some brackets, and gives its key; passes the closing bracket behind the last one.
+    #[inline(always)]
+    fn next_entry(&mut self, entries: &mut Entries) -> Result<Option<Range<usize>>, Unreadable> {
+        self.blank();
+        match self.peek() {
+            Some(byte) if byte == entries.closer => {
+                self.at += 1;
+                return Ok(None);
+            }
+            Some(b',') if !entries.is_first => self.at += 1,
+            _ if entries.is_first => {}
+            _ => return self.syntax(),
+        }
+        entries.is_first = false;
+        let key = if entries.closer == b'}' {
+            self.key()?
+        } else {
+            0..0
         };
-        let mut current = Member {
-            key: 0..0,
-            value: top.clone(),
-            after: 0,
-        };
-        loop {
+        self.blank();
+        Ok(Some(key))
+    }
+
+    /// The entry whose value has just been passed.
+    #[inline(always)]
+    fn end_entry(
+        &self,
+        entries: &mut Entries,
+        key: Range<usize>,
+        kind: Kind,
+        start: usize,
+    ) -> Member {
+        let span = start..self.at;
+        let after = std::mem::replace(&mut entries.after, self.at);
+        let value = Value { kind, span };
+        Member { key, value, after }
+    }
+
+    /// Passes a value, with all that is in it, that stands between this many brackets.
+    #[inline(always)]
+    fn value(&mut self, depth: usize) -> Result<Kind, Unreadable> {
+        match self.peek() {
+            Some(b'{') => self.nested(depth).map(|()| Kind::Object),
+            Some(b'[') => self.nested(depth).map(|()| Kind::List),
+            _ => self.begin_value(),
+        }
+    }
+
+    /// Passes an object or a list.
+    fn nested(&mut self, depth: usize) -> Result<(), Unreadable> {
+        let mut open = Brackets::under(depth);
+        'value: loop {
             self.blank();
             let start = self.at;
             let kind = self.begin_value()?;
-            match open.depth {
-                0 => {
-                    top = Value {
-                        kind,
-                        span: start..start,
-                    }
-                }
-                1 => {
-                    current.value = Value {
-                        kind,
-                        span: start..start,
-                    }
-                }
-                _ => {}
-            }
             if let Kind::Object | Kind::List = kind {
-                if open.depth == 0 {
-                    current.after = self.at;
-                }
                 if !open.push(kind == Kind::Object) {
                     return Err(Unreadable {
                         at: start,
@@ -194,80 +301,56 @@ impl Scanner<'_> {
                     });
                 }
                 self.blank();
-                if self.peek() != Some(open.closer()) {
-                    if open.is_object() {
-                        self.key(&open, &mut current)?;
+                if self.peek() != Some(open.closer) {
+                    if open.closer == b'}' {
+                        self.key()?;
                     }
                     continue;
                 }
                 self.at += 1;
                 open.pop();
             }
-            if self.after_value(&mut open, &mut current, &mut member)? {
-                top.span.end = self.at;
+            while open.depth > depth {
                 self.blank();
-                return if self.at == self.bytes.len() {
-                    Ok(top)
-                } else {
-                    self.syntax()
-                };
-            }
-        }
-    }
-
-    /// Goes from a value's end to where the next value is due; true at the end of the value at the top.
-    fn after_value(
-        &mut self,
-        open: &mut Brackets,
-        current: &mut Member,
-        member: &mut impl FnMut(Member),
-    ) -> Result<bool, Unreadable> {
-        loop {
-            if open.depth == 0 {
-                return Ok(true);
-            }
-            if open.depth == 1 {
-                current.value.span.end = self.at;
-                member(current.clone());
-                current.after = self.at;
-            }
-            self.blank();
-            match self.peek() {
-                Some(b',') => {
-                    self.at += 1;
-                    if open.is_object() {
-                        self.key(open, current)?;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if open.closer == b'}' {
+                            self.key()?;
+                        }
+                        continue 'value;
                     }
-                    return Ok(false);
+                    Some(byte) if byte == open.closer => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return self.syntax(),
                 }
-                Some(byte) if byte == open.closer() => {
-                    self.at += 1;
-                    open.pop();
-                }
-                _ => return self.syntax(),
             }
+            return Ok(());
         }
     }
 
-    fn key(&mut self, open: &Brackets, current: &mut Member) -> Result<(), Unreadable> {
+    /// Passes a key and its colon.
+    #[inline(always)]
+    fn key(&mut self) -> Result<Range<usize>, Unreadable> {
         self.blank();
         let start = self.at;
         if self.peek() != Some(b'"') {
             return self.syntax();
         }
         self.string()?;
-        if open.depth == 1 {
-            current.key = start..self.at;
-        }
+        let key = start..self.at;
         self.blank();
         if self.peek() != Some(b':') {
             return self.syntax();
         }
         self.at += 1;
-        Ok(())
+        Ok(key)
     }
 
     /// Passes a scalar, or an opening bracket.
+    #[inline(always)]
     fn begin_value(&mut self) -> Result<Kind, Unreadable> {
         match self.peek() {
             Some(b'{') => {
@@ -428,15 +511,45 @@ const HEX: [u8; 256] = {
     values
 };
 
+/// What stands between two brackets, as far as it has been passed.
+struct Entries {
+    closer: u8,
+    is_first: bool,
+    /// Where the value before ends, or the opening bracket.
+    after: usize,
+}
+
+impl Entries {
+    /// Of an object or a list that begins before `at`.
+    fn of(kind: Kind, at: usize) -> Self {
+        Self {
+            closer: if kind == Kind::Object { b'}' } else { b']' },
+            is_first: true,
+            after: at,
+        }
+    }
+}
+
 /// The brackets that are open: for each whether it is an object's.
-#[derive(Default)]
 struct Brackets {
     objects: [u64; TOO_DEEP / 64],
     depth: usize,
+    /// What closes the innermost.
+    closer: u8,
 }
 
 impl Brackets {
+    /// None yet, under this many others.
+    fn under(depth: usize) -> Self {
+        Self {
+            objects: [0; TOO_DEEP / 64],
+            depth,
+            closer: 0,
+        }
+    }
+
     /// Opens one more; false where that is too deep.
+    #[inline(always)]
     fn push(&mut self, is_object: bool) -> bool {
         self.depth += 1;
         if self.depth == TOO_DEEP {
@@ -445,22 +558,19 @@ impl Brackets {
         let (word, bit) = (self.depth / 64, 1 << (self.depth % 64));
         if is_object {
             self.objects[word] |= bit;
+            self.closer = b'}';
         } else {
             self.objects[word] &= !bit;
+            self.closer = b']';
         }
         true
     }
 
+    #[inline(always)]
     fn pop(&mut self) {
         self.depth -= 1;
-    }
-
-    fn is_object(&self) -> bool {
-        self.objects[self.depth / 64] & (1 << (self.depth % 64)) != 0
-    }
-
-    fn closer(&self) -> u8 {
-        if self.is_object() { b'}' } else { b']' }
+        let is_object = self.objects[self.depth / 64] & (1 << (self.depth % 64)) != 0;
+        self.closer = if is_object { b'}' } else { b']' };
     }
 }
 

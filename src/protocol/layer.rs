@@ -24,16 +24,33 @@ impl Layer {
         };
         let mut text = Vec::with_capacity(raw.len());
         text.extend_from_slice(&raw[..first]);
-        let mut at = first;
-        while at < raw.len() {
-            let (unit, character) = self.unit(&raw[at..]);
+        let mut rest = &raw[first..];
+        while !rest.is_empty() {
+            let (unit, character) = self.unit(rest);
             match character {
                 Unit::Byte(byte) => text.push(byte),
                 Unit::Char(c) => text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
-            at += unit;
+            rest = &rest[unit..];
+            let plain = self.plain_run(rest);
+            text.extend_from_slice(&rest[..plain]);
+            rest = &rest[plain..];
         }
         Cow::Owned(text)
+    }
+
+    /// How many bytes stand for themselves before the next escape: of many a few, then as many as there are.
+    fn plain_run(self, raw: &[u8]) -> usize {
+        let near = &raw[..raw.len().min(16)];
+        let near = match self {
+            Layer::Plain => None,
+            Layer::Form => near.iter().position(|b| matches!(b, b'%' | b'+')),
+            Layer::Json => near.iter().position(|b| *b == b'\\'),
+        };
+        near.unwrap_or_else(|| {
+            let far = raw.get(16..).and_then(|rest| self.first_escape(rest));
+            far.map_or(raw.len(), |far| far + 16)
+        })
     }
 
     /// Where the first byte stands that may not stand for itself.

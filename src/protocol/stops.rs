@@ -39,6 +39,17 @@ impl Meaning for OutsideStrings {
     }
 }
 
+/// What ends a pair of a form string.
+#[derive(Clone, Debug)]
+pub(super) struct Ampersand;
+
+impl Meaning for Ampersand {
+    #[inline]
+    fn find(block: u8x64) -> u64 {
+        block.simd_eq(u8x64::splat(b'&')).to_bitmask()
+    }
+}
+
 /// The bytes of one meaning, found from left to right.
 #[derive(Clone, Debug)]
 pub(super) struct Stops<M> {

@@ -9,9 +9,9 @@ use super::steps;
 use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Refusal, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::batch::{self, CMD, Commands, as_address, cmd, full_key};
-use crate::protocol::call::{Body, read_body};
+use crate::protocol::call::{Body, Reader, read_body};
 use crate::protocol::form::{self, Limit};
-use crate::protocol::name::Name;
+use crate::protocol::name::{Name, Wanted};
 use crate::protocol::target::query;
 use crate::protocol::{Begin, Layer};
 use crate::protocol::{json, multipart};
@@ -92,21 +92,22 @@ fn body_arrays<'a>(call: &Call<'a>) -> (Layer, Arrays<'a>) {
     if call.is_encoded() {
         return (Layer::Plain, Arrays::new());
     }
+    if Reader::of(call.content_type) == Reader::Json {
+        let mut reading = Reading {
+            bytes,
+            wanted: cmd(),
+            arrays: Arrays::new(),
+            commands: Commands::default(),
+        };
+        return match json::visit(bytes, &mut reading) {
+            Ok(_) => (Layer::Json, reading.arrays),
+            Err(_) => (Layer::Plain, Arrays::new()),
+        };
+    }
     let wanted = cmd();
-    let keep = |member: &json::Member| wanted.has(&json::text(bytes, &member.key));
-    let body = read_body(call.content_type, bytes, keep).unwrap_or(Body::Empty { json: None });
-    match body {
-        Body::Empty { .. } => (Layer::Plain, Arrays::new()),
-        Body::Json { members, .. } => {
-            let mut arrays = Arrays::new();
-            for member in members {
-                let spelling = json::text(bytes, &member.key);
-                let commands = Commands::of_json(bytes, &member.value);
-                arrays.retain(|(earlier, _)| *earlier != spelling);
-                arrays.push((spelling, commands));
-            }
-            (Layer::Json, arrays)
-        }
+    let nothing = Body::Empty { json: None };
+    match read_body(call.content_type, bytes, |_| false).unwrap_or(nothing) {
+        Body::Empty { .. } | Body::Json { .. } => (Layer::Plain, Arrays::new()),
         Body::Form { span, limit, .. } => (Layer::Form, form_arrays(bytes, span, limit)),
         Body::Multipart { boundary } => {
             let mut arrays = Arrays::new();
@@ -119,6 +120,35 @@ fn body_arrays<'a>(call: &Call<'a>) -> (Layer, Arrays<'a>) {
                 }
             }
             (Layer::Plain, arrays)
+        }
+    }
+}
+
+/// A JSON body whose commands are taken while it is read.
+struct Reading<'a> {
+    bytes: &'a [u8],
+    wanted: Wanted<'static>,
+    arrays: Arrays<'a>,
+    /// Those under the key in hand.
+    commands: Commands<'a>,
+}
+
+impl json::Visit for Reading<'_> {
+    fn enters(&mut self, key: &Range<usize>) -> bool {
+        self.commands = Commands::default();
+        self.wanted.has(&json::text(self.bytes, key))
+    }
+
+    fn inner(&mut self, member: json::Member) {
+        self.commands.take_member(self.bytes, &member);
+    }
+
+    fn member(&mut self, member: json::Member) {
+        let spelling = json::text(self.bytes, &member.key);
+        if self.wanted.has(&spelling) {
+            self.arrays.retain(|(earlier, _)| *earlier != spelling);
+            self.arrays
+                .push((spelling, std::mem::take(&mut self.commands)));
         }
     }
 }

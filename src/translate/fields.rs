@@ -1,7 +1,7 @@
 //! The parameters of a form, as a form string or as multipart: those that a rule concerns, in the order in which they
 //! came, and what a rule does to them as edits.
 use super::edit::Edit;
-use crate::protocol::form::{self, Limit, Pair};
+use crate::protocol::form::{self, Limit};
 use crate::protocol::multipart::{self, FieldName};
 use crate::protocol::name::{self, Name, Wanted};
 use crate::protocol::{Layer, credentials};
@@ -330,26 +330,26 @@ impl<'a> Fields<'a> {
         let Wire::Form { span, limit, .. } = &self.wire else {
             return false;
         };
-        let counts = |pair: &Pair| match name::top_level(&self.bytes[pair.split(self.bytes).0]) {
-            None => false,
-            Some(key) => {
-                reads.is_empty()
-                    || key.as_ref() == name.as_bytes()
-                    || reads.iter().any(|read| read.as_bytes() == key.as_ref())
-                    || credentials::is_parameter(&key)
+        let counts = |key: &[u8]| {
+            reads.is_empty()
+                || key == name.as_bytes()
+                || reads.iter().any(|read| read.as_bytes() == key)
+                || credentials::is_parameter(key)
+        };
+        // A nameless one where there is any, else the first that nobody reads.
+        let mut free = None;
+        let pairs = form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
+        for pair in pairs.filter(|pair| !self.taken.contains(&pair.whole)) {
+            match name::top_level(&self.bytes[pair.split(self.bytes).0]) {
+                None => {
+                    free = Some(pair);
+                    break;
+                }
+                Some(key) if free.is_none() && !counts(&key) => free = Some(pair),
+                Some(_) => {}
             }
-        };
-        let taken = |pair: &Pair| self.taken.contains(&pair.whole);
-        let free = || {
-            let pairs =
-                form::pairs(self.bytes, span.clone(), *limit).take_while(|pair| pair.is_read);
-            pairs.filter(|pair| !counts(pair) && !taken(pair))
-        };
-        let nameless =
-            |pair: &Pair| name::top_level(&self.bytes[pair.split(self.bytes).0]).is_none();
-        let Some(pair) = free().find(nameless).or_else(|| free().next()) else {
-            return false;
-        };
+        }
+        let Some(pair) = free else { return false };
         self.taken.push(pair.whole.clone());
         self.edits
             .push(Edit::new(pair.whole, form_pair(name, value)));
