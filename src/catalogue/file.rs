@@ -347,6 +347,14 @@ fn check_names(inside: &[Vec<String>], own: &[&String]) -> Result<(), String> {
                     "{name:?} cannot be a parameter's name here; for `a[b]` write \"inside\": [\"a\"] and the name b"
                 ));
             }
+            if name
+                .parse::<i64>()
+                .is_ok_and(|number| number.to_string() == **name)
+            {
+                return Err(format!(
+                    "{name:?} is the place of an entry in a list, which has no name; name a parameter"
+                ));
+            }
             if depth == 0 && !is_top_level(name) {
                 return Err(format!(
                     "a portal never sees the top-level parameter {name:?}: PHP makes it {:?}",
@@ -461,6 +469,10 @@ mod tests {
             (
                 "[{\"method\": \"a\", \"successor\": \"c\", \"remove\": [{\"name\": \"x[y]\"}]}]",
                 "for `a[b]` write",
+            ),
+            (
+                "[{\"method\": \"a\", \"successor\": \"c\", \"remove\": [{\"name\": \"7\", \"inside\": [\"x\"]}]}]",
+                "\"7\" is the place of an entry in a list",
             ),
             (
                 "[{\"method\": \"a\", \"successor\": \"c\", \"remove\": [{\"name\": 7}]}]",

@@ -134,7 +134,12 @@ pub(super) fn is_method(name: &str) -> bool {
 
 pub(super) fn is_key(name: &str) -> bool {
     let means_something = |b: u8| b"[]\"'\\;&=%+#?".contains(&b);
+    // PHP keeps these for cookies, and drops such a key inside brackets.
+    let is_kept = ["__Host-", "__Secure-"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
     !name.is_empty()
+        && !is_kept
         && name
             .bytes()
             .all(|b| b.is_ascii_graphic() && !means_something(b))

@@ -277,7 +277,7 @@ impl<'a> Fields<'a> {
             Wire::Form { .. } => 0,
             Wire::Multipart { start, .. } => *start,
         };
-        self.add_at(front, true, name, value)
+        self.add_at(front, name, value)
     }
 
     /// Adds a parameter to an object, so that nothing of what the object was before is put over it: before the first field
@@ -288,17 +288,18 @@ impl<'a> Fields<'a> {
             return self.add(name, value);
         };
         let is_scalar = field.name.keys().len() == parent.depth;
-        let (at, is_ended) = match &field.raw_name {
-            RawName::Form(_) => (0, true),
-            RawName::Multipart(_, part) if is_scalar => (part.whole.end, part.is_ended),
-            RawName::Multipart(_, part) => (part.whole.start, true),
+        let at = match &field.raw_name {
+            RawName::Form(_) => 0,
+            // Whether its head or its value breaks off, nothing can stand behind it.
+            RawName::Multipart(_, part) if is_scalar && !part.is_ended => return false,
+            RawName::Multipart(_, part) if is_scalar => part.whole.end,
+            RawName::Multipart(_, part) => part.whole.start,
         };
-        self.add_at(at, is_ended, name, value)
+        self.add_at(at, name, value)
     }
 
-    /// Adds a parameter: at the end of a form string; at `at` of a multipart body, where a part begins, or that ends there
-    /// without an end.
-    fn add_at(&mut self, at: usize, is_ended: bool, name: &str, value: &str) -> bool {
+    /// Adds a parameter: at the end of a form string; at `at` of a multipart body, where a part begins.
+    fn add_at(&mut self, at: usize, name: &str, value: &str) -> bool {
         if self.counted >= self.limit {
             return false;
         }
@@ -314,9 +315,8 @@ impl<'a> Fields<'a> {
                 line, newline: n, ..
             } => {
                 let Some(line) = line else { return false };
-                let (before, behind) = if is_ended { ("", *n) } else { (*n, "") };
                 let head = format!("--{line}{n}Content-Disposition: form-data; name=\"{name}\"");
-                let part = format!("{before}{head}{n}{n}{value}{behind}");
+                let part = format!("{head}{n}{n}{value}{n}");
                 self.edits.push(Edit::insert(at, part));
             }
         }
