@@ -93,6 +93,45 @@ pub fn grown() -> Vec<Grown> {
                 ),
             )
         }),
+        kind("json batch, small records", true, |size| {
+            beside(numbered(size, |n| {
+                format!(
+                    "{{\"ID\":\"{n}\",\"TITLE\":\"Deal number {n}\",\"OPPORTUNITY\":\"1500.00\",\"CLOSED\":\"N\"}}"
+                )
+            }))
+        }),
+        kind("json batch, numbers", true, |size| {
+            beside(numbered(size, |n| format!("[{n},{},true,null]", n * 7)))
+        }),
+        kind("json batch, Cyrillic", true, |size| {
+            beside(numbered(size, |n| {
+                format!(
+                    "{{\"ID\":{n},\"COMMENTS\":\"Позвонить клиенту в понедельник, согласовать договор\"}}"
+                )
+            }))
+        }),
+        kind("json batch, escaped Cyrillic", true, |size| {
+            let text: String = "Позвонить клиенту"
+                .encode_utf16()
+                .map(|unit| format!("\\u{unit:04x}"))
+                .collect();
+            beside(numbered(size, |n| {
+                format!("{{\"ID\":{n},\"COMMENTS\":\"{text}\"}}")
+            }))
+        }),
+        kind("json batch, indented", true, |size| {
+            beside(numbered(size, |n| {
+                format!(
+                    "\n    {{\n      \"ID\": {n},\n      \"TITLE\": \"Deal number {n}\",\n      \"CLOSED\": false\n    }}"
+                )
+            }))
+        }),
+        kind("form batch, many fields", true, |size| {
+            batch(
+                FORM,
+                format!("{}halt=0", filled("data[FIELD]=some+value&", size)),
+            )
+        }),
         kind("worst: nothing but openings", false, |size| {
             reset(JSON, "[".repeat(size))
         }),
@@ -141,6 +180,15 @@ pub fn batch_of(count: usize) -> Request {
     );
     request.name = format!("batch of {count}");
     request
+}
+
+/// A JSON batch with these entries in a list beside its commands.
+fn beside(entries: String) -> Request {
+    let command = "crm.item.list?entityTypeId=2";
+    batch(
+        JSON,
+        format!("{{\"cmd\":{{\"a\":\"{command}\"}},\"data\":[{entries}]}}"),
+    )
 }
 
 fn reset(content_type: &str, body: impl Into<Vec<u8>>) -> Request {

@@ -132,6 +132,10 @@ impl<'a> Commands<'a> {
     /// Keeps as many entries as run: a later one cannot come before them any more.
     fn put(&mut self, key: Cow<'a, [u8]>, command: Option<Range<usize>>) {
         let entries = &mut self.entries;
+        if entries.len() == entries.capacity() {
+            // Most batches have a few commands or as many as run.
+            entries.reserve_exact(if entries.is_empty() { 6 } else { MOST });
+        }
         let is_at = |place: usize| matches!(&entries[place].0, Key::Text(known) if *known == key);
         match self.places.find(&key, is_at) {
             Slot::Of(place) => entries[place].1 = command,

@@ -370,20 +370,30 @@ impl Scanner<'_> {
         }
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Unreadable> {
-        if !self.bytes[self.at..].starts_with(word) {
+    #[inline(always)]
+    fn word<const LENGTH: usize>(&mut self, word: &[u8; LENGTH]) -> Result<(), Unreadable> {
+        if self.bytes[self.at..].first_chunk() != Some(word) {
             return self.syntax();
         }
-        self.at += word.len();
+        self.at += LENGTH;
         Ok(())
     }
 
+    #[inline(always)]
     fn number(&mut self) -> Result<(), Unreadable> {
         self.at += usize::from(self.peek() == Some(b'-'));
         match self.peek() {
             Some(b'0') => self.at += 1,
             _ => self.digits()?,
         }
+        match self.peek() {
+            Some(b'.' | b'e' | b'E') => self.fraction(),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn fraction(&mut self) -> Result<(), Unreadable> {
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits()?;
@@ -396,6 +406,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn digits(&mut self) -> Result<(), Unreadable> {
         let length = self.bytes[self.at..]
             .iter()
@@ -479,14 +490,29 @@ impl Scanner<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn blank(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.blanks();
         }
     }
 
-    #[inline]
+    fn blanks(&mut self) {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let rest = &self.bytes[self.at..];
+        let mut length = usize::from(rest.first().is_some_and(is_blank));
+        // An indentation is mostly made of spaces.
+        while rest[length..].first_chunk() == Some(b"    ") {
+            length += 4;
+        }
+        length += rest[length..]
+            .iter()
+            .take_while(|byte| is_blank(byte))
+            .count();
+        self.at += length;
+    }
+
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }

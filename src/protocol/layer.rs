@@ -2,6 +2,7 @@
 //!
 //! A command of a batch is text inside such a wrapping, and so is a parameter's name. What has to change is found in the
 //! unwrapped text; [`Layer::to_raw`] then says which raw bytes stand for it, so that all others stay as they came.
+use super::stops;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -90,11 +91,7 @@ impl Layer {
     /// How many bytes at the begin of `raw`, at most `longest`, are ones that stand for themselves in any wrapping:
     /// letters, digits, dots, underscores.
     pub fn plain_begin(raw: &[u8], longest: usize) -> usize {
-        let begin = &raw[..raw.len().min(longest)];
-        begin
-            .iter()
-            .position(|byte| !PLAIN[usize::from(*byte)])
-            .unwrap_or(begin.len())
+        stops::plain_begin(raw, longest)
     }
 
     /// The raw bytes that stand for each of `spans` of the decoded text. The spans are in order and do not overlap.
@@ -203,18 +200,6 @@ const FORM: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'*');
-
-/// The bytes that methods are mostly made of.
-const PLAIN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] =
-            (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'.' || byte as u8 == b'_';
-        byte += 1;
-    }
-    table
-};
 
 fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|value| value as u8)

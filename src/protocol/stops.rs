@@ -1,7 +1,7 @@
 //! Where in some bytes the next one stands that means something: 64 of them are looked at at once, and what was found in
 //! them is kept, so that one look serves all short strings in them.
 use std::marker::PhantomData;
-use wide::u8x64;
+use wide::{u8x16, u8x64};
 
 /// Which bytes mean something.
 pub(super) trait Meaning {
@@ -48,6 +48,36 @@ impl Meaning for Ampersand {
     fn find(block: u8x64) -> u64 {
         block.simd_eq(u8x64::splat(b'&')).to_bitmask()
     }
+}
+
+/// How many bytes at the begin are letters, digits, dots and underscores, which methods are mostly made of; of at most
+/// `most` it is told.
+#[inline]
+pub(super) fn plain_begin(bytes: &[u8], most: usize) -> usize {
+    const SIZE: usize = 16;
+    let mut at = 0;
+    while at < most
+        && let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<SIZE>())
+    {
+        let block = u8x16::from(*block);
+        let within = |block: u8x16, first: u8, last: u8| {
+            (block - u8x16::splat(first)).simd_le(u8x16::splat(last - first))
+        };
+        let plain = within(block | u8x16::splat(0x20), b'a', b'z')
+            | within(block, b'0', b'9')
+            | block.simd_eq(u8x16::splat(b'.'))
+            | block.simd_eq(u8x16::splat(b'_'));
+        let length = plain.to_bitmask().trailing_ones() as usize;
+        at += length;
+        if length < SIZE {
+            return at.min(most);
+        }
+    }
+    let is_plain = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+    let rest = bytes[at.min(bytes.len())..]
+        .iter()
+        .take(most.saturating_sub(at));
+    (at + rest.take_while(is_plain).count()).min(most)
 }
 
 /// The bytes of one meaning, found from left to right.
@@ -134,6 +164,23 @@ mod tests {
                         assert_eq!(stops.next(&bytes, from), stop);
                         assert_eq!(stops.next(&bytes, stop), stop);
                         assert_eq!(stops.next(&bytes, stop + 1), length);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_begin_ends_where_something_else_stands() {
+        for byte in 0..=u8::MAX {
+            let plain = byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
+            for length in [1, 15, 16, 17, 40] {
+                for at in 0..length {
+                    let mut bytes = vec![b'x'; length];
+                    bytes[at] = byte;
+                    let found = if plain { length } else { at };
+                    for most in [0, 5, 16, 20, 50] {
+                        assert_eq!(plain_begin(&bytes, most), found.min(most), "{byte} {at}");
                     }
                 }
             }
