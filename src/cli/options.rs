@@ -130,8 +130,8 @@ pub const OPTIONS: &[Spec] = &[
          "Off by default: such bytes (?filter[>ID]=5 written by hand) cannot pass an HTTP/2 stack, and libcurl takes \
           HTTP/2 wherever it is offered, so offering it breaks everyday calls.")),
     spec(CLIENTS, "trusted-proxy", Many, "CIDR", None, NeedsRestart,
-        ("Believe X-Forwarded-* of peers in this network, as 10.0.0.0/8, or of Unix sockets (unix); repeatable",
-         "From all others X-Forwarded-*, Forwarded and X-Real-IP are replaced or removed.")),
+        ("Believe X-Forwarded-* of peers in this network, as 10.0.0.0/8, or `unix`; repeatable",
+         "`unix` stands for Unix sockets. From all others X-Forwarded-*, Forwarded and X-Real-IP are replaced or removed.")),
     spec(CLIENTS, "accept-proxy-protocol", Switch, "", Some("false"), NeedsRestart,
         ("Read the PROXY protocol (v1, v2) from trusted proxies", "Needs --trusted-proxy.")),
 
