@@ -16,6 +16,7 @@ use crate::protocol::answer::{self, Format};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -71,7 +72,7 @@ struct Told {
 
 impl Job {
     /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
-    pub async fn carry_out(mut self) -> Result<Reply, ProxyError> {
+    pub async fn carry_out(mut self: Box<Self>) -> Result<Reply, ProxyError> {
         if !self.worker.shared.telemetry.log.can_accept()
             && self.uses.iter().any(|u| u.action == Action::Rewritten)
         {
@@ -93,8 +94,17 @@ impl Job {
             plain_answer: !switched_off.is_empty(),
             ..Outgoing::new(self.target.as_deref(), body, self.plan)
         };
-        let sending = send(&self.worker, &self.client, &self.span, &self.head, outgoing);
-        let Some(sent) = self.worker.unless_cut(sending).await else {
+        let sent = {
+            let sending = pin!(send(
+                &self.worker,
+                &self.client,
+                &self.span,
+                &self.head,
+                outgoing
+            ));
+            self.worker.unless_cut(sending).await
+        };
+        let Some(sent) = sent else {
             return Err(self.cut());
         };
         drop(self.reserved.take());
@@ -124,8 +134,12 @@ impl Job {
                     status: Some(answer.head.status),
                     ..Told::default()
                 };
-                let looking = self.look_into(&mut answer, &mut told, !switched_off.is_empty());
-                let read = match self.worker.unless_cut(looking).await {
+                let looked = {
+                    let whole = !switched_off.is_empty();
+                    let looking = pin!(self.look_into(&mut answer, &mut told, whole));
+                    self.worker.unless_cut(looking).await
+                };
+                let read = match looked {
                     None => return Err(self.cut()),
                     Some(Ok(read)) => read,
                     Some(Err(Truncated)) => {

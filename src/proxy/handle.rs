@@ -198,45 +198,99 @@ async fn answer(
             Intake::Body => Taken::Body,
         }
     };
-    match taken {
-        Taken::Stream => forward(worker, client, span, &head, place, body).await,
+    let work = match taken {
+        Taken::Stream => untouched(place, head, body),
         Taken::Observe(rule) => {
             let by_head = by_head.into_inner();
             let caller = by_head.unwrap_or_else(|| worker.caller(client, place, &head, None));
-            observe(worker, client, span, head, place, &rule, caller, body).await
+            observe(worker, client, span, head, place, &rule, caller, body).await?
         }
-        Taken::Head => translated(worker, client, span, head, place, Read::Stream(body)).await,
+        Taken::Head => translated(worker, client, span, head, place, Read::Stream(body))?,
         Taken::Body => {
-            let length = match head.framing {
-                Framing::None => Some(0),
-                Framing::Length(length) => Some(length),
-                _ => None,
-            };
-            let limit = worker.config.max_rewrite_body;
-            if length.is_some_and(|length| length > limit) {
-                return translated(worker, client, span, head, place, Read::TooLarge).await;
-            }
-            let since = Instant::now();
-            let room = &worker.shared.rewrite_room;
-            let wait = worker.config.timeouts.rewrite_wait;
-            let reserved = room::reserve(
-                room,
-                &worker.local,
-                worker.config.rewrite_memory,
-                length.unwrap_or(limit),
-                wait,
-            )
-            .await?;
-            let read = match (head.framing, collect(body, limit, &client.link).await) {
-                (Framing::None, _) => Read::Whole(Bytes::new(), reserved),
-                (_, Ok(bytes)) => Read::Whole(bytes, reserved),
-                (_, Err(Unread::TooLarge)) => Read::TooLarge,
-                (_, Err(Unread::Client(fault))) => return Err(client_error(fault, false)),
-            };
-            span.waited(since);
-            translated(worker, client, span, head, place, read).await
+            let read = read_whole(worker, client, span, &head, body).await?;
+            translated(worker, client, span, head, place, read)?
         }
+    };
+    match work {
+        Work::Deprecated(job) => Finish::new(job.carry_out()).await,
+        Work::Untouched(request) => forward(worker, client, span, place, request).await,
     }
+}
+
+/// What is to be done for a request, once what has to be read of it is read.
+enum Work {
+    /// It has deprecated uses.
+    Deprecated(Box<Job>),
+    /// Nothing of it is ours.
+    Untouched(Untouched),
+}
+
+/// A request without deprecated uses.
+struct Untouched {
+    head: RequestHead,
+    /// The target, where what the portal reads of it stays the same.
+    target: Option<Vec<u8>>,
+    body: RequestBody,
+    plan: BodyPlan,
+    upgrade: bool,
+    _reserved: Option<room::Reserved>,
+}
+
+/// A request in which nothing is looked for: nearly all traffic.
+fn untouched(place: &Place<'_>, head: RequestHead, body: ClientBody) -> Work {
+    let upgrade = matches!(place, Place::Elsewhere)
+        && head.wants_upgrade()
+        && head.framing == Framing::None
+        && !head.fields.has_token(Name::Upgrade, "h2c");
+    let body = if head.framing == Framing::None {
+        RequestBody::Empty
+    } else {
+        RequestBody::Stream(body)
+    };
+    Work::Untouched(Untouched {
+        head,
+        target: None,
+        body,
+        plan: BodyPlan::AsItCame,
+        upgrade,
+        _reserved: None,
+    })
+}
+
+/// Reads the body of a call that is to be translated, when there is room for it.
+async fn read_whole(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: &RequestHead,
+    body: ClientBody,
+) -> Result<Read, ProxyError> {
+    let length = match head.framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => Some(length),
+        _ => None,
+    };
+    let limit = worker.config.max_rewrite_body;
+    if length.is_some_and(|length| length > limit) {
+        return Ok(Read::TooLarge);
+    }
+    let since = Instant::now();
+    let reserved = room::reserve(
+        &worker.shared.rewrite_room,
+        &worker.local,
+        worker.config.rewrite_memory,
+        length.unwrap_or(limit),
+        worker.config.timeouts.rewrite_wait,
+    )
+    .await?;
+    let read = match (head.framing, collect(body, limit, &client.link).await) {
+        (Framing::None, _) => Read::Whole(Bytes::new(), reserved),
+        (_, Ok(bytes)) => Read::Whole(bytes, reserved),
+        (_, Err(Unread::TooLarge)) => Read::TooLarge,
+        (_, Err(Unread::Client(fault))) => return Err(client_error(fault, false)),
+    };
+    span.waited(since);
+    Ok(read)
 }
 
 /// The format that a call asked to be answered in.
@@ -263,7 +317,7 @@ async fn observe(
     rule: &Arc<Rule>,
     mut caller: Arc<Caller>,
     body: ClientBody,
-) -> Result<Reply, ProxyError> {
+) -> Result<Work, ProxyError> {
     let counts = counts_body(&head);
     let small = matches!(head.framing, Framing::Length(length) if length <= CALLER_BODY);
     let compares = |worker: &Worker, caller: &Caller| {
@@ -286,12 +340,12 @@ async fn observe(
         caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
         if matches!(worker.mode_of(rule, &caller), Mode::Brownout | Mode::Block) {
             let read = Read::Whole(bytes, room::Reserved::nothing());
-            return translated(worker, client, span, head, place, read).await;
+            return translated(worker, client, span, head, place, read);
         }
         read = Some(bytes.clone());
         RequestBody::Whole(Some(bytes))
     } else {
-        if counts {
+        if counts && caller.auth == Auth::None {
             caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
         }
         RequestBody::Stream(body)
@@ -302,7 +356,7 @@ async fn observe(
     let content_type = head.fields.first(Name::ContentType);
     let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
     span.outcome(Class::Observed);
-    let job = Job {
+    Ok(Work::Deprecated(Box::new(Job {
         worker: worker.clone(),
         client: client.clone(),
         span: span.clone(),
@@ -318,8 +372,7 @@ async fn observe(
         uses: vec![DeprecatedUse::observed(rule, encoding)],
         caller,
         asked: None,
-    };
-    Finish::new(job.carry_out()).await
+    })))
 }
 
 /// What was read of a request's body.
@@ -330,15 +383,15 @@ enum Read {
     TooLarge,
 }
 
-/// Translates a call and carries it out.
-async fn translated(
+/// Translates a call.
+fn translated(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
     place: &Place<'_>,
     read: Read,
-) -> Result<Reply, ProxyError> {
+) -> Result<Work, ProxyError> {
     let content_type = head.fields.first(Name::ContentType);
     let bytes = match &read {
         Read::Whole(bytes, _) => bytes.clone(),
@@ -424,17 +477,14 @@ async fn translated(
         _ => (RequestBody::Empty, BodyPlan::AsItCame, None),
     };
     if verdict.uses.is_empty() {
-        let answer = send(
-            worker,
-            client,
-            span,
-            &head,
-            Outgoing::new(new_target.as_deref(), body, plan),
-        )
-        .await;
-        let answer = answer.map_err(|error| blame(client, error))?;
-        drop(reserved);
-        return Ok(pass_on(worker, client, span, &head, place, answer).await);
+        return Ok(Work::Untouched(Untouched {
+            head,
+            target: new_target,
+            body,
+            plan,
+            upgrade: false,
+            _reserved: reserved,
+        }));
     }
     span.outcome(
         if verdict.uses.iter().any(|u| u.action == Action::Rewritten) {
@@ -445,7 +495,7 @@ async fn translated(
             Class::Observed
         },
     );
-    let job = Job {
+    Ok(Work::Deprecated(Box::new(Job {
         worker: worker.clone(),
         client: client.clone(),
         span: span.clone(),
@@ -461,32 +511,22 @@ async fn translated(
         asked: None,
         reserved,
         successor: None,
-    };
-    Finish::new(job.carry_out()).await
+    })))
 }
 
-/// Forwards a request in which nothing is ours: nearly all traffic.
+/// Forwards a request without deprecated uses.
 async fn forward(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     span: &Rc<Span>,
-    head: &RequestHead,
     place: &Place<'_>,
-    body: ClientBody,
+    request: Untouched,
 ) -> Result<Reply, ProxyError> {
-    let upgrade = matches!(place, Place::Elsewhere)
-        && head.wants_upgrade()
-        && head.framing == Framing::None
-        && !head.fields.has_token(Name::Upgrade, "h2c");
-    let body = if head.framing == Framing::None {
-        RequestBody::Empty
-    } else {
-        RequestBody::Stream(body)
-    };
     let outgoing = Outgoing {
-        upgrade,
-        ..Outgoing::new(None, body, BodyPlan::AsItCame)
+        upgrade: request.upgrade,
+        ..Outgoing::new(request.target.as_deref(), request.body, request.plan)
     };
+    let head = &request.head;
     let answer = send(worker, client, span, head, outgoing).await;
     let mut answer = answer.map_err(|error| blame(client, error))?;
     if answer.head.status == 101 {

@@ -18,6 +18,7 @@ use super::worker::Shared;
 use crate::telemetry::metrics::{ConnectError as Cause, Held, LocalMetrics, Open, Phase};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HeaderValue, TRAILER, UPGRADE};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -221,7 +222,7 @@ impl Upstream {
         loop {
             let shared = if sending.upgrade { None } else { self.stream() };
             if let Some(sender) = shared {
-                match self.send_http2(sender, sending, body).await {
+                match Box::pin(self.send_http2(sender, sending, body)).await {
                     Ok(answer) => return Ok(answer),
                     Err(Failed::Sent(error)) => return Err(error),
                     Err(Failed::Unsent(_)) if fresh_attempts == 2 => return Err(unsent()),
@@ -239,7 +240,8 @@ impl Upstream {
                 None if fresh_attempts == 2 => return Err(unsent()),
                 None => {
                     fresh_attempts += 1;
-                    match self.connect(sending.upgrade).await? {
+                    // Boxed: what is rare must not make every call's future larger.
+                    match Box::pin(self.connect(sending.upgrade)).await? {
                         Made::Http1(connection, switched) => (connection, switched),
                         Made::Http2(sender) => {
                             *self.http2.borrow_mut() = Some(sender);
@@ -261,29 +263,11 @@ impl Upstream {
                     upgrade: sending.upgrade,
                 },
             );
-            let mut request = Request::new(body);
-            *request.method_mut() = match request.body() {
-                // hyper drops the body of a HEAD; the wire knows that its answer has none.
-                RequestBody::Empty if sending.to_head => Method::HEAD,
-                RequestBody::Empty => Method::GET,
-                _ => Method::POST,
-            };
-            if let Some(value) = sending.trailer
-                && let Ok(value) = hyper::header::HeaderValue::from_bytes(value)
+            match connection
+                .sender
+                .try_send_request(for_hyper(sending, body))
+                .await
             {
-                request.headers_mut().insert(hyper::header::TRAILER, value);
-            }
-            if sending.upgrade {
-                request.headers_mut().insert(
-                    hyper::header::CONNECTION,
-                    hyper::header::HeaderValue::from_static("upgrade"),
-                );
-                request.headers_mut().insert(
-                    hyper::header::UPGRADE,
-                    hyper::header::HeaderValue::from_static("x"),
-                );
-            }
-            match connection.sender.try_send_request(request).await {
                 Ok(response) => {
                     let Some(head) = link.take_response() else {
                         return Err(ProxyError::internal("the answer's head was lost"));
@@ -479,6 +463,29 @@ impl Upstream {
             Err(_) => Err(timed_out("the TLS handshake")),
         }
     }
+}
+
+/// A request as hyper has to see it to frame its body; the wire writes the head.
+fn for_hyper(sending: &Sending<'_>, body: RequestBody) -> Request<RequestBody> {
+    let method = match &body {
+        // hyper drops the body of a HEAD; the wire knows that its answer has none.
+        RequestBody::Empty if sending.to_head => Method::HEAD,
+        RequestBody::Empty => Method::GET,
+        _ => Method::POST,
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    let fields = request.headers_mut();
+    if let Some(value) = sending.trailer
+        && let Ok(value) = HeaderValue::from_bytes(value)
+    {
+        fields.insert(TRAILER, value);
+    }
+    if sending.upgrade {
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(UPGRADE, HeaderValue::from_static("x"));
+    }
+    request
 }
 
 /// Dials each address of the name in turn; each gets its share of the time.

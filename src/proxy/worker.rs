@@ -538,8 +538,11 @@ impl Worker {
         self.cut.notified().await;
     }
 
-    /// What comes of the work; `None` if it is cut before.
-    pub async fn unless_cut<T>(&self, work: impl std::future::Future<Output = T>) -> Option<T> {
+    /// What comes of the work; `None` if it is cut before. By reference, as a future that takes another in holds it twice.
+    pub async fn unless_cut<T>(
+        &self,
+        work: std::pin::Pin<&mut impl std::future::Future<Output = T>>,
+    ) -> Option<T> {
         tokio::select! {
             biased;
             done = work => Some(done),

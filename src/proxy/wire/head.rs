@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug)]
@@ -77,49 +78,40 @@ pub enum Name {
 
 impl Name {
     fn of(name: &[u8]) -> Name {
-        let pick = |candidates: &[(&str, Name)]| {
-            candidates
-                .iter()
-                .find(|(text, _)| name.eq_ignore_ascii_case(text.as_bytes()))
-                .map_or(Name::Other, |(_, name)| *name)
-        };
-        match name.len() {
-            2 => pick(&[("te", Name::Te)]),
-            4 => pick(&[("host", Name::Host)]),
-            6 => pick(&[("expect", Name::Expect)]),
-            7 => pick(&[
-                ("upgrade", Name::Upgrade),
-                ("trailer", Name::Trailer),
-                ("refresh", Name::Refresh),
-            ]),
-            8 => pick(&[("location", Name::Location)]),
-            9 => pick(&[("forwarded", Name::Forwarded), ("x-real-ip", Name::XRealIp)]),
-            10 => pick(&[
-                ("connection", Name::Connection),
-                ("keep-alive", Name::KeepAlive),
-                ("set-cookie", Name::SetCookie),
-            ]),
-            12 => pick(&[("content-type", Name::ContentType)]),
-            14 => pick(&[
-                ("content-length", Name::ContentLength),
-                ("http2-settings", Name::Http2Settings),
-            ]),
-            15 => pick(&[("x-forwarded-for", Name::XForwardedFor)]),
-            16 => pick(&[
-                ("content-encoding", Name::ContentEncoding),
-                ("x-forwarded-host", Name::XForwardedHost),
-                ("x-forwarded-port", Name::XForwardedPort),
-                ("proxy-connection", Name::ProxyConnection),
-            ]),
-            17 => pick(&[
-                ("transfer-encoding", Name::TransferEncoding),
-                ("x-forwarded-proto", Name::XForwardedProto),
-            ]),
-            29 => pick(&[(
+        // Its length and first letter leave one candidate.
+        let (text, candidate) = match (name.len(), name.first().map_or(0, |b| b | 0x20)) {
+            (2, b't') => ("te", Name::Te),
+            (4, b'h') => ("host", Name::Host),
+            (6, b'e') => ("expect", Name::Expect),
+            (7, b'u') => ("upgrade", Name::Upgrade),
+            (7, b't') => ("trailer", Name::Trailer),
+            (7, b'r') => ("refresh", Name::Refresh),
+            (8, b'l') => ("location", Name::Location),
+            (9, b'f') => ("forwarded", Name::Forwarded),
+            (9, b'x') => ("x-real-ip", Name::XRealIp),
+            (10, b'c') => ("connection", Name::Connection),
+            (10, b'k') => ("keep-alive", Name::KeepAlive),
+            (10, b's') => ("set-cookie", Name::SetCookie),
+            (12, b'c') => ("content-type", Name::ContentType),
+            (14, b'c') => ("content-length", Name::ContentLength),
+            (14, b'h') => ("http2-settings", Name::Http2Settings),
+            (15, b'x') => ("x-forwarded-for", Name::XForwardedFor),
+            (16, b'c') => ("content-encoding", Name::ContentEncoding),
+            (16, b'x') if name[12] | 0x20 == b'h' => ("x-forwarded-host", Name::XForwardedHost),
+            (16, b'x') => ("x-forwarded-port", Name::XForwardedPort),
+            (16, b'p') => ("proxy-connection", Name::ProxyConnection),
+            (17, b't') => ("transfer-encoding", Name::TransferEncoding),
+            (17, b'x') => ("x-forwarded-proto", Name::XForwardedProto),
+            (29, b'a') => (
                 "access-control-expose-headers",
                 Name::AccessControlExposeHeaders,
-            )]),
-            _ => Name::Other,
+            ),
+            _ => return Name::Other,
+        };
+        if name.eq_ignore_ascii_case(text.as_bytes()) {
+            candidate
+        } else {
+            Name::Other
         }
     }
 }
@@ -276,10 +268,20 @@ impl EndFinder {
     /// A line that does not end in CRLF: RFC 9112 §2.2 lets a reader take a bare LF for a line end, and as not every
     /// reader does, it is refused.
     pub fn find(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
+        // A head that has come whole, as nearly all do, is looked at as a whole; its reader looks at its line ends.
+        if self.scanned == 0
+            && let Some(end) = END.find(buffer)
+        {
+            return Ok(Some(end + 4));
+        }
+        self.follow_lines(buffer)
+    }
+
+    fn follow_lines(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
         while let Some(at) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
             let at = self.scanned + at;
             if at == 0 || buffer[at - 1] != b'\r' {
-                return Err(HeadError::Malformed("a line of the head ends in a bare LF"));
+                return Err(BARE_LF);
             }
             match buffer.get(at + 1) {
                 Some(b'\r') => match buffer.get(at + 2) {
@@ -298,6 +300,22 @@ impl EndFinder {
         self.scanned = buffer.len().saturating_sub(1).max(self.scanned);
         Ok(None)
     }
+}
+
+const BARE_LF: HeadError = HeadError::Malformed("a line of the head ends in a bare LF");
+
+/// The end of a head.
+static END: LazyLock<memchr::memmem::Finder<'static>> =
+    LazyLock::new(|| memchr::memmem::Finder::new(b"\r\n\r\n"));
+
+/// Whether a head has nothing but text and CRLF in it. Written so that it is done many bytes at a time.
+fn is_clean(head: &[u8]) -> bool {
+    let ok = |ok: bool, (byte, next): (&u8, &u8)| {
+        let (cr, lf) = (*byte == b'\r', *next == b'\n');
+        let text = (*byte >= b' ' && *byte != 0x7f) | (*byte == b'\t');
+        ok & (cr == lf) & (text | cr | (*byte == b'\n'))
+    };
+    head.first() != Some(&b'\n') && head.iter().zip(&head[1..]).fold(true, ok)
 }
 
 const TOKEN: u8 = 1;
@@ -356,10 +374,19 @@ struct Lines {
     hosts: usize,
 }
 
+/// The length of the first line, without its line end.
+fn first_line(raw: &[u8]) -> Result<usize, HeadError> {
+    match memchr::memchr(b'\n', raw) {
+        Some(at) if raw[..at].ends_with(b"\r") => Ok(at - 1),
+        _ => Err(BARE_LF),
+    }
+}
+
 /// Reads the fields from `at` to the empty line that ends the head.
 fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, HeadError> {
     let mut list: Vec<Field> = Vec::with_capacity(16);
     let end = raw.len() - 2;
+    let clean = is_clean(&raw);
     let (mut content_length, mut transfer_encodings, mut chunked, mut hosts) = (None, 0, false, 0);
     while at < end {
         let rest = &raw[at..];
@@ -376,17 +403,24 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
                 _ => "a field's name is not a token, or has no colon",
             }));
         }
-        let line_end = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n + 1);
+        let line_end = memchr::memchr(b'\n', &rest[colon..]).map_or(rest.len(), |n| colon + n + 1);
+        if rest[line_end - 2] != b'\r' {
+            return Err(BARE_LF);
+        }
         let value = &rest[colon + 1..line_end - 2];
-        if !is_text(value) {
+        if !clean && !is_text(value) {
             return Err(HeadError::Malformed(
                 "a field's value has a control character",
             ));
         }
-        let lead = value
-            .iter()
-            .take_while(|b| matches!(b, b' ' | b'\t'))
-            .count();
+        let lead = match value {
+            // As nearly everybody writes it.
+            [b' ', first, ..] if !matches!(first, b' ' | b'\t') => 1,
+            _ => value
+                .iter()
+                .take_while(|b| matches!(b, b' ' | b'\t'))
+                .count(),
+        };
         let value = value[lead..].trim_ascii_end();
         let known = Name::of(&rest[..colon]);
         match known {
@@ -462,7 +496,7 @@ fn minor(version: &[u8]) -> Result<Minor, HeadError> {
 /// # Errors
 /// Everything that RFC 9112 calls ambiguous or malformed, and what is over the limits.
 pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadError> {
-    let line_end = memchr::memchr(b'\n', &raw).map_or(0, |n| n - 1);
+    let line_end = first_line(&raw)?;
     let line = &raw[..line_end];
     let method_end = line
         .iter()
@@ -654,7 +688,7 @@ pub fn read_response(
     limits: &Limits,
     to_head: bool,
 ) -> Result<ResponseHead, HeadError> {
-    let line_end = memchr::memchr(b'\n', &raw).map_or(0, |n| n - 1);
+    let line_end = first_line(&raw)?;
     let line = &raw[..line_end];
     if line.len() < 12 || line[8] != b' ' {
         return Err(HeadError::Malformed("the status line is not one of HTTP/1"));

@@ -317,6 +317,9 @@ pub struct Wire<IO> {
 /// Bytes that are joined to a head before it is written, so that a small message is one write.
 const JOIN: usize = 16 * 1024;
 
+/// Input that has been handed on leaves no more room than this behind.
+const KEPT_INPUT: usize = 4 * 1024;
+
 thread_local! {
     /// Heads are read into this buffer, so that an idle connection holds none.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
@@ -357,7 +360,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     /// Waits until a whole head has come (true), or the peer has closed or failed (false), without hyper.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match &self.read {
-            ReadState::Head => Poll::Ready(matches!(ready!(self.poll_read_head(cx)), Ok(true))),
+            ReadState::Head => match self.poll_read_head(cx) {
+                Poll::Ready(read) => Poll::Ready(matches!(read, Ok(true))),
+                Poll::Pending => {
+                    // Give the room back: an idle connection should hold none.
+                    if self.pending_input() == 0 {
+                        self.input = Vec::new();
+                        self.input_at = 0;
+                    }
+                    self.short = Vec::new();
+                    Poll::Pending
+                }
+            },
             ReadState::Ended => Poll::Ready(false),
             _ => Poll::Ready(true),
         }
@@ -377,9 +391,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     fn consume_input(&mut self, n: usize) {
         self.input_at += n;
         if self.input_at == self.input.len() {
-            // Give the room back: an idle connection should hold none.
-            self.input = Vec::new();
             self.input_at = 0;
+            if self.input.capacity() > KEPT_INPUT {
+                self.input = Vec::new();
+            } else {
+                self.input.clear();
+            }
         }
     }
 
