@@ -113,9 +113,13 @@ pub struct Rename {
 impl Rule {
     /// The address of the documentation's page.
     pub fn documentation_url(&self) -> Option<String> {
-        self.documentation
-            .as_ref()
-            .map(|page| format!("https://apidocs.bitrix24.com/{page}.html"))
+        self.documentation_parts().map(|parts| parts.concat())
+    }
+
+    /// The same in pieces, for who writes it without putting it together first.
+    pub fn documentation_parts(&self) -> Option<[&str; 3]> {
+        let page = self.documentation.as_deref()?;
+        Some(["https://apidocs.bitrix24.com/", page, ".html"])
     }
 
     /// The top-level parameters that matter to the translation.

@@ -16,6 +16,7 @@ use crate::protocol::answer::{self, Format};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
+use bytes::Bytes;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -278,9 +279,15 @@ impl Job {
             .collect()
     }
 
-    fn deprecation_lines(&self) -> Vec<u8> {
+    fn deprecation_lines(&self) -> Bytes {
+        let [first, more @ ..] = &self.uses[..] else {
+            return Bytes::new();
+        };
         if !self.worker.config.deprecation_headers {
-            return Vec::new();
+            return Bytes::new();
+        }
+        if more.iter().all(|usage| usage.rule.id == first.rule.id) {
+            return self.worker.deprecation_lines(&first.rule);
         }
         let mut rules: Vec<&Rule> = Vec::new();
         for usage in &self.uses {
@@ -288,7 +295,7 @@ impl Job {
                 rules.push(&usage.rule);
             }
         }
-        reply::deprecation_lines(rules.iter().copied())
+        reply::deprecation_lines(rules.iter().copied()).into()
     }
 }
 

@@ -218,6 +218,10 @@ async fn answer(
 }
 
 /// What is to be done for a request, once what has to be read of it is read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the frequent one"
+)]
 enum Work {
     /// It has deprecated uses.
     Deprecated(Box<Job>),
@@ -666,7 +670,7 @@ fn moment(worker: &Worker, span: &Span, head: &RequestHead, place: &Place<'_>) -
         began: span.began(),
         timestamp: SystemTime::now(),
         request_id: span.id().clone(),
-        client_request_id: client_request_id(head).map(Into::into),
+        client_request_id: client_request_id(head),
         trace_id: span::trace_id(&head.fields).map(Into::into),
         target: target::masked_plain_call(head.target(), place)
             .unwrap_or_else(|| target::masked_path(head.target(), &worker.config.rest_path))
@@ -675,7 +679,7 @@ fn moment(worker: &Worker, span: &Span, head: &RequestHead, place: &Place<'_>) -
 }
 
 /// What the client calls the request: `X-Request-ID`, else what the SDKs put into the query.
-fn client_request_id(head: &RequestHead) -> Option<String> {
+fn client_request_id(head: &RequestHead) -> Option<Arc<str>> {
     let target = head.target();
     let in_query = || {
         target[target::query(target)]
@@ -683,20 +687,13 @@ fn client_request_id(head: &RequestHead) -> Option<String> {
             .find_map(|pair| pair.strip_prefix(b"bx24_request_id="))
     };
     let id = protocol::Fields::get(&head.fields, "x-request-id").or_else(in_query)?;
-    let visible: Vec<u8> = id
-        .iter()
-        .copied()
-        .filter(u8::is_ascii_graphic)
-        .take(CLIENT_ID)
-        .collect();
-    // An id of letters, digits and dashes, as all are that are no address, has nothing to mask.
-    let id = if visible
-        .iter()
-        .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-    {
-        String::from_utf8_lossy(&visible).into_owned()
-    } else {
-        target::mask(&visible)
-    };
-    Some(id).filter(|id| !id.is_empty())
+    // An id of letters, digits and dashes, as nearly all are, has nothing to mask.
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+    let text = std::str::from_utf8(id).ok();
+    if let Some(text) = text.filter(|_| id.len() <= CLIENT_ID && id.iter().all(plain)) {
+        return Some(text.into()).filter(|_| !id.is_empty());
+    }
+    let visible = id.iter().copied().filter(u8::is_ascii_graphic);
+    let visible: Vec<u8> = visible.take(CLIENT_ID).collect();
+    Some(target::mask(&visible).into()).filter(|id: &Arc<str>| !id.is_empty())
 }

@@ -122,7 +122,7 @@ impl Span {
 
     /// Our id of the request: always our own, whatever the client sent.
     pub fn id(&self) -> &Arc<str> {
-        self.id.get_or_init(|| self.worker.next_id().into())
+        self.id.get_or_init(|| self.worker.next_id())
     }
 
     /// Whether a deprecated call was refused.

@@ -6,6 +6,7 @@ use super::connection::Handle;
 use super::handle::{Client, LastCaller};
 use super::origin;
 use super::peer;
+use super::reply;
 use super::span::Span;
 use super::tls::Certificates;
 use super::upstream::Upstream;
@@ -20,6 +21,7 @@ use crate::telemetry::event::DeprecationEvent;
 use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::{LocalMetrics, Open, Phase};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -201,6 +203,9 @@ impl Drop for InWork {
     }
 }
 
+/// A rule, and the lines that answers to its calls carry.
+type Told = (Arc<Rule>, Bytes);
+
 /// One thread's state.
 pub struct Worker {
     pub config: Arc<Config>,
@@ -216,6 +221,8 @@ pub struct Worker {
     connections: RefCell<HashMap<u64, Handle>>,
     next: Cell<u64>,
     ids: Cell<u64>,
+    /// By a rule's number: what answers to its calls tell of it.
+    told: RefCell<Vec<Option<Told>>>,
     draining: Cell<bool>,
     /// When the last successor was sent to be compared; `None` while one is.
     compared: Cell<Option<Instant>>,
@@ -256,6 +263,7 @@ impl Worker {
             connections: RefCell::default(),
             next: Cell::new(0),
             ids: Cell::new(seed),
+            told: RefCell::default(),
             draining: Cell::new(false),
             compared: Cell::new(Some(Instant::now() - COMPARE_EVERY)),
             cut: Notify::new(),
@@ -267,13 +275,35 @@ impl Worker {
     }
 
     /// A new request id: 16 hexadecimal digits, from a random start (splitmix64).
-    pub fn next_id(&self) -> String {
+    pub fn next_id(&self) -> Arc<str> {
         let state = self.ids.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.ids.set(state);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        format!("{:016x}", z ^ (z >> 31))
+        let mut id = [0; 16];
+        let z = z ^ (z >> 31);
+        for (at, digit) in id.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(z >> (60 - 4 * at)) as usize & 15];
+        }
+        std::str::from_utf8(&id).unwrap_or_default().into()
+    }
+
+    /// The lines that tell of a rule's deprecation: the same for each of its calls.
+    pub fn deprecation_lines(&self, rule: &Arc<Rule>) -> Bytes {
+        let mut told = self.told.borrow_mut();
+        if told.len() <= rule.id {
+            told.resize(rule.id + 1, None);
+        }
+        match &told[rule.id] {
+            // Another policy's rule of that number is another rule.
+            Some((of, lines)) if Arc::ptr_eq(of, rule) => lines.clone(),
+            _ => {
+                let lines = Bytes::from(reply::deprecation_lines(std::iter::once(&**rule)));
+                told[rule.id] = Some((rule.clone(), lines.clone()));
+                lines
+            }
+        }
     }
 
     /// The line that tells our id of the request, where ops ask for one.

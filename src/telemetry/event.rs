@@ -74,7 +74,9 @@ impl DeprecationEvent {
         write_changes(&self.changes, line.member("changes"));
         line.text("target", &self.target);
         self.caller.write(caller_name, line.member("caller"));
-        line.text_if("documentation", self.rule.documentation_url().as_deref());
+        if let Some(parts) = self.rule.documentation_parts() {
+            line.joined("documentation", &parts);
+        }
         if let Some(status) = self.status {
             line.number("status", u64::from(status));
         }

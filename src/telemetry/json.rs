@@ -59,6 +59,15 @@ impl<'a> Object<'a> {
         self
     }
 
+    /// A string that stands in pieces; it is not cut.
+    pub fn joined(&mut self, name: &'static str, parts: &[&str]) -> &mut Self {
+        let out = self.member(name);
+        out.push(b'"');
+        parts.iter().for_each(|part| inside(out, part));
+        out.push(b'"');
+        self
+    }
+
     /// An address where there is one.
     pub fn address_if(&mut self, name: &'static str, value: Option<IpAddr>) -> &mut Self {
         if let Some(address) = value {
@@ -102,13 +111,18 @@ impl<'a> Object<'a> {
 /// `text` as a JSON string with its quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    inside(out, text);
+    out.push(b'"');
+}
+
+/// `text` as it stands between a JSON string's quotes.
+fn inside(out: &mut Vec<u8>, text: &str) {
     // Nearly always there is nothing to escape, and a loop without a branch says so many bytes at a time.
     if text.bytes().fold(false, |any, byte| any | escapes(byte)) {
         escaped(out, text.as_bytes());
     } else {
         out.extend_from_slice(text.as_bytes());
     }
-    out.push(b'"');
 }
 
 /// Whether a byte cannot stand in a JSON string as it is, or should not reach a terminal.

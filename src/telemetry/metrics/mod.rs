@@ -202,8 +202,19 @@ impl Migration {
         let caller = caller
             .filter(|name| self.callers.iter().any(|known| known == name))
             .unwrap_or(UNNAMED);
-        let rule = self.rules.entry(method.to_owned()).or_default();
-        rule.callers.entry(caller.to_owned()).or_default()
+        let known = self
+            .rules
+            .get(method)
+            .is_some_and(|rule| rule.callers.contains_key(caller));
+        if !known {
+            let rule = self.rules.entry(method.to_owned()).or_default();
+            rule.callers.insert(caller.to_owned(), Uses::default());
+        }
+        // Looked up once more, where owned keys would cost each time.
+        self.rules
+            .get_mut(method)
+            .and_then(|rule| rule.callers.get_mut(caller))
+            .expect("made above")
     }
 
     /// `increase()` misses a counter that is born at 1.
