@@ -89,7 +89,9 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
             }
             Some(Err(error)) if is_exhaustion(&error) => {
                 if paused.is_none() {
-                    tracing::error!(%error, "no connection can be accepted: raise the limit of open files (ulimit -n, LimitNOFILE); accepting goes on by itself");
+                    if worker.shared.may_say_exhausted() {
+                        tracing::error!(%error, "no connection can be accepted: raise the limit of open files (ulimit -n, LimitNOFILE); accepting goes on by itself");
+                    }
                     paused = Some(worker.local.open(Open::AcceptPaused));
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -488,7 +488,7 @@ fn for_hyper(sending: &Sending<'_>, body: RequestBody) -> Request<RequestBody> {
     request
 }
 
-/// Dials each address of the name in turn; each gets its share of the time.
+/// Looks the name up and dials each of its addresses in turn.
 async fn connect_any(host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
     let host = host.trim_matches(['[', ']']);
     let addresses: Vec<SocketAddr> = match host.parse() {
@@ -501,6 +501,14 @@ async fn connect_any(host: &str, port: u16, limit: Duration) -> Result<TcpStream
             })?
             .collect(),
     };
+    connect_in_turn(&addresses, limit).await
+}
+
+/// The first of the addresses that takes a connection; each gets its share of the time.
+async fn connect_in_turn(
+    addresses: &[SocketAddr],
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = ConnectError {
         proxy_status: "dns_error",
@@ -622,4 +630,57 @@ fn look(
     }
     link.close(fault);
     Look::Acted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Addresses of this machine: one that refuses, one that does not answer, one that takes connections; and what
+    /// holds them.
+    fn addresses() -> ([SocketAddr; 3], impl Sized) {
+        use socket2::{Domain, Socket, Type};
+        let bound = |backlog: Option<i32>| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            socket.bind(&any.into()).expect("a free port");
+            if let Some(backlog) = backlog {
+                socket.listen(backlog).expect("it listens");
+            }
+            let address = socket.local_addr().expect("an address");
+            (address.as_socket().expect("an IP address"), socket)
+        };
+        let (refusing, deaf, open) = (bound(None), bound(Some(0)), bound(Some(9)));
+        // The queue is full with these.
+        let mut filling = Vec::new();
+        while let Ok(one) =
+            std::net::TcpStream::connect_timeout(&deaf.0, Duration::from_millis(100))
+        {
+            filling.push(one);
+        }
+        (
+            [refusing.0, deaf.0, open.0],
+            (refusing.1, deaf.1, open.1, filling),
+        )
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_dialled_when_one_does_not_answer() {
+        let ([refusing, deaf, open], _held) = addresses();
+        let limit = Duration::from_millis(900);
+        let begun = Instant::now();
+        let reached = connect_in_turn(&[refusing, deaf, open], limit).await;
+        assert_eq!(reached.expect("the last").peer_addr().unwrap(), open);
+        assert!(begun.elapsed() >= limit / 3 && begun.elapsed() < limit);
+        let error = connect_in_turn(&[refusing, deaf], limit).await;
+        assert_eq!(
+            error.expect_err("neither").proxy_status,
+            "connection_timeout"
+        );
+        let error = connect_in_turn(&[deaf, refusing], limit).await;
+        assert_eq!(
+            error.expect_err("neither").proxy_status,
+            "connection_refused"
+        );
+    }
 }

@@ -49,6 +49,8 @@ pub struct Shared {
     /// Connections of clients, in all and by address.
     open: AtomicUsize,
     open_by_client: Mutex<HashMap<IpAddr, usize>>,
+    /// When it was last said that no connection can be accepted.
+    exhausted: Mutex<Option<Instant>>,
     /// Our ends of the connections to the portal: who connects to us from one of them is ourselves.
     own_ends: Mutex<HashSet<(SocketAddr, SocketAddr)>>,
 }
@@ -121,6 +123,7 @@ impl Shared {
             config: Arc::new(config),
             open: AtomicUsize::new(0),
             open_by_client: Mutex::default(),
+            exhausted: Mutex::default(),
             own_ends: Mutex::default(),
         }))
     }
@@ -154,6 +157,19 @@ impl Shared {
         Ok(counted)
     }
 
+    /// Whether it is to be said now that no connection can be accepted: all threads meet it, again and again.
+    pub fn may_say_exhausted(&self) -> bool {
+        let mut said = self
+            .exhausted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let may = said.is_none_or(|said| said.elapsed() > EXHAUSTED_QUIET);
+        if may {
+            *said = Some(Instant::now());
+        }
+        may
+    }
+
     /// Remembers our end and the portal's of a connection to it. Both count: the system gives a client the same
     /// address as one of ours where their other ends differ.
     pub fn own_ends(&self, ends: (SocketAddr, SocketAddr), open: bool) {
@@ -172,6 +188,9 @@ impl Shared {
             .contains(&(peer, local))
     }
 }
+
+/// How long nothing more is said of connections that cannot be accepted.
+const EXHAUSTED_QUIET: Duration = Duration::from_secs(60);
 
 /// A portal gives its callers two requests a second: at most half of one thread's go to comparisons.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::client::{Client, deprecated_call, get};
+use crate::support::figure;
 use crate::support::load::{Load, Mix, Outcome};
 use crate::support::portal::Portal;
 use crate::support::proxy;
@@ -45,7 +46,17 @@ fn no_call_that_the_portal_saw_goes_unanswered_at_sigterm_under_load() {
         load.wait_for(200);
         let status = proxy.terminate();
         let outcomes = load.join();
-        assert_eq!(unanswered(&portal, &outcomes), Vec::<String>::new());
+        let lost = unanswered(&portal, &outcomes);
+        figure(
+            "SIGTERM under load",
+            format!(
+                "{} of {} calls that the portal saw have no answer, status {:?}",
+                lost.len(),
+                portal.request_count(),
+                status.code()
+            ),
+        );
+        assert_eq!(lost, Vec::<String>::new());
         assert!(
             outcomes
                 .iter()

@@ -14,7 +14,7 @@ use crate::support::portal::{Portal, Visit};
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::Message;
 use crate::support::wire::Lost;
-use crate::support::{Dice, ours, tls};
+use crate::support::{Dice, figure, ours, tls};
 
 /// The limits of the proxies here; what a caller waits is this and what a busy machine adds.
 const LIMIT: &str = "400ms";
@@ -531,7 +531,10 @@ fn a_post_that_meets_the_close_of_a_pooled_connection_is_never_sent_twice() {
         }
     }
     let lost = outcomes.iter().filter(|(_, status)| *status != 200).count();
-    eprintln!("{lost} of {RACES} POSTs met a close");
+    figure(
+        &format!("{RACES} POSTs against the closing of a pooled connection"),
+        format!("0 doubled, {lost} met the close"),
+    );
 }
 
 fn is_call(request: &Message, id: usize) -> bool {

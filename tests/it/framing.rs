@@ -8,7 +8,7 @@ use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::{self, Message, Reading};
 use crate::support::wire::Lost;
-use crate::support::{Dice, shown};
+use crate::support::{Dice, figure, shown};
 
 mod answers;
 mod written;
@@ -252,6 +252,10 @@ fn every_written_request_has_one_reading_or_is_refused() {
         lab.judge(bytes, true)
             .map_err(|wrong| format!("{name}\n   {}\n   {wrong}", shown(bytes)))
     });
+    figure(
+        "hand-written requests",
+        format!("{} wrong of {}", wrong.len(), cases.len()),
+    );
     assert!(
         wrong.is_empty(),
         "{} wrong of {}:\n{}",
@@ -270,6 +274,7 @@ fn every_mutated_request_has_one_reading_or_is_refused() {
         lab.judge(&bytes, false)
             .map_err(|wrong| format!("mutation {at}\n   {}\n   {wrong}", shown(&bytes)))
     });
+    figure("mutated requests", format!("{} wrong of 5000", wrong.len()));
     assert!(
         wrong.is_empty(),
         "{} wrong of 5000:\n{}",

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::client;
+use crate::support::figure;
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
 use crate::support::wire::{self, PATIENCE};
@@ -298,6 +299,10 @@ fn flood(proxy: &Proxy, name: &str, attack: impl Fn(&Proxy, &AtomicBool) + Send 
         stop.store(true, Ordering::SeqCst);
     });
     let more = proxy.figure("VmHWM").saturating_sub(before);
+    figure(
+        &format!("HTTP/2 flood: {name}"),
+        format!("{more} KiB more, another client waited {slowest:?} at the most"),
+    );
     assert!(more <= MEMORY, "{name}: {more} KiB more");
     assert!(slowest <= WAIT, "{name}: another client waited {slowest:?}");
     assert!(

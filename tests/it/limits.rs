@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::client::{Client, deprecated_call, get, post};
-use crate::support::ours;
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
 use crate::support::wire::PATIENCE;
+use crate::support::{figure, ours};
 
 const RESET: &str = "/rest/1/code/crm.lead.details.configuration.reset";
 const MIB: usize = 1024 * 1024;
@@ -214,6 +214,92 @@ fn a_body_that_stalls_is_408_and_one_that_moves_may_take_its_time() {
 }
 
 #[test]
+fn idle_connections_of_either_side_end_each_at_its_own_time() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            visit.answer_to(&request, 200, "", b"{}");
+            let begun = Instant::now();
+            visit.wait_closed(PATIENCE);
+            visit.note(&begun.elapsed().as_millis().to_string());
+        }
+    });
+    let limits = ["--pool-idle-timeout", "300ms", "--keep-alive-timeout", "1s"];
+    let proxy = proxy::start(&portal, &limits);
+    let mut client = proxy.connect();
+    assert_eq!(client.call(get("/")).expect("an answer").status(), 200);
+    let begun = Instant::now();
+    let noted = |connection: &crate::support::portal::Connection| !connection.notes.is_empty();
+    assert!(portal.wait_until(|all| all.iter().any(noted)));
+    let connections = portal.connections();
+    let note = connections.iter().find_map(|one| one.notes.first());
+    let pooled: u64 = note.and_then(|note| note.parse().ok()).expect("a number");
+    assert!((250..900).contains(&pooled), "{pooled} ms in the pool");
+    assert!(client.closed_within(PATIENCE));
+    let kept = begun.elapsed();
+    assert!(
+        kept > Duration::from_millis(900) && kept < Duration::from_secs(5),
+        "{kept:?}"
+    );
+}
+
+#[test]
+fn a_portal_that_stops_taking_an_upload_is_504() {
+    let portal = Portal::start(|visit| {
+        visit.head();
+        std::thread::sleep(Duration::from_secs(8));
+    });
+    let proxy = proxy::start(&portal, &["--response-timeout", "500ms"]);
+    let mut client = proxy.connect();
+    let socket = client.stream.socket();
+    let _ = socket.set_write_timeout(Some(Duration::from_millis(500)));
+    let begun = Instant::now();
+    client.send("POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 900000000\r\n\r\n");
+    let block = vec![b'x'; MIB];
+    // Until nobody takes it any more.
+    while client.send(&block) && begun.elapsed() < PATIENCE {}
+    let answer = client.response("POST").expect("an answer");
+    assert_eq!(
+        ours::check(&answer, 504, "INTERNAL_SERVER_ERROR", false),
+        Ok(())
+    );
+    assert!(begun.elapsed() < Duration::from_secs(6));
+}
+
+#[test]
+fn when_descriptors_run_out_accepting_pauses_says_so_once_and_goes_on_by_itself() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url()).with(&["--threads", "1"]);
+    let serve = wanted.command();
+    let mut command = std::process::Command::new("prlimit");
+    if command.arg("--version").output().is_err() {
+        eprintln!("skipped: prlimit is not installed");
+        return;
+    }
+    let mut command = std::process::Command::new("prlimit");
+    command
+        .arg("--nofile=60")
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    let proxy = wanted.start_as(command);
+    let mut served = proxy.connect();
+    assert_eq!(served.call(get("/")).expect("an answer").status(), 200);
+    for _ in 0..3 {
+        let many: Vec<Client> = (0..100).map(|_| proxy.connect()).collect();
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(proxy.descriptors() >= 58);
+        drop(many);
+        let answer = proxy.call(deprecated_call(1));
+        assert_eq!(answer.status(), 200);
+    }
+    assert_eq!(served.call(get("/")).expect("an answer").status(), 200);
+    let said = proxy.stderr.text();
+    let alerts = said.matches("no connection can be accepted").count();
+    assert_eq!(alerts, 1, "{said}");
+    assert!(proxy.metric("b24_proxy_accept_pauses_total") >= 1.0);
+    assert_eq!(proxy.metric("b24_proxy_accept_paused"), 0.0);
+}
+
+#[test]
 fn others_are_served_at_once_beside_idle_and_dripping_clients() {
     let (idle, dripping) = (2_000, 200);
     let portal = Portal::plain();
@@ -248,6 +334,10 @@ fn others_are_served_at_once_beside_idle_and_dripping_clients() {
         "one waited {slowest:?}"
     );
     let resident = proxy.figure("VmRSS");
+    figure(
+        "2,000 idle and 200 dripping clients",
+        format!("others waited {slowest:?} at the most, {resident} KiB in all"),
+    );
     assert!(resident < 96 * 1024, "{resident} KiB for 2,200 clients");
 }
 
@@ -355,6 +445,11 @@ fn streaming_takes_no_memory() {
         down.inbox.forget();
     }
     let more = proxy.figure("VmHWM").saturating_sub(small);
+    let mib = size / MIB as u64;
+    figure(
+        &format!("streaming {mib} MiB each way"),
+        format!("{more} KiB more"),
+    );
     assert!(more < 8 * 1024, "{more} KiB more");
 }
 
@@ -474,6 +569,14 @@ fn many_large_bodies_to_be_rewritten_share_a_budget_and_give_it_back() {
         );
         std::thread::sleep(Duration::from_millis(50));
     }
+    let kept = proxy.figure("VmRSS") / 1024;
+    figure(
+        &format!(
+            "{clients} bodies of {} MiB to be rewritten",
+            size.div_ceil(MIB)
+        ),
+        format!("{peak} MiB at the most, {kept} MiB afterwards"),
+    );
     assert_eq!(proxy.events().len(), clients);
 }
 

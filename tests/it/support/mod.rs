@@ -46,6 +46,11 @@ impl Dice {
     }
 }
 
+/// Says a figure that a test has shown; `--nocapture` lets it be read.
+pub fn figure(what: &str, shown: impl std::fmt::Display) {
+    eprintln!("figure: {what}: {shown}");
+}
+
 /// Bytes as a test's failure shows them.
 pub fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(600)];
