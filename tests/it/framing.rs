@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use tempfile::TempDir;
+
+use crate::interop::{Running, free_port, is_installed};
 use crate::support::client::Client;
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
@@ -30,21 +33,33 @@ const HANG: Duration = Duration::from_secs(5);
 
 const SENTINEL: &str = "/sentinel/of/this/case";
 
+/// What stands before the portal.
+enum Front {
+    Ours(Proxy),
+    /// nginx or HAProxy, which answer in their own way.
+    Theirs(Running, TempDir),
+}
+
 /// A proxy with one thread before a portal that answers each request with the target that it got.
 struct Lab {
-    proxy: Proxy,
+    front: Front,
     portal: Portal,
+}
+
+/// A portal that answers each request with the target that it got.
+fn echoing() -> Portal {
+    Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let target = strict::same_target(request.target());
+            let echo = format!("X-Target: {}\r\n", String::from_utf8_lossy(&target));
+            visit.answer_to(&request, 200, &echo, b"{\"result\":true}");
+        }
+    })
 }
 
 impl Lab {
     fn new() -> Self {
-        let portal = Portal::start(|visit| {
-            while let Some(request) = visit.request() {
-                let target = strict::same_target(request.target());
-                let echo = format!("X-Target: {}\r\n", String::from_utf8_lossy(&target));
-                visit.answer_to(&request, 200, &echo, b"{\"result\":true}");
-            }
-        });
+        let portal = echoing();
         let proxy = proxy::start(
             &portal,
             &[
@@ -56,13 +71,75 @@ impl Lab {
                 "1s",
             ],
         );
-        Self { proxy, portal }
+        Self {
+            front: Front::Ours(proxy),
+            portal,
+        }
+    }
+
+    /// nginx as a reverse proxy that is to change as little as it can.
+    fn of_nginx() -> Self {
+        let (portal, folder, port) = (echoing(), tempfile::tempdir().unwrap(), free_port());
+        let config = format!(
+            "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.err;\n\
+             events {{ worker_connections 256; }}\n\
+             http {{ access_log off; client_body_temp_path {0}/b; proxy_temp_path {0}/p;\n\
+             fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\
+             large_client_header_buffers 4 64k; client_header_timeout 1s; client_body_timeout 1s;\n\
+             underscores_in_headers on; ignore_invalid_headers off;\n\
+             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{1};\n\
+             proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $http_host;\n\
+             proxy_request_buffering off; }} }} }}\n",
+            folder.path().display(),
+            portal.address,
+        );
+        let path = folder.path().join("nginx.conf");
+        std::fs::write(&path, config).unwrap();
+        let arguments = [
+            "-p",
+            folder.path().to_str().unwrap(),
+            "-c",
+            path.to_str().unwrap(),
+        ];
+        Self {
+            front: Front::Theirs(Running::start("nginx", &arguments, port), folder),
+            portal,
+        }
+    }
+
+    fn of_haproxy() -> Self {
+        let (portal, folder, port) = (echoing(), tempfile::tempdir().unwrap(), free_port());
+        let config = format!(
+            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 2s\n  timeout server 5s\n\
+               timeout http-request 1s\n  retries 0\n\
+             frontend in\n  bind 127.0.0.1:{port}\n  default_backend portal\n\
+             backend portal\n  server one {}\n",
+            portal.address
+        );
+        let path = folder.path().join("haproxy.cfg");
+        std::fs::write(&path, config).unwrap();
+        let arguments = ["-db", "-f", path.to_str().unwrap()];
+        Self {
+            front: Front::Theirs(Running::start("haproxy", &arguments, port), folder),
+            portal,
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        matches!(self.front, Front::Ours(_))
+    }
+
+    fn connect(&self) -> Client {
+        match &self.front {
+            Front::Ours(proxy) => proxy.connect(),
+            Front::Theirs(running, _) => Client::connect(running.1),
+        }
     }
 
     /// Sends the bytes on a connection of their own and compares what client and portal see with the strict reading.
     fn judge(&self, bytes: &[u8], wait_out: bool) -> Result<(), String> {
         let before = self.portal.request_count();
-        let mut client = self.proxy.connect();
+        let mut client = self.connect();
         client.send(bytes);
         let mut owed = Vec::new();
         let mut refused = false;
@@ -137,13 +214,16 @@ impl Lab {
             return Err(format!("the portal got {} requests: {lines:?}", got.len()));
         }
         for (owed, got) in owed.iter().zip(&got) {
-            same(owed, got)?;
+            same(owed, got, self.is_ours())?;
         }
         Ok(())
     }
 
     fn refusal(&self, answer: &Message) -> Result<(), String> {
         let status = answer.status();
+        if !self.is_ours() && status >= 400 {
+            return Ok(());
+        }
         if !(400..500).contains(&status) && status != 501 && status != 505 {
             return Err(format!("answered {status} {}", answer.text()));
         }
@@ -197,8 +277,8 @@ fn may_be_refused(message: &Message) -> bool {
             .any(|what| what != "100-continue")
 }
 
-/// Whether the portal got the request that the client sent.
-fn same(sent: &Message, got: &Message) -> Result<(), String> {
+/// Whether the portal got the request that the client sent; to the letter, or as far as its meaning goes.
+fn same(sent: &Message, got: &Message, exactly: bool) -> Result<(), String> {
     let target = strict::same_target(&strict::origin_form(sent.target()));
     if sent.method() != got.method() || target != strict::same_target(got.target()) {
         return Err(format!(
@@ -221,10 +301,14 @@ fn same(sent: &Message, got: &Message) -> Result<(), String> {
         strict::end_to_end(got, &OURS),
     );
     if ours.len() != theirs.len()
-        || ours
-            .iter()
-            .zip(&theirs)
-            .any(|(a, b)| a.name != b.name || spaced(&a.value) != spaced(&b.value))
+        || ours.iter().zip(&theirs).any(|(a, b)| {
+            let names = if exactly {
+                a.name == b.name
+            } else {
+                a.name.eq_ignore_ascii_case(&b.name)
+            };
+            !names || spaced(&a.value) != spaced(&b.value)
+        })
     {
         return Err(format!("the fields {ours:?} became {theirs:?}"));
     }
@@ -247,7 +331,7 @@ fn spaced(value: &[u8]) -> Vec<u8> {
 fn every_written_request_has_one_reading_or_is_refused() {
     let cases = written::cases();
     assert!(cases.len() >= 150, "only {} cases", cases.len());
-    let wrong: Vec<String> = in_labs(4, cases.len(), |lab, at| {
+    let wrong: Vec<String> = in_labs(Lab::new, 4, cases.len(), |lab, at| {
         let (name, bytes) = &cases[at];
         lab.judge(bytes, true)
             .map_err(|wrong| format!("{name}\n   {}\n   {wrong}", shown(bytes)))
@@ -265,10 +349,43 @@ fn every_written_request_has_one_reading_or_is_refused() {
     );
 }
 
+/// The same cases, for comparison: how nginx and HAProxy read them is theirs. By hand, with `B24_HEAVY=1`.
+#[test]
+fn the_written_requests_are_put_to_nginx_and_haproxy_too() {
+    if std::env::var_os("B24_HEAVY").is_none() {
+        return;
+    }
+    let cases = written::cases();
+    for (name, make) in [
+        ("nginx", Lab::of_nginx as fn() -> Lab),
+        ("haproxy", Lab::of_haproxy),
+    ] {
+        if !is_installed(name) {
+            continue;
+        }
+        let wrong: Vec<String> = in_labs(make, 4, cases.len(), |lab, at| {
+            let (case, bytes) = &cases[at];
+            let before = lab.oddities().len();
+            let judged = lab.judge(bytes, true);
+            match lab.oddities().get(before) {
+                Some(odd) => Err(format!("{case}: {odd}")),
+                None => judged.map_err(|wrong| format!("{case}: {wrong}")),
+            }
+        });
+        for one in &wrong {
+            eprintln!("{name}: {one}");
+        }
+        figure(
+            &format!("hand-written requests put to {name}"),
+            format!("{} wrong of {}", wrong.len(), cases.len()),
+        );
+    }
+}
+
 #[test]
 fn every_mutated_request_has_one_reading_or_is_refused() {
     let seeds = written::seeds();
-    let wrong: Vec<String> = in_labs(4, 5_000, |lab, at| {
+    let wrong: Vec<String> = in_labs(Lab::new, 4, 5_000, |lab, at| {
         let mut dice = Dice::new(at as u64 + 1);
         let bytes = written::mutated(&mut dice, &seeds);
         lab.judge(&bytes, false)
@@ -285,6 +402,7 @@ fn every_mutated_request_has_one_reading_or_is_refused() {
 
 /// Runs the cases in a few labs side by side; what went wrong.
 fn in_labs(
+    make: fn() -> Lab,
     count: usize,
     cases: usize,
     judge: impl Fn(&Lab, usize) -> Result<(), String> + Sync,
@@ -294,12 +412,14 @@ fn in_labs(
         let threads: Vec<_> = (0..count)
             .map(|first| {
                 scope.spawn(move || {
-                    let lab = Lab::new();
+                    let lab = make();
                     let mut wrong: Vec<String> = (first..cases)
                         .step_by(count)
                         .filter_map(|at| judge(&lab, at).err())
                         .collect();
-                    wrong.extend(lab.oddities());
+                    if lab.is_ours() {
+                        wrong.extend(lab.oddities());
+                    }
                     wrong
                 })
             })

@@ -14,7 +14,7 @@ use crate::support::proxy::{self, Proxy};
 use crate::support::wire::PATIENCE;
 
 /// Whether a program can be run; where not, the line that says that its test is skipped.
-fn is_installed(program: &str) -> bool {
+pub fn is_installed(program: &str) -> bool {
     let found = std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path)
             .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
@@ -26,16 +26,16 @@ fn is_installed(program: &str) -> bool {
     found
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// A program that runs until it is dropped.
-struct Running(Child, SocketAddr);
+/// A program that runs until it is dropped, and where it listens.
+pub struct Running(Child, pub SocketAddr);
 
 impl Running {
-    fn start(program: &str, arguments: &[&str], port: u16) -> Self {
+    pub fn start(program: &str, arguments: &[&str], port: u16) -> Self {
         let path = format!(
             "{}:/usr/sbin:/usr/local/sbin",
             std::env::var("PATH").unwrap_or_default()

@@ -16,7 +16,8 @@ use super::portal::Portal;
 use super::strict::Message;
 use super::wire::PATIENCE;
 
-/// The binary that cargo built for the tests; a program that is no test says which one it means.
+/// The binary that cargo built for the tests; a program that is no test says which one it means, and `B24_BINARY` names
+/// another, as one built for release.
 const BINARY: Option<&str> = option_env!("CARGO_BIN_EXE_b24-migration-proxy");
 
 /// What is wanted of a proxy before it starts.
@@ -92,7 +93,9 @@ impl Wanted {
 
     /// The command line as it will be run.
     pub fn command(&self) -> Command {
-        let binary = self.binary.as_deref().or(BINARY.map(Path::new));
+        let given = std::env::var_os("B24_BINARY").map(PathBuf::from);
+        let binary = self.binary.as_deref().or(given.as_deref());
+        let binary = binary.or(BINARY.map(Path::new));
         let mut command = Command::new(binary.expect("a binary to start"));
         command.arg("serve").args(&self.arguments);
         if self.listen {
