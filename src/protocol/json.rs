@@ -4,7 +4,7 @@
 //! surrogates), and a call whose body the portal would ignore must not be told apart by a second pass. It checks and
 //! finds in one pass, without recursion, and copies nothing; duplicate keys, order and the spelling of numbers stay.
 use super::Layer;
-use super::stops::{InString, OutsideStrings, Stops};
+use super::stops::{InString, OutsideStrings, Stops, Utf8};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -124,18 +124,23 @@ pub fn visit(bytes: &[u8], visitor: &mut impl Visit) -> Result<Value, Unreadable
             fault: Fault::ByteOrderMark,
         });
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(Unreadable {
-            at: error.valid_up_to(),
-            fault: Fault::Utf8,
-        });
-    }
-    let scanner = Scanner {
+    let mut scanner = Scanner {
         bytes,
         at: 0,
         stops: Stops::default(),
     };
-    scanner.document(visitor)
+    let read = scanner.document(visitor);
+    // Outside of strings nothing but ASCII is read, and what is in strings has been searched.
+    if read.is_ok() && scanner.stops.end_as_utf8(bytes) {
+        return read;
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(_) => read,
+        Err(error) => Err(Unreadable {
+            at: error.valid_up_to(),
+            fault: Fault::Utf8,
+        }),
+    }
 }
 
 /// The members of an object or the entries of a list of a document that [`read`] has checked; none of another value.
@@ -183,11 +188,11 @@ pub fn inside(string: &Range<usize>) -> Range<usize> {
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    stops: Stops<InString>,
+    stops: Stops<InString, Utf8>,
 }
 
 impl Scanner<'_> {
-    fn document(mut self, visitor: &mut impl Visit) -> Result<Value, Unreadable> {
+    fn document(&mut self, visitor: &mut impl Visit) -> Result<Value, Unreadable> {
         self.blank();
         let start = self.at;
         let kind = self.begin_value()?;

@@ -182,14 +182,29 @@ pub fn top_level(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
         .unwrap_or(raw.len());
     let ends = match raw.get(plain) {
         None => plain > 0,
-        Some(b'[') => plain > 0 && memchr::memchr(b']', &raw[plain..]).is_some(),
-        Some(_) => false,
+        Some(_) => plain > 0 && is_bracketed(&raw[plain..]),
     };
     if ends {
         return Some(Cow::Borrowed(&raw[..plain]));
     }
     let name = Name::read(&Layer::Form.decode(raw))?;
     name.key(0).map(|key| Cow::Owned(key.to_vec()))
+}
+
+/// Whether this begins with a bracket, escaped or not, that is closed before a NUL; if not, it has to be looked at more
+/// closely.
+fn is_bracketed(raw: &[u8]) -> bool {
+    let mut inside = match raw {
+        [b'[', inside @ ..] | [b'%', b'5', b'B' | b'b', inside @ ..] => inside,
+        _ => return false,
+    };
+    loop {
+        match inside {
+            [b']', ..] | [b'%', b'5', b'D' | b'd', ..] => return true,
+            [] | [0, ..] | [b'%', b'0', b'0', ..] => return false,
+            [_, rest @ ..] => inside = rest,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -246,8 +261,33 @@ mod tests {
     #[test]
     fn the_quick_look_at_a_name_sees_the_same_key() {
         for name in [
-            "a", "a[b]", "a[b", "a.b", "a%5Bb%5D", "a[b%5D", "", "=", "[a]", "a%00b", "+a", "a]b",
+            "a",
+            "a[b]",
+            "a[b",
+            "a.b",
+            "a%5Bb%5D",
+            "a[b%5D",
+            "",
+            "=",
+            "[a]",
+            "a%00b",
+            "+a",
+            "a]b",
             "%41",
+            "a%5bb",
+            "a%5B]",
+            "a%5B%00%5D",
+            "a%5B%5D%00",
+            "a%5B\0]",
+            "a%5B %5d",
+            "a%5B%5B",
+            "%5Ba%5D",
+            "a.b%5Bc%5D",
+            "a%5Bb%5Dc%5B",
+            "a%5%5B]",
+            "a%5B%2500]",
+            "a[\0]",
+            "a[%00]",
         ] {
             let slow = Name::read(&Layer::Form.decode(name.as_bytes()))
                 .and_then(|name| name.key(0).map(<[u8]>::to_vec));

@@ -80,26 +80,90 @@ pub(super) fn plain_begin(bytes: &[u8], most: usize) -> usize {
     (at + rest.take_while(is_plain).count()).min(most)
 }
 
+/// Who sees each block that is looked at.
+pub(super) trait Watch: Default {
+    /// Sees the block at `at`.
+    fn see(&mut self, bytes: &[u8], at: usize, block: u8x64);
+}
+
+impl Watch for () {
+    #[inline(always)]
+    fn see(&mut self, _: &[u8], _: usize, _: u8x64) {}
+}
+
+/// Whether bytes are UTF-8, checked behind the search, while they are still near the processor, and only where they are
+/// not ASCII. Of bytes that no block held it is taken for granted that they are ASCII.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Utf8 {
+    /// Up to here they are.
+    checked: usize,
+    /// Something behind that is not ASCII.
+    high: bool,
+    is_broken: bool,
+}
+
+impl Watch for Utf8 {
+    #[inline(always)]
+    fn see(&mut self, bytes: &[u8], at: usize, block: u8x64) {
+        // Of any byte the highest bit.
+        self.high |= block.any();
+        if at - self.checked >= Self::STRETCH {
+            self.check(bytes, at + SIZE);
+        }
+    }
+}
+
+impl Utf8 {
+    /// So many bytes are checked together.
+    const STRETCH: usize = 8 << 10;
+
+    #[inline(never)]
+    fn check(&mut self, bytes: &[u8], to: usize) {
+        let to = to.min(bytes.len());
+        let high = std::mem::take(&mut self.high);
+        let checked = std::mem::replace(&mut self.checked, to);
+        if high && let Err(error) = str::from_utf8(&bytes[checked..to]) {
+            if error.error_len().is_none() && to < bytes.len() {
+                // A character that ends behind it.
+                self.checked = checked + error.valid_up_to();
+                self.high = high;
+            } else {
+                self.is_broken = true;
+            }
+        }
+    }
+}
+
 /// The bytes of one meaning, found from left to right.
 #[derive(Clone, Debug)]
-pub(super) struct Stops<M> {
+pub(super) struct Stops<M, W = ()> {
     /// Where the block that was looked at last ends.
     end: usize,
     found: u64,
+    watch: W,
     meaning: PhantomData<M>,
 }
 
-impl<M> Default for Stops<M> {
+impl<M, W: Default> Default for Stops<M, W> {
     fn default() -> Self {
         Self {
             end: 0,
             found: 0,
+            watch: W::default(),
             meaning: PhantomData,
         }
     }
 }
 
-impl<M: Meaning> Stops<M> {
+impl<M> Stops<M, Utf8> {
+    /// Ends the search at the end of what was searched; says whether all of it is UTF-8.
+    pub fn end_as_utf8(&mut self, bytes: &[u8]) -> bool {
+        self.watch.check(bytes, bytes.len());
+        !self.watch.is_broken
+    }
+}
+
+impl<M: Meaning, W: Watch> Stops<M, W> {
     /// The first byte from `at` on that means something, or the end. It is not asked for a place before one that it was
     /// asked for earlier, nor about other bytes.
     #[inline(always)]
@@ -118,14 +182,18 @@ impl<M: Meaning> Stops<M> {
     #[inline(never)]
     fn look(&mut self, bytes: &[u8], mut at: usize) -> usize {
         while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<SIZE>()) {
-            let found = M::find(u8x64::from(*block));
+            let block = u8x64::from(*block);
+            let found = M::find(block);
+            self.watch.see(bytes, at, block);
             if found != 0 {
                 return self.keep(at, found);
             }
             at += SIZE;
         }
         let rest = bytes.get(at..).unwrap_or_default();
-        self.keep(at, last::<M>(rest))
+        let block = last(rest);
+        self.watch.see(bytes, at, block);
+        self.keep(at, M::find(block) | u64::MAX << rest.len())
     }
 
     #[inline]
@@ -136,13 +204,13 @@ impl<M: Meaning> Stops<M> {
     }
 }
 
-/// What is found in less than a block; the end and all behind it count as found.
+/// Less than a block, and zeros behind it.
 #[cold]
 #[inline(never)]
-fn last<M: Meaning>(rest: &[u8]) -> u64 {
+fn last(rest: &[u8]) -> u8x64 {
     let mut block = [0; SIZE];
     block[..rest.len()].copy_from_slice(rest);
-    M::find(u8x64::from(block)) | u64::MAX << rest.len()
+    u8x64::from(block)
 }
 
 /// How many bytes are looked at at once.
@@ -166,6 +234,31 @@ mod tests {
                         assert_eq!(stops.next(&bytes, stop + 1), length);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn utf8_is_checked_across_all_seams() {
+        let search = |bytes: &[u8]| {
+            let mut stops = Stops::<InString, Utf8>::default();
+            assert_eq!(stops.next(bytes, 0), bytes.len());
+            stops.end_as_utf8(bytes)
+        };
+        for character in ["é", "€", "😀"] {
+            for before in (0..140).chain(Utf8::STRETCH - 70..Utf8::STRETCH + 140) {
+                let mut bytes = "x".repeat(before).into_bytes();
+                bytes.extend_from_slice(character.as_bytes());
+                let whole = bytes.len();
+                assert!(search(&bytes), "{character} behind {before}");
+                bytes.extend_from_slice(&b"x".repeat(100));
+                assert!(search(&bytes), "{character} behind {before}");
+                assert!(
+                    !search(&bytes[..whole - 1]),
+                    "a part of {character} behind {before}"
+                );
+                bytes.remove(whole - 1);
+                assert!(!search(&bytes), "a part of {character} behind {before}");
             }
         }
     }
