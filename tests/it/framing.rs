@@ -37,7 +37,10 @@ const SENTINEL: &str = "/sentinel/of/this/case";
 enum Front {
     Ours(Proxy),
     /// nginx or HAProxy, which answer in their own way.
-    Theirs(Running, TempDir),
+    Theirs(
+        Running,
+        #[expect(dead_code, reason = "its configuration lies there while it runs")] TempDir,
+    ),
 }
 
 /// A proxy with one thread before a portal that answers each request with the target that it got.
