@@ -1,6 +1,6 @@
 //! Bodies: streamed through as they come, or held whole.
 
-use super::upstream::Lease;
+use super::upstream::PortalBody;
 use super::wire::{Fault, Link};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -18,17 +18,33 @@ pub enum RequestBody {
     Stream(ClientBody),
 }
 
-/// A client's body as it comes. A connection of HTTP/1 watches itself for stalls; a stream of HTTP/2 is watched here.
+/// A client's body: whole, where it has come with its head, else as it comes. A connection of HTTP/1 watches itself for
+/// stalls; a stream of HTTP/2 is watched here.
 pub struct ClientBody {
+    whole: Option<Bytes>,
     incoming: Incoming,
     stall: Option<(Stall, Rc<Link>)>,
 }
 
 impl ClientBody {
-    pub fn new(incoming: Incoming, stall: Option<(Duration, Rc<Link>)>) -> Self {
+    pub fn new(
+        whole: Option<Bytes>,
+        incoming: Incoming,
+        stall: Option<(Duration, Rc<Link>)>,
+    ) -> Self {
         ClientBody {
+            whole,
             incoming,
             stall: stall.map(|(limit, link)| (Stall::new(limit), link)),
+        }
+    }
+}
+
+impl From<ClientBody> for RequestBody {
+    fn from(body: ClientBody) -> Self {
+        match body.whole {
+            Some(whole) => RequestBody::Whole(Some(whole)),
+            None => RequestBody::Stream(body),
         }
     }
 }
@@ -42,6 +58,9 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
         let this = self.get_mut();
+        if let Some(whole) = this.whole.take() {
+            return Poll::Ready(Some(Ok(Frame::data(whole))));
+        }
         let polled = Pin::new(&mut this.incoming).poll_frame(cx);
         let Some((stall, link)) = &mut this.stall else {
             return polled.map_err(Into::into);
@@ -61,11 +80,14 @@ impl Body for ClientBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.whole.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.whole {
+            Some(whole) => SizeHint::with_exact(whole.len() as u64),
+            None => self.incoming.size_hint(),
+        }
     }
 }
 
@@ -112,12 +134,10 @@ pub enum ResponseBody {
     Whole(Option<Bytes>),
     /// Whole, but sent without its length, as it came.
     Unsized(Option<Bytes>),
-    /// The portal's, with what was already read of it and the connection it comes on, which goes back to the pool at its
-    /// end.
+    /// The portal's, with what was already read of it.
     Portal {
         first: Option<Bytes>,
-        body: Incoming,
-        lease: Option<Lease>,
+        body: PortalBody,
         stall: Option<Stall>,
     },
     /// The portal's, which broke off. It is told at the next turn: told at once, hyper would drop what it holds of the
@@ -173,12 +193,7 @@ impl Body for ResponseBody {
             ResponseBody::Whole(bytes) | ResponseBody::Unsized(bytes) => {
                 Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b))))
             }
-            ResponseBody::Portal {
-                first,
-                body,
-                lease,
-                stall,
-            } => {
+            ResponseBody::Portal { first, body, stall } => {
                 if let Some(first) = first.take() {
                     return Poll::Ready(Some(Ok(Frame::data(first))));
                 }
@@ -198,28 +213,7 @@ impl Body for ResponseBody {
                 if let Some(stall) = stall {
                     stall.moved();
                 }
-                match frame {
-                    Some(Ok(frame)) => {
-                        if body.is_end_stream()
-                            && let Some(lease) = lease.take()
-                        {
-                            lease.give_back();
-                        }
-                        Poll::Ready(Some(Ok(frame)))
-                    }
-                    None => {
-                        if let Some(lease) = lease.take() {
-                            lease.give_back();
-                        }
-                        Poll::Ready(None)
-                    }
-                    Some(Err(_)) => {
-                        if let Some(lease) = lease.take() {
-                            lease.broken();
-                        }
-                        Poll::Ready(Some(Err(Truncated)))
-                    }
-                }
+                Poll::Ready(frame)
             }
         };
         if let Poll::Ready(Some(Err(_))) = polled {
@@ -272,6 +266,9 @@ pub async fn collect(mut body: ClientBody, limit: u64, link: &Rc<Link>) -> Resul
     if body.size_hint().lower() > limit {
         return Err(Unread::TooLarge);
     }
+    if let Some(whole) = body.whole {
+        return Ok(whole);
+    }
     let mut first: Option<Bytes> = None;
     let mut all: Vec<u8> = Vec::new();
     let known = body.size_hint().exact();
@@ -309,7 +306,7 @@ pub const ERROR_LIMIT: usize = 64 * 1024;
 ///
 /// # Errors
 /// The answer broke off.
-pub async fn peek(body: &mut Incoming, limit: usize) -> Result<(Bytes, bool), Truncated> {
+pub async fn peek(body: &mut PortalBody, limit: usize) -> Result<(Bytes, bool), Truncated> {
     if body.size_hint().lower() > limit as u64 {
         return Ok((Bytes::new(), false));
     }

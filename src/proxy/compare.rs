@@ -95,6 +95,7 @@ impl Successor {
             head: &|out| headers::request(&head, &plan, out),
             to_head: false,
             upgrade: false,
+            framing: self.plan.framing(head.framing),
             trailer: None,
         };
         let body = if self.body.is_empty() {
@@ -106,7 +107,6 @@ impl Successor {
             Err(_) => Comparison::Failed,
             Ok(mut answer) => match peek(&mut answer.body, LIMIT).await {
                 Ok((modern, true)) => {
-                    answer.release();
                     let found = differences(status, &legacy, answer.head.status, &modern);
                     if found.is_empty() {
                         Comparison::Equal

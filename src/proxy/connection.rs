@@ -104,11 +104,11 @@ impl Service<Request<Incoming>> for Requests {
     type Future = impl_future::Answering;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let head = self.client.link.next_request();
+        let came = self.client.link.next_request();
         impl_future::answering(
             self.worker.clone(),
             self.client.clone(),
-            head,
+            came,
             request.into_body(),
         )
     }
@@ -117,19 +117,18 @@ impl Service<Request<Incoming>> for Requests {
 mod impl_future {
     //! The service's future, boxed: its size would else be part of every connection.
     use super::*;
-    use crate::proxy::wire::BadRequest;
-    use crate::proxy::wire::head::RequestHead;
+    use crate::proxy::wire::Came;
 
     pub type Answering = Pin<Box<dyn Future<Output = Result<Response<SpannedBody>, Infallible>>>>;
 
     pub fn answering(
         worker: Rc<Worker>,
         client: Rc<Client>,
-        head: Option<Result<RequestHead, BadRequest>>,
+        came: Option<Came>,
         body: Incoming,
     ) -> Answering {
         Box::pin(async move {
-            let (reply, span) = handle(&worker, &client, head, body).await;
+            let (reply, span) = handle(&worker, &client, came, body).await;
             let Reply {
                 head,
                 no_body,

@@ -5,7 +5,7 @@ use super::handle::Client;
 use super::http2;
 use super::peer::{Preface, preface};
 use super::stream::Stream;
-use super::wire::{Link, Side};
+use super::wire::Link;
 use super::worker::{InWork, Worker};
 use crate::telemetry::metrics::{ConnectionRefused, Handshake, Open, Phase};
 use std::cell::{Cell, RefCell};
@@ -125,7 +125,7 @@ async fn begin(
         http2 = matches!(in_time, Ok(Ok(true)));
     }
     let client = Client {
-        link: Link::new(Side::Server, worker.limits),
+        link: Link::new(worker.limits),
         control: Rc::new(Control::default()),
         ends,
         checked: Cell::new(false),

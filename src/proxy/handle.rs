@@ -13,7 +13,7 @@ use super::span::{self, Span};
 use super::upgrade::Tunnel;
 use super::upstream::{Answer, Sending};
 use super::wire::head::{Fields, Framing, Name, RequestHead};
-use super::wire::{BadRequest, Fault, Link};
+use super::wire::{BadRequest, Came, Fault, Link};
 use super::worker::Worker;
 use crate::catalogue::{Mode, Rule, RuleKind};
 use crate::protocol;
@@ -101,16 +101,15 @@ impl protocol::Fields for Fields {
 pub async fn handle(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    head: Option<Result<RequestHead, BadRequest>>,
+    came: Option<Came>,
     body: Incoming,
 ) -> (Reply, Rc<Span>) {
     let began = Instant::now();
     let stall = client
         .http2
         .then(|| (worker.config.timeouts.body, client.link.clone()));
-    let body = ClientBody::new(body, stall);
-    let head = match head {
-        Some(Ok(head)) => head,
+    let (head, body) = match came {
+        Some(Ok((head, whole))) => (head, ClientBody::new(whole, body, stall)),
         other => {
             let error = match other {
                 Some(Err(BadRequest::Head(error))) => ProxyError::head(error),
@@ -249,7 +248,7 @@ fn untouched(place: &Place<'_>, head: RequestHead, body: ClientBody) -> Work {
     let body = if head.framing == Framing::None {
         RequestBody::Empty
     } else {
-        RequestBody::Stream(body)
+        body.into()
     };
     Work::Untouched(Untouched {
         head,
@@ -352,7 +351,7 @@ async fn observe(
         if counts && caller.auth == Auth::None {
             caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
         }
-        RequestBody::Stream(body)
+        body.into()
     };
     let successor = read
         .filter(|_| compares(worker, &caller))
@@ -476,7 +475,7 @@ fn translated(
             }
         },
         (Read::Stream(body), _) if head.framing != Framing::None => {
-            (RequestBody::Stream(body), BodyPlan::AsItCame, None)
+            (body.into(), BodyPlan::AsItCame, None)
         }
         _ => (RequestBody::Empty, BodyPlan::AsItCame, None),
     };
@@ -635,6 +634,7 @@ pub async fn send(
         head: &|out| headers::request(head, &plan, out),
         to_head: head.method() == b"HEAD",
         upgrade: outgoing.upgrade,
+        framing: outgoing.plan.framing(head.framing),
         trailer: head.fields.first(Name::Trailer),
     };
     let since = Instant::now();

@@ -39,6 +39,17 @@ pub enum BodyPlan {
     Whole(u64),
 }
 
+impl BodyPlan {
+    /// How the body is delimited on its way out, if that is how it came.
+    pub fn framing(self, came: Framing) -> Framing {
+        match self {
+            BodyPlan::AsItCame => came,
+            BodyPlan::Whole(0) => Framing::None,
+            BodyPlan::Whole(length) => Framing::Length(length),
+        }
+    }
+}
+
 /// Whether a `Connection` option may take the field off: never what frames or routes a message or says how to read it.
 fn protected(name: Name) -> bool {
     matches!(

@@ -13,7 +13,7 @@ use super::span::SpannedBody;
 use super::stream::Stream;
 use super::watch::{self, Look};
 use super::wire::head::{HeadError, RequestHead, read_request};
-use super::wire::{BadRequest, Link, Side};
+use super::wire::{BadRequest, Link};
 use super::worker::Worker;
 use crate::telemetry::metrics::{LocalMetrics, Phase};
 use bytes::Bytes;
@@ -78,17 +78,22 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Cli
     let mut late = false;
     let mut tick = tokio::time::interval(TICK.min(idle).min(timeouts.header));
     let mut quiet_since = Instant::now();
+    let mut quiet_looks = 0;
     loop {
         tokio::select! {
             _ = connection.as_mut() => break,
             () = control.woken(), if !told => {}
             _ = tick.tick() => {}
         }
-        if control.is_cut() || late && client.link.in_flight() == 0 {
-            break;
-        }
         if client.link.in_flight() > 0 {
             quiet_since = Instant::now();
+            quiet_looks = 0;
+        } else {
+            quiet_looks += 1;
+        }
+        // Not at the first look: the last answer may still be on its way out.
+        if control.is_cut() || late && quiet_looks > 1 {
+            break;
         }
         if !late
             && pace
@@ -115,11 +120,11 @@ async fn answer(
 ) -> Result<Response<StreamBody>, Infallible> {
     let (head, body) = read(&worker, request);
     // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
-    let link = Link::new(Side::Server, worker.limits);
+    let link = Link::new(worker.limits);
     let client = Rc::new(connection.stream(link));
     connection.link.enter();
     let in_flight = InFlight(connection.link.clone());
-    let (reply, span) = handle(&worker, &client, Some(head), body).await;
+    let (reply, span) = handle(&worker, &client, Some(head.map(|head| (head, None))), body).await;
     let given = GIVEN.try_with(Rc::clone).unwrap_or_default();
     given.set(Some(Instant::now()));
     Ok(response(reply, |body| StreamBody {

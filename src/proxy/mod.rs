@@ -31,7 +31,6 @@ mod stream;
 pub mod tls;
 mod upgrade;
 mod upstream;
-mod upstream_http2;
 mod watch;
 pub mod wire;
 mod worker;

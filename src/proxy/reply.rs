@@ -3,7 +3,7 @@
 use super::body::{ResponseBody, Stall};
 use super::error::ProxyError;
 use super::headers::{self, ResponsePlan, Turn};
-use super::upstream::Answer;
+use super::upstream::{Answer, PortalBody};
 use super::wire::head::{Framing, Minor, Name, RequestHead};
 use crate::catalogue::Rule;
 use crate::protocol::answer::{self, Format};
@@ -44,7 +44,7 @@ pub struct Additions<'a> {
 }
 
 /// Passes the portal's answer on.
-pub fn pass_on(request: &RequestHead, mut answer: Answer, additions: Additions<'_>) -> Reply {
+pub fn pass_on(request: &RequestHead, answer: Answer, additions: Additions<'_>) -> Reply {
     let head = &answer.head;
     let no_body = request.method() == b"HEAD" || matches!(head.status, 101 | 204 | 304);
     let add;
@@ -73,16 +73,13 @@ pub fn pass_on(request: &RequestHead, mut answer: Answer, additions: Additions<'
         .first(Name::Trailer)
         .and_then(|v| HeaderValue::from_bytes(v).ok());
     let body = if no_body || head.framing == Framing::None {
-        answer.release();
         ResponseBody::Empty
     } else if let Some(replaced) = additions.replaced {
-        answer.release();
         ResponseBody::Whole(Some(replaced))
     } else {
         match additions.read {
             Some((read, true)) => {
                 let chunked = !matches!(head.framing, Framing::Length(_));
-                answer.release();
                 if chunked {
                     ResponseBody::Unsized(Some(read))
                 } else {
@@ -92,14 +89,15 @@ pub fn pass_on(request: &RequestHead, mut answer: Answer, additions: Additions<'
             Some((read, false)) => ResponseBody::Portal {
                 first: Some(read),
                 body: answer.body,
-                lease: answer.lease,
                 stall: answer.stall.map(Stall::new),
             },
-            None => ResponseBody::Portal {
-                first: None,
-                body: answer.body,
-                lease: answer.lease,
-                stall: answer.stall.map(Stall::new),
+            None => match answer.body {
+                PortalBody::Whole(body) => ResponseBody::Whole(body),
+                body => ResponseBody::Portal {
+                    first: None,
+                    body,
+                    stall: answer.stall.map(Stall::new),
+                },
             },
         }
     };

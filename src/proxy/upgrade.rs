@@ -7,16 +7,13 @@ use crate::telemetry::metrics::Phase;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::oneshot;
 
 /// The portal's socket, when its side has switched.
-pub type Tunnel = oneshot::Receiver<(Stream, Vec<u8>)>;
+pub type Tunnel = (Stream, Vec<u8>);
 
 /// Copies both ways until both have ended, or nothing has moved for the limit.
 pub async fn run(worker: &Rc<Worker>, wire: Wire<Stream>, tunnel: Tunnel) {
-    let Ok((upstream, from_portal)) = tunnel.await else {
-        return;
-    };
+    let (upstream, from_portal) = tunnel;
     let (client, from_client) = wire.into_inner();
     let _open = (worker.tunnel(), worker.tunnel_opened());
     let idle = worker.config.timeouts.tunnel_idle;

@@ -2,6 +2,7 @@
 //! one way only (pure). Data is skipped, not looked at.
 
 use super::head::is_token;
+use std::ops::Range;
 
 /// Where in a chunked body the reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,19 @@ enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// All of the piece belongs to the body, which goes on.
+    More,
+    /// The body ended behind that many bytes of the piece.
+    Ended(usize),
+}
+
+/// What comes next in a piece of a chunked body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Data, where it stands in the piece.
+    Data(Range<usize>),
+    /// The data has ended; the trailers, or the empty line without any, begin at that byte.
+    Trailers(usize),
+    /// The piece is used up.
     More,
     /// The body ended behind that many bytes of the piece.
     Ended(usize),
@@ -70,18 +84,33 @@ impl Chunked {
     /// A size that is not hexadecimal or over 16 digits, a missing CRLF, a control character in an extension or a
     /// trailer, more than 16 KiB of either.
     pub fn follow(&mut self, piece: &[u8]) -> Result<Progress, BadChunk> {
-        let mut i = 0;
+        let mut from = 0;
+        loop {
+            match self.next(piece, from)? {
+                Step::Data(data) => from = data.end,
+                Step::Trailers(at) => from = at,
+                Step::More => return Ok(Progress::More),
+                Step::Ended(at) => return Ok(Progress::Ended(at)),
+            }
+        }
+    }
+
+    /// Reads a piece from `from` to the next that is of use.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow).
+    pub fn next(&mut self, piece: &[u8], from: usize) -> Result<Step, BadChunk> {
+        let mut i = from;
         while i < piece.len() {
             let b = piece[i];
             match self.at {
                 At::Data => {
-                    let skip = self.remaining.min((piece.len() - i) as u64);
-                    self.remaining -= skip;
-                    i += skip as usize;
+                    let data = self.remaining.min((piece.len() - i) as u64);
+                    self.remaining -= data;
                     if self.remaining == 0 {
                         self.at = At::DataCr;
                     }
-                    continue;
+                    return Ok(Step::Data(i..i + data as usize));
                 }
                 At::Size(digits) => match (b as char).to_digit(16) {
                     Some(_) if digits == 15 => return Err(BadChunk("a chunk's size is too large")),
@@ -106,11 +135,11 @@ impl Chunked {
                 }
                 At::SizeLf => {
                     lf(b)?;
-                    self.at = if self.remaining == 0 {
-                        At::TrailerStart
-                    } else {
-                        At::Data
-                    };
+                    if self.remaining == 0 {
+                        self.at = At::TrailerStart;
+                        return Ok(Step::Trailers(i + 1));
+                    }
+                    self.at = At::Data;
                 }
                 At::DataCr => {
                     if b != b'\r' {
@@ -156,13 +185,13 @@ impl Chunked {
                 At::EndLf => {
                     lf(b)?;
                     self.at = At::Done;
-                    return Ok(Progress::Ended(i + 1));
+                    return Ok(Step::Ended(i + 1));
                 }
-                At::Done => return Ok(Progress::Ended(i)),
+                At::Done => return Ok(Step::Ended(i)),
             }
             i += 1;
         }
-        Ok(Progress::More)
+        Ok(Step::More)
     }
 
     fn count(&mut self) -> Result<(), BadChunk> {

@@ -5,6 +5,7 @@
 //! what it needs to frame the message. Whatever is not read in exactly one way is refused.
 
 use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -463,6 +464,23 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
         chunked,
         hosts,
     })
+}
+
+/// Reads the trailers of a chunked body, to the empty line behind them. What is no field is left out: who follows the
+/// chunks has refused it before.
+pub fn read_trailers(section: &[u8]) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    for line in section.split(|b| *b == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else {
+            continue;
+        };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            trailers.append(name, value);
+        }
+    }
+    trailers
 }
 
 fn decimal(text: &[u8]) -> Option<u64> {

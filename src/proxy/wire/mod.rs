@@ -1,14 +1,14 @@
-//! Between hyper and a socket: heads are read and written here, bodies pass through.
+//! Between hyper and a client's socket: heads are read and written here, bodies pass through.
 //!
 //! hyper frames messages, keeps connections alive and moves bodies; but its `HeaderMap` loses the case and the order of
 //! names, its parser refuses targets that portals accept, and `preserve_header_case` costs as much as a quarter of a
 //! proxied request. So on the way in, [`Wire`] reads each head strictly ([`head`]), keeps it for the service, and gives
 //! hyper a head of two or three lines that says only how the message is framed. On the way out it takes the short head
 //! that hyper writes and sends the prepared one in its place. What is kept of hyper's own head is what hyper alone
-//! decides: `Connection`.
+//! decides: `Connection`. A body that has come whole with its head, as most do, goes to the service with it.
 //!
-//! The two sides of a connection share a [`Link`]: heads in and out, and the facts from which time limits and the rule
-//! "never twice" follow (when the socket was last waited for, whether a byte of a request was written).
+//! The wire and the connection's owner share a [`Link`]: heads in and out, and the facts from which time limits follow
+//! (since when the client is waited for, whether an answer is written whole).
 
 pub mod chunked;
 pub mod head;
@@ -16,7 +16,7 @@ pub mod head;
 use super::greet::First;
 use bytes::Bytes;
 use chunked::{Chunked, Progress};
-use head::{EndFinder, Framing, HeadError, Limits, Minor, RequestHead, ResponseHead};
+use head::{EndFinder, Framing, HeadError, Limits, Minor, RequestHead};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -44,8 +44,6 @@ pub enum Fault {
     BadHead(HeadError),
     /// An answer that switches protocols though nobody asked.
     UnaskedUpgrade,
-    /// Bytes of an answer before the request was sent.
-    Surplus,
     /// The peer closed the connection.
     Closed,
     /// The peer did not send in time.
@@ -64,23 +62,14 @@ pub struct OutHead {
     pub no_body: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Requests come in, answers go out.
-    Server,
-    /// Requests go out, answers come in.
-    Client,
-}
+/// A request as it came: its head, and its body where that came whole with it.
+pub type Came = Result<(RequestHead, Option<Bytes>), BadRequest>;
 
 /// What the wire and the connection's owner share. Single-threaded, like the connection itself.
 #[derive(Debug)]
 pub struct Link {
-    side: Side,
     limits: Limits,
-    requests: RefCell<VecDeque<Result<RequestHead, BadRequest>>>,
-    response: RefCell<Option<ResponseHead>>,
-    /// Client: whether an answer is awaited, and whether to a HEAD.
-    awaiting: Cell<Option<Awaited>>,
+    requests: RefCell<VecDeque<Came>>,
     out_heads: RefCell<VecDeque<OutHead>>,
     fault: Cell<Option<Fault>>,
     /// Since when the peer's bytes are waited for; `None` while nobody reads or bytes have just come.
@@ -89,13 +78,10 @@ pub struct Link {
     write_wait: Cell<Option<Instant>>,
     /// Whether a head has begun to come in.
     partial_head: Cell<Option<Instant>>,
-    /// Server: requests taken whose answer is not written yet.
+    /// Requests taken whose answer is not written yet.
     in_flight: Cell<u32>,
-    /// Whether the socket took a byte of the message being written.
-    wrote: Cell<bool>,
     /// Whether the message being written is written whole.
     message_done: Cell<bool>,
-    last_write: Cell<Instant>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
     expire_head: Cell<bool>,
@@ -106,33 +92,18 @@ pub struct Link {
     reader: RefCell<Option<Waker>>,
 }
 
-/// What a client connection waits for.
-#[derive(Clone, Copy, Debug)]
-pub struct Awaited {
-    /// The request was a HEAD: its answer has no body.
-    pub to_head: bool,
-    /// The request asked for another protocol.
-    pub upgrade: bool,
-}
-
 impl Link {
-    pub fn new(side: Side, limits: Limits) -> Rc<Link> {
-        let now = Instant::now();
+    pub fn new(limits: Limits) -> Rc<Link> {
         Rc::new(Link {
-            side,
             limits,
             requests: RefCell::default(),
-            response: RefCell::default(),
-            awaiting: Cell::new(None),
             out_heads: RefCell::default(),
             fault: Cell::new(None),
-            read_wait: Cell::new(Some(now)),
+            read_wait: Cell::new(Some(Instant::now())),
             write_wait: Cell::new(None),
             partial_head: Cell::new(None),
             in_flight: Cell::new(0),
-            wrote: Cell::new(false),
             message_done: Cell::new(true),
-            last_write: Cell::new(now),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
             expire_head: Cell::new(false),
@@ -144,29 +115,14 @@ impl Link {
         })
     }
 
-    /// Server: the head of the request that hyper hands to the service now.
-    pub fn next_request(&self) -> Option<Result<RequestHead, BadRequest>> {
+    /// The request that hyper hands to the service now.
+    pub fn next_request(&self) -> Option<Came> {
         self.requests.borrow_mut().pop_front()
     }
 
     /// The head that takes the place of the next one that hyper writes.
     pub fn send_head(&self, head: OutHead) {
         self.out_heads.borrow_mut().push_back(head);
-    }
-
-    /// Client: a request is about to be sent.
-    pub fn begin(&self, head: OutHead, awaited: Awaited) {
-        self.wrote.set(false);
-        self.message_done.set(false);
-        self.fault.set(None);
-        self.awaiting.set(Some(awaited));
-        self.out_heads.borrow_mut().clear();
-        self.send_head(head);
-    }
-
-    /// Client: the head of the answer that hyper has just given.
-    pub fn take_response(&self) -> Option<ResponseHead> {
-        self.response.borrow_mut().take()
     }
 
     pub fn fault(&self) -> Option<Fault> {
@@ -177,16 +133,9 @@ impl Link {
             self.fault.set(Some(fault));
         }
     }
-    /// Whether the socket took a byte of the message being written.
-    pub fn wrote(&self) -> bool {
-        self.wrote.get()
-    }
     /// Whether the message being written was taken whole by the socket.
     pub fn message_done(&self) -> bool {
         self.message_done.get()
-    }
-    pub fn last_write(&self) -> Instant {
-        self.last_write.get()
     }
     pub fn read_wait(&self) -> Option<Instant> {
         self.read_wait.get()
@@ -200,15 +149,11 @@ impl Link {
     pub fn in_flight(&self) -> u32 {
         self.in_flight.get()
     }
-    /// Client: whether an answer's head is awaited.
-    pub fn awaits_head(&self) -> bool {
-        self.awaiting.get().is_some()
-    }
     /// Bytes read from and written to the socket so far.
     pub fn bytes(&self) -> (u64, u64) {
         (self.bytes_in.get(), self.bytes_out.get())
     }
-    /// Server: give up on the head that comes too slowly: the service answers 408.
+    /// Gives up on the head that comes too slowly: the service answers 408.
     pub fn expire_head(&self) {
         self.expire_head.set(true);
         self.wake();
@@ -219,7 +164,7 @@ impl Link {
         self.close_now.set(true);
         self.wake();
     }
-    /// Server: whether a request's body is being read.
+    /// Whether a request's body is being read.
     pub fn reads_body(&self) -> bool {
         self.reads_body.get()
     }
@@ -247,13 +192,13 @@ impl Link {
     pub fn nudge(&self) {
         self.wake();
     }
-    /// Server: since when the client has ended its sending side, though answers are due.
+    /// Since when the client has ended its sending side, though answers are due.
     pub fn half_closed(&self) -> Option<Instant> {
         self.half_closed.get()
     }
-    /// Server: whether the end of what the client sends is to be kept back, because answers are due.
+    /// Whether the end of what the client sends is to be kept back, because answers are due.
     fn holds_half_open(&self) -> bool {
-        let holds = self.side == Side::Server && self.in_flight.get() > 0;
+        let holds = self.in_flight.get() > 0;
         if holds && self.half_closed.get().is_none() {
             self.half_closed.set(Some(Instant::now()));
         }
@@ -285,10 +230,20 @@ enum ReadState {
 enum Follow {
     Length(u64),
     Chunked(Chunked),
-    /// Everything: an answer's body is framed by hyper alone; a tunnel.
+    /// Everything: a tunnel.
     Rest,
     /// Nothing more is read after a refused head.
     Stop,
+}
+
+/// What was taken out of what has come, and how many bytes of it.
+enum Taken {
+    /// A request.
+    Request(usize),
+    /// Only empty lines before one: the rest has to be kept.
+    Nothing(usize),
+    /// What came cannot be read, nor what comes behind it.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -299,7 +254,7 @@ enum WriteState {
     Rest,
 }
 
-/// A socket, with heads read and written apart from hyper.
+/// A client's socket, with heads read and written apart from hyper.
 pub struct Wire<IO> {
     io: IO,
     link: Rc<Link>,
@@ -317,12 +272,20 @@ pub struct Wire<IO> {
 /// Bytes that are joined to a head before it is written, so that a small message is one write.
 const JOIN: usize = 16 * 1024;
 
+/// A body up to this that has come whole with its head goes along with it.
+const WITH_HEAD: usize = 16 * 1024;
+
 /// Input that has been handed on leaves no more room than this behind.
 const KEPT_INPUT: usize = 4 * 1024;
 
 thread_local! {
     /// Heads are read into this buffer, so that an idle connection holds none.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
+}
+
+/// Lends the thread's buffer for reading.
+pub fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| read(scratch))
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
@@ -402,53 +365,68 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
 
     /// Reads until a head is whole and its short form stands in `short`; false at the end of the stream.
     fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        loop {
-            if self.pending_input() > 0 && self.take_head() {
-                self.link.read_wait.set(None);
-                self.link.partial_head.set(None);
+        if self.pending_input() > 0 {
+            let input = std::mem::take(&mut self.input);
+            let taken = self.take_request(&input[self.input_at..]);
+            self.input = input;
+            if self.settle(taken) {
                 return Poll::Ready(Ok(true));
             }
+        }
+        loop {
             if matches!(self.read, ReadState::Ended) {
                 return Poll::Ready(Ok(false));
             }
-            if self.link.side == Side::Server {
-                if self.link.expire_head.replace(false) && self.link.partial_head.get().is_some() {
-                    self.refuse(BadRequest::HeadTimeout);
-                    return Poll::Ready(Ok(true));
-                }
-                if self.pending_input() > 0 && self.link.partial_head.get().is_none() {
-                    self.link.partial_head.set(Some(Instant::now()));
-                }
+            if self.link.expire_head.replace(false) && self.link.partial_head.get().is_some() {
+                let refused = self.refuse(BadRequest::HeadTimeout);
+                return Poll::Ready(Ok(self.settle(refused)));
             }
-            let polled = SCRATCH.with_borrow_mut(|scratch| {
+            if self.pending_input() > 0 && self.link.partial_head.get().is_none() {
+                self.link.partial_head.set(Some(Instant::now()));
+            }
+            let polled: Poll<io::Result<Option<bool>>> = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                let polled = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
-                if let Poll::Ready(Ok(())) = polled {
-                    if self.input_at > 0 {
-                        self.input.drain(..self.input_at);
-                        self.input_at = 0;
-                    }
-                    self.input.extend_from_slice(buffer.filled());
-                    return Poll::Ready(Ok(buffer.filled().len()));
+                ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+                let piece = buffer.filled();
+                if piece.is_empty() {
+                    return Poll::Ready(Ok(None));
                 }
-                polled.map_ok(|()| 0)
+                let bytes_in = &self.link.bytes_in;
+                bytes_in.set(bytes_in.get() + piece.len() as u64);
+                if self.pending_input() > 0 {
+                    self.input.drain(..self.input_at);
+                    self.input.extend_from_slice(piece);
+                    let input = std::mem::take(&mut self.input);
+                    let taken = self.take_request(&input);
+                    (self.input, self.input_at) = (input, 0);
+                    return Poll::Ready(Ok(Some(self.settle(taken))));
+                }
+                // A head that comes whole, as nearly all do, is read where it stands.
+                let taken = self.take_request(piece);
+                self.input.clear();
+                self.input_at = 0;
+                let left = match taken {
+                    Taken::Request(used) | Taken::Nothing(used) => &piece[used..],
+                    Taken::Refused => &[],
+                };
+                self.input.extend_from_slice(left);
+                let whole = !matches!(taken, Taken::Nothing(_));
+                Poll::Ready(Ok(Some(whole && self.settle(Taken::Request(0)))))
             });
             match polled {
-                Poll::Ready(Ok(0)) if self.link.holds_half_open() => {
+                Poll::Ready(Ok(Some(true))) => return Poll::Ready(Ok(true)),
+                Poll::Ready(Ok(Some(false))) => {}
+                Poll::Ready(Ok(None)) if self.link.holds_half_open() => {
                     // hyper would take the end for the client's departure; it reads on when the answers are written.
                     self.link.partial_head.set(None);
                     self.link.read_wait.set(None);
                     *self.link.reader.borrow_mut() = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(0)) => {
+                Poll::Ready(Ok(None)) => {
                     self.read = ReadState::Ended;
-                    if self.link.awaits_head() {
-                        self.link.set_fault(Fault::Closed);
-                    }
                     return Poll::Ready(Ok(false));
                 }
-                Poll::Ready(Ok(n)) => self.link.bytes_in.set(self.link.bytes_in.get() + n as u64),
                 Poll::Ready(Err(e)) => {
                     self.link.set_fault(Fault::Broken(e.kind()));
                     return Poll::Ready(Err(e));
@@ -464,63 +442,77 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         }
     }
 
-    /// Takes a whole head out of the input, if there is one. Leaves its short form in `short` and sets the state.
-    fn take_head(&mut self) -> bool {
-        match self.link.side {
-            Side::Server => self.take_request(),
-            Side::Client => self.take_response(),
+    /// Drops of the input what was used of it; whether there is a request, or a refusal in place of one.
+    fn settle(&mut self, taken: Taken) -> bool {
+        match taken {
+            Taken::Nothing(used) => {
+                self.consume_input(used);
+                return false;
+            }
+            Taken::Request(used) => self.consume_input(used),
+            Taken::Refused => {
+                self.input = Vec::new();
+                self.input_at = 0;
+            }
         }
+        self.link.read_wait.set(None);
+        self.link.partial_head.set(None);
+        true
     }
 
-    fn take_request(&mut self) -> bool {
+    /// Takes a whole request head out of what has come, and its body where that has come too. Leaves its short form in
+    /// `short` and sets the state.
+    fn take_request(&mut self, buffer: &[u8]) -> Taken {
         // RFC 9112 §2.2: an empty line before a request is ignored.
-        while self.finder_is_fresh() && self.input[self.input_at..].starts_with(b"\r\n") {
-            self.input_at += 2;
+        let mut used = 0;
+        while self.finder_is_fresh() && buffer[used..].starts_with(b"\r\n") {
+            used += 2;
         }
-        let buffer = &self.input[self.input_at..];
+        let buffer = &buffer[used..];
         if buffer.is_empty() {
-            self.consume_input(0);
-            return false;
+            return Taken::Nothing(used);
         }
         let limits = self.link.limits;
         let length = match self.finder.find(buffer) {
             Ok(Some(length)) if length <= limits.head => length,
             Ok(None) if buffer.len() < limits.head => {
                 if !buffer[0].is_ascii_graphic() && buffer[0] != b'\r' {
-                    self.refuse(BadRequest::Head(HeadError::Malformed(
+                    return self.refuse(BadRequest::Head(HeadError::Malformed(
                         "the request does not begin with a method",
                     )));
-                    return true;
                 }
-                return false;
+                return Taken::Nothing(used);
             }
             Ok(_) => {
                 // Without a line end in all this, it is the request line that is too long.
                 let line = memchr::memchr(b'\n', buffer);
                 let long = line.is_none_or(|line| line > limits.target);
-                let error = if long {
+                return self.refuse(BadRequest::Head(if long {
                     HeadError::TargetTooLong
                 } else {
                     HeadError::TooLarge
-                };
-                self.refuse(BadRequest::Head(error));
-                return true;
+                }));
             }
-            Err(error) => {
-                self.refuse(BadRequest::Head(error));
-                return true;
-            }
+            Err(error) => return self.refuse(BadRequest::Head(error)),
         };
-        let raw = Bytes::copy_from_slice(&buffer[..length]);
-        let request = match head::read_request(raw, &limits) {
+        let (raw, behind) = buffer.split_at(length);
+        let request = match head::read_request(Bytes::copy_from_slice(raw), &limits) {
             Ok(request) => request,
-            Err(error) => {
-                self.refuse(BadRequest::Head(error));
-                return true;
-            }
+            Err(error) => return self.refuse(BadRequest::Head(error)),
         };
-        self.consume_input(length);
+        used += length;
         self.finder = EndFinder::default();
+        let body = match request.framing {
+            Framing::Length(n) if n <= behind.len().min(WITH_HEAD) as u64 => {
+                used += n as usize;
+                Some(Bytes::copy_from_slice(&behind[..n as usize]))
+            }
+            _ => None,
+        };
+        let framing = match body {
+            Some(_) => Framing::None,
+            None => request.framing,
+        };
         self.short.clear();
         self.short.extend_from_slice(match request.method() {
             b"HEAD" => b"HEAD / HTTP/1.",
@@ -533,7 +525,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             } else {
                 b"0\r\n"
             });
-        let then = short_framing(&mut self.short, request.framing);
+        let then = short_framing(&mut self.short, framing);
         if request.minor == Minor::Zero && !request.wants_close() {
             self.short.extend_from_slice(b"connection: keep-alive\r\n");
         } else if request.minor == Minor::One && request.wants_close() {
@@ -543,7 +535,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             self.short
                 .extend_from_slice(b"connection: upgrade\r\nupgrade: x\r\n");
         }
-        if request.expects_continue {
+        if request.expects_continue && body.is_none() {
             self.short.extend_from_slice(b"expect: 100-continue\r\n");
         }
         if request.fields.has_token(head::Name::Te, "trailers") {
@@ -551,9 +543,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         }
         self.short.extend_from_slice(b"\r\n");
         self.link.in_flight.set(self.link.in_flight.get() + 1);
-        self.link.requests.borrow_mut().push_back(Ok(request));
+        self.link
+            .requests
+            .borrow_mut()
+            .push_back(Ok((request, body)));
         self.read = ReadState::Feed { at: 0, then };
-        true
+        Taken::Request(used)
     }
 
     fn finder_is_fresh(&self) -> bool {
@@ -561,96 +556,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     }
 
     /// Hands the service a refusal in place of a request, through a placeholder that hyper can read.
-    fn refuse(&mut self, why: BadRequest) {
-        self.input = Vec::new();
-        self.input_at = 0;
+    fn refuse(&mut self, why: BadRequest) -> Taken {
         self.short.clear();
         self.short
             .extend_from_slice(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n");
         self.link.in_flight.set(self.link.in_flight.get() + 1);
-        self.link.partial_head.set(None);
         self.link.requests.borrow_mut().push_back(Err(why));
         self.read = ReadState::Feed {
             at: 0,
             then: Follow::Stop,
         };
-    }
-
-    fn take_response(&mut self) -> bool {
-        let Some(awaited) = self.link.awaiting.get() else {
-            self.link.set_fault(Fault::Surplus);
-            self.read = ReadState::Ended;
-            return false;
-        };
-        if !self.link.wrote() {
-            self.link.set_fault(Fault::Surplus);
-            self.read = ReadState::Ended;
-            return false;
-        }
-        let limits = self.link.limits;
-        loop {
-            let buffer = &self.input[self.input_at..];
-            let length = match self.finder.find(buffer) {
-                Ok(Some(length)) if length <= limits.head => length,
-                Ok(None) if buffer.len() < limits.head => return false,
-                Ok(_) => return self.bad_response(Fault::BadHead(HeadError::TooLarge)),
-                Err(error) => return self.bad_response(Fault::BadHead(error)),
-            };
-            let raw = Bytes::copy_from_slice(&buffer[..length]);
-            let response = match head::read_response(raw, &limits, awaited.to_head) {
-                Ok(response) => response,
-                Err(error) => return self.bad_response(Fault::BadHead(error)),
-            };
-            self.finder = EndFinder::default();
-            if response.status == 101 && !awaited.upgrade {
-                return self.bad_response(Fault::UnaskedUpgrade);
-            }
-            if response.status < 200 && response.status != 101 {
-                // An interim answer: hyper cannot pass it on (RFC 9110 §15.2 lets a proxy drop what it cannot forward).
-                self.input_at += length;
-                continue;
-            }
-            self.consume_input(length);
-            self.short.clear();
-            self.short.extend_from_slice(b"HTTP/1.1 ");
-            self.short.extend_from_slice(&[
-                b'0' + (response.status / 100) as u8,
-                b'0' + (response.status / 10 % 10) as u8,
-                b'0' + (response.status % 10) as u8,
-            ]);
-            self.short.extend_from_slice(b" \r\n");
-            if response.status == 101 {
-                self.short
-                    .extend_from_slice(b"connection: upgrade\r\nupgrade: x\r\n");
-            } else {
-                if response.framing == Framing::None
-                    && response.status >= 200
-                    && !matches!(response.status, 204 | 304)
-                {
-                    self.short.extend_from_slice(b"content-length: 0\r\n");
-                }
-                short_framing(&mut self.short, response.framing);
-                if !response.keeps_alive {
-                    self.short.extend_from_slice(b"connection: close\r\n");
-                }
-            }
-            self.short.extend_from_slice(b"\r\n");
-            // Chunks are followed here too: hyper takes some for trailers that are none.
-            let then = match response.framing {
-                Framing::Chunked => Follow::Chunked(Chunked::default()),
-                _ => Follow::Rest,
-            };
-            self.link.awaiting.set(None);
-            *self.link.response.borrow_mut() = Some(response);
-            self.read = ReadState::Feed { at: 0, then };
-            return true;
-        }
-    }
-
-    fn bad_response(&mut self, fault: Fault) -> bool {
-        self.link.set_fault(fault);
-        self.read = ReadState::Ended;
-        false
+        Taken::Refused
     }
 
     /// Hands body bytes on, as far as they belong to the message.
@@ -765,10 +681,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(n)) => {
                 self.link.write_wait.set(None);
-                self.link.wrote.set(true);
-                if self.link.side == Side::Client {
-                    self.link.last_write.set(Instant::now());
-                }
                 self.link
                     .bytes_out
                     .set(self.link.bytes_out.get() + n as u64);
@@ -790,7 +702,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     /// Takes hyper's head from the front of `slice` and puts the prepared one into the output. Returns its length.
     fn swap_head(&mut self, slice: &[u8]) -> io::Result<usize> {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        if self.link.side == Side::Server && slice.starts_with(CONTINUE) {
+        if slice.starts_with(CONTINUE) {
             self.output.extend_from_slice(CONTINUE);
             return Ok(CONTINUE.len());
         }
@@ -824,17 +736,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         match head {
             Some(head) => {
                 self.output.extend_from_slice(&head.bytes);
-                if self.link.side == Side::Server {
-                    if let Some(b"connection: close") = connection {
-                        self.output.extend_from_slice(b"Connection: close\r\n");
-                    } else if let Some(b"connection: keep-alive") = connection {
-                        self.output.extend_from_slice(b"Connection: keep-alive\r\n");
-                    }
-                    if head.no_body {
-                        framing = Framing::None;
-                    } else if !has_framing {
-                        framing = Framing::Close;
-                    }
+                if let Some(b"connection: close") = connection {
+                    self.output.extend_from_slice(b"Connection: close\r\n");
+                } else if let Some(b"connection: keep-alive") = connection {
+                    self.output.extend_from_slice(b"Connection: keep-alive\r\n");
+                }
+                if head.no_body {
+                    framing = Framing::None;
+                } else if !has_framing {
+                    framing = Framing::Close;
                 }
                 self.output.extend_from_slice(b"\r\n");
             }
@@ -850,7 +760,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             Framing::Chunked => WriteState::Chunked(Chunked::default()),
             Framing::Close => WriteState::Rest,
         };
-        self.link.wrote.set(false);
         self.link.message_done.set(false);
         if framing == Framing::None {
             self.message_written();
@@ -861,14 +770,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     fn message_written(&mut self) {
         self.write = WriteState::Head;
         self.link.message_done.set(true);
-        if self.link.side == Side::Server {
-            self.link
-                .in_flight
-                .set(self.link.in_flight.get().saturating_sub(1));
-            self.link.read_wait.set(Some(Instant::now()));
-            if self.link.half_closed.get().is_some() {
-                self.link.wake();
-            }
+        self.link
+            .in_flight
+            .set(self.link.in_flight.get().saturating_sub(1));
+        self.link.read_wait.set(Some(Instant::now()));
+        if self.link.half_closed.get().is_some() {
+            self.link.wake();
         }
     }
 
@@ -935,6 +842,14 @@ pub fn push_decimal(out: &mut Vec<u8>, mut n: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Appends a number in hexadecimal.
+pub fn push_hexadecimal(out: &mut Vec<u8>, n: u64) {
+    let digits = (16 - n.leading_zeros() as usize / 4).max(1);
+    for at in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(n >> (4 * at)) as usize & 15]);
+    }
+}
+
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -950,12 +865,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
             match this.read {
                 ReadState::Ended => {
                     return match this.link.fault() {
-                        Some(
-                            Fault::BadHead(_)
-                            | Fault::UnaskedUpgrade
-                            | Fault::Surplus
-                            | Fault::BadChunk(_),
-                        ) => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                        Some(Fault::BadChunk(_)) => {
+                            Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+                        }
                         _ => Poll::Ready(Ok(())),
                     };
                 }
@@ -990,10 +902,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
                     return Poll::Ready(Ok(()));
                 }
                 ReadState::Body(follow) => {
-                    if this.link.side == Side::Client && this.link.awaits_head() {
-                        this.read = ReadState::Head;
-                        continue;
-                    }
                     if out.filled().len() > before && this.pending_input() == 0 {
                         return Poll::Ready(Ok(()));
                     }

@@ -3,10 +3,10 @@
 //! The prepared HTTP/1.1 head is turned into fields and the answer's fields into an HTTP/1.1 head, so that everything else
 //! has one form of a message.
 
-use super::body::RequestBody;
-use super::error::ProxyError;
-use super::executor::Local;
-use super::wire::head::{Framing, Limits, Name, ResponseHead, read_request, read_response};
+use crate::proxy::body::RequestBody;
+use crate::proxy::error::ProxyError;
+use crate::proxy::executor::Local;
+use crate::proxy::wire::head::{Framing, Limits, Name, ResponseHead, read_request, read_response};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
@@ -33,7 +33,7 @@ pub enum Failed {
 ///
 /// # Errors
 /// The portal does not speak it after all.
-pub async fn begin(stream: super::stream::Stream, ping: Duration) -> Result<Sender, ()> {
+pub async fn begin(stream: crate::proxy::stream::Stream, ping: Duration) -> Result<Sender, ()> {
     let (sender, connection) = http2::Builder::new(Local)
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW)
