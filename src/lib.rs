@@ -14,10 +14,12 @@
 //! - [`translate`] the engine (pure)
 //! - [`catalogue`] the rules, as data (pure)
 //! - [`protocol`] how a portal reads a call (pure)
+//! - `digits` numbers and addresses as bytes (pure)
 
 pub mod admin;
 pub mod catalogue;
 pub mod cli;
+mod digits;
 pub mod ladder;
 pub mod protocol;
 pub mod proxy;

@@ -90,6 +90,10 @@ impl Set {
     pub fn form_value(&self) -> String {
         match &self.to {
             Value::String(text) => text.clone(),
+            Value::Number(number) => match number.as_u64() {
+                Some(number) => number.to_string(),
+                None => number.to_string(),
+            },
             other => other.to_string(),
         }
     }

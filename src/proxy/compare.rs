@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Bytes of each answer that are compared; longer ones are not.
 pub const LIMIT: usize = 1024 * 1024;
@@ -92,6 +93,7 @@ impl Successor {
             add: b"",
         };
         let sending = Sending {
+            since: Instant::now(),
             head: &|out| headers::request(&head, &plan, out),
             to_head: false,
             upgrade: false,

@@ -292,7 +292,7 @@ async fn read_whole(
         (_, Err(Unread::TooLarge)) => Read::TooLarge,
         (_, Err(Unread::Client(fault))) => return Err(client_error(fault, false)),
     };
-    span.waited(since);
+    span.waited(since.elapsed());
     Ok(read)
 }
 
@@ -333,7 +333,7 @@ async fn observe(
     } else if counts && small && (caller.auth == Auth::None || compares(worker, &caller)) {
         let since = Instant::now();
         let collected = collect(body, CALLER_BODY, &client.link).await;
-        span.waited(since);
+        span.waited(since.elapsed());
         let bytes = match collected {
             Ok(bytes) => bytes,
             Err(Unread::Client(fault)) => return Err(client_error(fault, false)),
@@ -630,18 +630,22 @@ pub async fn send(
         plain_answer: outgoing.plain_answer,
         add: id_line.as_bytes(),
     };
+    let since = Instant::now();
     let sending = Sending {
+        since,
         head: &|out| headers::request(head, &plan, out),
         to_head: head.method() == b"HEAD",
         upgrade: outgoing.upgrade,
         framing: outgoing.plan.framing(head.framing),
         trailer: head.fields.first(Name::Trailer),
     };
-    let since = Instant::now();
     let answer = worker.upstream.send(&sending, outgoing.body).await;
-    span.waited(since);
-    if let Ok(answer) = &answer {
-        span.upstream(answer.after);
+    match &answer {
+        Ok(answer) => {
+            span.waited(answer.came - since);
+            span.upstream(answer.after);
+        }
+        Err(_) => span.waited(since.elapsed()),
     }
     answer
 }

@@ -5,7 +5,7 @@
 //! last, where no `Connection` of the client's can strike it out.
 
 use super::wire::head::{Fields, Framing, Name, RequestHead, ResponseHead, list_items};
-use super::wire::push_decimal;
+use crate::digits::{address, decimal};
 use std::net::IpAddr;
 
 /// What a forwarded request says that the client's did not.
@@ -124,7 +124,7 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
                 if let BodyPlan::Whole(length) = plan.body {
                     // In the place where the body's framing stood.
                     out.extend_from_slice(b"Content-Length: ");
-                    push_decimal(out, length);
+                    decimal(out, length);
                     out.extend_from_slice(b"\r\n");
                     continue;
                 }
@@ -156,7 +156,7 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
         && length > 0
     {
         out.extend_from_slice(b"Content-Length: ");
-        push_decimal(out, length);
+        decimal(out, length);
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"X-Forwarded-For: ");
@@ -171,11 +171,11 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
         }
     }
     match plan.client {
-        Some(address) => {
+        Some(client) => {
             if named {
                 out.extend_from_slice(b", ");
             }
-            push_address(out, address);
+            address(out, client);
         }
         // A trusted peer of a Unix socket has no address of its own to add.
         None if named => {}
@@ -193,21 +193,6 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
         );
     }
     out.extend_from_slice(plan.add);
-}
-
-/// Appends an address without the formatting machinery, for IPv4.
-fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(v4) => {
-            for (i, octet) in v4.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
-                push_decimal(out, u64::from(octet));
-            }
-        }
-        IpAddr::V6(v6) => out.extend_from_slice(v6.to_string().as_bytes()),
-    }
 }
 
 /// Turns the portal's origin in a field's value into the proxy's, where it stands there.
@@ -298,7 +283,7 @@ pub fn response(head: &ResponseHead, plan: &ResponsePlan<'_>, out: &mut Vec<u8>)
     match (plan.length, head.framing) {
         (Some(length), _) => {
             out.extend_from_slice(b"Content-Length: ");
-            push_decimal(out, length);
+            decimal(out, length);
             out.extend_from_slice(b"\r\n");
         }
         (None, Framing::Chunked | Framing::Close) if !plan.http10 && !plan.upgrade => {

@@ -107,8 +107,8 @@ impl Span {
     }
 
     /// Time that was the client's or the portal's.
-    pub fn waited(&self, since: Instant) {
-        self.waited.set(self.waited.get() + since.elapsed());
+    pub fn waited(&self, time: Duration) {
+        self.waited.set(self.waited.get() + time);
     }
 
     /// The portal's answer came this long after the last byte was sent to it.

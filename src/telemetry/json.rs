@@ -1,7 +1,7 @@
 //! Just enough of a JSON writer for the lines of the logs: into a buffer that is reused, without an intermediate tree.
 //! What comes out is always valid JSON, whatever a client put into a name.
 
-use std::io::Write;
+use crate::digits;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -71,15 +71,17 @@ impl<'a> Object<'a> {
     /// An address where there is one.
     pub fn address_if(&mut self, name: &'static str, value: Option<IpAddr>) -> &mut Self {
         if let Some(address) = value {
-            // Writing to a Vec does not fail, and an address needs no escapes.
-            let _ = write!(self.member(name), "\"{address}\"");
+            let out = self.member(name);
+            out.push(b'"');
+            digits::address(out, address);
+            out.push(b'"');
         }
         self
     }
 
     /// A whole number.
     pub fn number(&mut self, name: &'static str, value: u64) -> &mut Self {
-        number(self.member(name), value);
+        digits::decimal(self.member(name), value);
         self
     }
 
@@ -87,9 +89,9 @@ impl<'a> Object<'a> {
     pub fn milliseconds(&mut self, name: &'static str, value: Duration) -> &mut Self {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         let out = self.member(name);
-        number(out, micros / 1000);
+        digits::decimal(out, micros / 1000);
         out.push(b'.');
-        digits(out, micros % 1000, 3);
+        padded(out, micros % 1000, 3);
         self
     }
 
@@ -153,23 +155,8 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&bytes[clean..]);
 }
 
-/// `value` in decimal.
-pub fn number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 /// The last `width` decimal digits of `value`, with leading zeros.
-fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
+fn padded(out: &mut Vec<u8>, value: u64, width: u32) {
     let mut divisor = 10u64.pow(width - 1);
     while divisor > 0 {
         out.push(b'0' + (value / divisor % 10) as u8);
@@ -188,19 +175,19 @@ pub fn timestamp(out: &mut Vec<u8>, moment: SystemTime) {
     let (seconds, millis) = (millis / 1000, millis % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    digits(out, year, 4);
+    padded(out, year, 4);
     out.push(b'-');
-    digits(out, month, 2);
+    padded(out, month, 2);
     out.push(b'-');
-    digits(out, day, 2);
+    padded(out, day, 2);
     out.push(b'T');
-    digits(out, second / 3600, 2);
+    padded(out, second / 3600, 2);
     out.push(b':');
-    digits(out, second / 60 % 60, 2);
+    padded(out, second / 60 % 60, 2);
     out.push(b':');
-    digits(out, second % 60, 2);
+    padded(out, second % 60, 2);
     out.push(b'.');
-    digits(out, millis, 3);
+    padded(out, millis, 3);
     out.push(b'Z');
 }
 

@@ -54,7 +54,15 @@ impl<'a> Object<'a> {
 
     /// What the portal has under a key; of duplicates the last. `null` too, since it hides what the query has there.
     pub fn child(&self, parent: &ObjectNode, key: &str) -> Option<ObjectNode> {
-        self.named(parent, key).pop().map(|member| ObjectNode {
+        let is = |member: &Member| json::key_is(self.bytes, &member.key, key.as_bytes());
+        let last = match parent.value.kind {
+            Kind::Object if parent.value == self.top => {
+                self.members.iter().rev().find(|m| is(m)).cloned()
+            }
+            Kind::Object => json::members(self.bytes, &parent.value).filter(is).last(),
+            _ => None,
+        };
+        last.map(|member| ObjectNode {
             value: member.value,
             key: member.key,
         })
@@ -102,7 +110,7 @@ impl<'a> Object<'a> {
             if gave_way.is_empty() {
                 self.edits.push(Edit::new(member.key.clone(), quoted(name)));
                 self.edits
-                    .push(Edit::new(member.value.span.clone(), value.to_string()));
+                    .push(Edit::new(member.value.span.clone(), printed(value)));
             } else {
                 self.edits
                     .push(Edit::new(member.after..member.value.span.end, ""));
@@ -117,7 +125,8 @@ impl<'a> Object<'a> {
         if self.top.kind == Kind::List {
             return false;
         }
-        self.added.push(format!("{}:{value}", quoted(name)));
+        self.added
+            .push([&quoted(name), ":", &printed(value)].concat());
         true
     }
 
@@ -126,7 +135,7 @@ impl<'a> Object<'a> {
         if !self.added.is_empty() {
             let added = self.added.join(",");
             self.edits.push(match self.top.kind {
-                Kind::Object => Edit::insert(self.end_of_last_value(), format!(",{added}")),
+                Kind::Object => Edit::insert(self.end_of_last_value(), [",", &added].concat()),
                 _ => Edit::new(self.top.span.clone(), format!("{{{added}}}")),
             });
         }
@@ -159,7 +168,7 @@ impl<'a> Object<'a> {
     /// Gives a member another value.
     pub fn set_value(&mut self, node: &ObjectNode, to: &serde_json::Value) -> bool {
         self.edits
-            .push(Edit::new(node.value.span.clone(), to.to_string()));
+            .push(Edit::new(node.value.span.clone(), printed(to)));
         true
     }
 
@@ -210,7 +219,7 @@ impl<'a> Object<'a> {
         for (member, _) in &members {
             self.edits.push(Edit::new(member.key.clone(), quoted(name)));
             self.edits
-                .push(Edit::new(member.value.span.clone(), value.to_string()));
+                .push(Edit::new(member.value.span.clone(), printed(value)));
         }
         !members.is_empty()
     }
@@ -218,7 +227,7 @@ impl<'a> Object<'a> {
     /// Adds a member to an object. Takes the place of what counts as an empty one; false in a list with entries.
     pub fn add_in(&mut self, parent: &ObjectNode, name: &str, value: &serde_json::Value) -> bool {
         let whole = parent.value.span.clone();
-        let member = format!("{}:{value}", quoted(name));
+        let member = [&quoted(name), ":", &printed(value)].concat();
         let last = json::members(self.bytes, &parent.value).last();
         self.edits.push(match (parent.value.kind, last) {
             (Kind::List, Some(_)) => return false,
@@ -257,6 +266,27 @@ impl<'a> Object<'a> {
     }
 }
 
+/// A text as a JSON string.
 fn quoted(text: &str) -> String {
+    // Names are letters, digits and dots: they need no printer.
+    if text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    {
+        return ["\"", text, "\""].concat();
+    }
     serde_json::Value::from(text).to_string()
+}
+
+/// A value as JSON.
+fn printed(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => number.to_string(),
+            None => value.to_string(),
+        },
+        _ => value.to_string(),
+    }
 }

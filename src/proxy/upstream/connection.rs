@@ -4,13 +4,14 @@
 //! known to the byte, and heads go out and come in as they are. (hyper's client has a task for each connection, two
 //! channels for each exchange, and a form of heads in which their case and order are lost.)
 
+use crate::digits::hexadecimal;
 use crate::proxy::body::RequestBody;
 use crate::proxy::stream::Stream;
 use crate::proxy::wire::chunked::{Chunked, Step};
 use crate::proxy::wire::head::{
     EndFinder, Framing, HeadError, Limits, ResponseHead, list_items, read_response, read_trailers,
 };
-use crate::proxy::wire::{Fault, push_hexadecimal, with_scratch};
+use crate::proxy::wire::{Fault, with_scratch};
 use crate::proxy::worker::Shared;
 use crate::telemetry::metrics::Held;
 use bytes::{Bytes, BytesMut};
@@ -291,7 +292,7 @@ impl Connection {
     }
 
     /// Gives back what an idle connection does not need.
-    pub fn rest(&mut self) {
+    pub fn rest(&mut self, now: Instant) {
         if self.request.out.capacity() > KEPT {
             self.request.out = Vec::new();
         }
@@ -299,7 +300,7 @@ impl Connection {
         self.request.kept = None;
         self.answer.buffer = BytesMut::new();
         self.answer.read = READ;
-        self.idle_since = Instant::now();
+        self.idle_since = now;
     }
 
     /// The socket of a connection whose protocol was switched, and what has come behind the answer's head.
@@ -564,7 +565,7 @@ impl Request {
                 b""
             }
             Left::Chunked => {
-                push_hexadecimal(&mut self.out, data.len() as u64);
+                hexadecimal(&mut self.out, data.len() as u64);
                 self.out.extend_from_slice(b"\r\n");
                 b"\r\n"
             }

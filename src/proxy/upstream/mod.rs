@@ -66,13 +66,13 @@ pub struct Lease {
 
 impl Lease {
     /// The answer was read to its end.
-    fn give_back(self) {
+    fn give_back(self, now: Instant) {
         let Lease {
             mut connection,
             upstream,
         } = self;
         if connection.is_reusable() {
-            connection.rest();
+            connection.rest(now);
             connection.counted = upstream.local.open(Open::PoolIdle);
             upstream.pool.borrow_mut().push(connection);
             if !upstream.swept.replace(true) {
@@ -145,7 +145,7 @@ impl Body for PortalBody {
         if lease.connection.is_ended()
             && let PortalBody::Http1(lease) = std::mem::replace(this, PortalBody::Whole(None))
         {
-            lease.give_back();
+            lease.give_back(Instant::now());
         }
         Poll::Ready(frame)
     }
@@ -176,7 +176,9 @@ impl Body for PortalBody {
 pub struct Answer {
     pub head: ResponseHead,
     pub body: PortalBody,
-    /// From the last byte sent to the portal to the head of its answer.
+    /// When its head came.
+    pub came: Instant,
+    /// From the last byte sent to the portal to then.
     pub after: Duration,
     /// How long the body may stall, where the connection does not watch that itself.
     pub stall: Option<Duration>,
@@ -186,6 +188,8 @@ pub struct Answer {
 
 /// A request as it is sent: the head is made anew for each attempt.
 pub struct Sending<'a> {
+    /// When it began to be sent.
+    pub since: Instant,
     pub head: &'a dyn Fn(&mut Vec<u8>),
     pub to_head: bool,
     pub upgrade: bool,
@@ -223,10 +227,10 @@ impl Upstream {
         self.http2.borrow_mut().take();
     }
 
-    fn idle(&self) -> Option<Box<Connection>> {
+    fn idle(&self, now: Instant) -> Option<Box<Connection>> {
         let mut pool = self.pool.borrow_mut();
         while let Some(mut connection) = pool.pop() {
-            if connection.idle_since.elapsed() < self.config.timeouts.pool_idle
+            if now < connection.idle_since + self.config.timeouts.pool_idle
                 && connection.is_usable()
             {
                 connection.counted = self.local.open(Open::PoolBusy);
@@ -297,7 +301,11 @@ impl Upstream {
                     }
                 }
             }
-            let pooled = if sending.upgrade { None } else { self.idle() };
+            let pooled = if sending.upgrade {
+                None
+            } else {
+                self.idle(sending.since)
+            };
             let mut connection = match pooled {
                 Some(connection) => connection,
                 None if fresh_attempts == 2 => return Err(unsent()),
@@ -336,7 +344,8 @@ impl Upstream {
     }
 
     fn answered(self: &Rc<Self>, mut connection: Box<Connection>, head: ResponseHead) -> Answer {
-        let after = connection.last_write().elapsed();
+        let came = Instant::now();
+        let after = came - connection.last_write();
         let mut switched = None;
         let body = if head.status == 101 {
             switched = Some(connection.into_tunnel());
@@ -349,7 +358,7 @@ impl Upstream {
             };
             match whole {
                 Some(whole) => {
-                    lease.give_back();
+                    lease.give_back(came);
                     PortalBody::Whole(Some(whole).filter(|whole| !whole.is_empty()))
                 }
                 None => PortalBody::Http1(lease),
@@ -358,6 +367,7 @@ impl Upstream {
         Answer {
             head,
             body,
+            came,
             after,
             stall: None,
             switched,
@@ -384,6 +394,7 @@ impl Upstream {
         let (head, body) =
             http2::send(&mut sender, head, body, &self.limits, sending.to_head, wait).await?;
         Ok(Answer {
+            came: Instant::now(),
             after: began.elapsed(),
             head,
             body: PortalBody::Http2(body),

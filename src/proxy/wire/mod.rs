@@ -14,6 +14,7 @@ pub mod chunked;
 pub mod head;
 
 use super::greet::First;
+use crate::digits::decimal;
 use bytes::Bytes;
 use chunked::{Chunked, Progress};
 use head::{EndFinder, Framing, HeadError, Limits, Minor, RequestHead};
@@ -816,7 +817,7 @@ fn short_framing(short: &mut Vec<u8>, framing: Framing) -> Follow {
         Framing::Close => Follow::Rest,
         Framing::Length(n) => {
             short.extend_from_slice(b"content-length: ");
-            push_decimal(short, n);
+            decimal(short, n);
             short.extend_from_slice(b"\r\n");
             Follow::Length(n)
         }
@@ -824,29 +825,6 @@ fn short_framing(short: &mut Vec<u8>, framing: Framing) -> Follow {
             short.extend_from_slice(b"transfer-encoding: chunked\r\n");
             Follow::Chunked(Chunked::default())
         }
-    }
-}
-
-/// Appends a number in decimal.
-pub fn push_decimal(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// Appends a number in hexadecimal.
-pub fn push_hexadecimal(out: &mut Vec<u8>, n: u64) {
-    let digits = (16 - n.leading_zeros() as usize / 4).max(1);
-    for at in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[(n >> (4 * at)) as usize & 15]);
     }
 }
 

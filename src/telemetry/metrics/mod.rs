@@ -202,19 +202,15 @@ impl Migration {
         let caller = caller
             .filter(|name| self.callers.iter().any(|known| known == name))
             .unwrap_or(UNNAMED);
-        let known = self
-            .rules
-            .get(method)
-            .is_some_and(|rule| rule.callers.contains_key(caller));
-        if !known {
-            let rule = self.rules.entry(method.to_owned()).or_default();
+        if !self.rules.contains_key(method) {
+            self.rules.insert(method.to_owned(), RuleSeen::default());
+        }
+        let rule = self.rules.get_mut(method).expect("made above");
+        // Looked up twice, where an owned key would cost each time.
+        if !rule.callers.contains_key(caller) {
             rule.callers.insert(caller.to_owned(), Uses::default());
         }
-        // Looked up once more, where owned keys would cost each time.
-        self.rules
-            .get_mut(method)
-            .and_then(|rule| rule.callers.get_mut(caller))
-            .expect("made above")
+        rule.callers.get_mut(caller).expect("made above")
     }
 
     /// `increase()` misses a counter that is born at 1.
