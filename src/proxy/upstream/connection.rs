@@ -785,3 +785,272 @@ fn of_a_head(name: &str) -> bool {
             | "transfer-encoding"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::{Metrics, Open};
+    use proptest::prelude::*;
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream as Peer;
+    use tokio::net::UnixStream;
+
+    const LIMITS: Limits = Limits {
+        head: 4096,
+        target: 0,
+        fields: 32,
+    };
+
+    /// A connection, and the portal's end of it. The portal reads and writes without waiting.
+    fn connection() -> (Box<Connection>, Peer) {
+        let (ours, portal) = Peer::pair().expect("a pair of sockets");
+        ours.set_nonblocking(true).expect("it does not block");
+        let stream = Stream::Unix(UnixStream::from_std(ours).expect("a runtime"));
+        let patience = Patience {
+            response: Duration::from_secs(60),
+            body: Duration::from_secs(60),
+        };
+        let counted = Metrics::new(&[]).local().open(Open::PoolBusy);
+        let connection = Connection::new(stream, LIMITS, patience, counted, None);
+        (connection, portal)
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(test)
+    }
+
+    fn ask(connection: &mut Connection, body: RequestBody, framing: Framing) {
+        let asked = Asked {
+            framing,
+            to_head: false,
+            upgrade: false,
+            trailer: None,
+        };
+        connection.begin(&asked, body, &|out| {
+            out.extend_from_slice(b"POST / HTTP/1.1\r\n");
+        });
+    }
+
+    /// What a caller gets of an answer that comes in these pieces: its body, its trailers, or that it broke off.
+    async fn answered(pieces: &[&[u8]]) -> (Result<(Vec<u8>, HeaderMap), Fault>, bool) {
+        let (mut connection, mut portal) = connection();
+        ask(&mut connection, RequestBody::Empty, Framing::None);
+        let mut pieces = pieces.iter();
+        // Whenever nothing more can be read, the portal says its next piece; after the last it closes.
+        let mut portal_speaks = |cx: &mut Context<'_>| {
+            match pieces.next() {
+                Some(piece) => portal.write_all(piece).expect("the piece is taken"),
+                None => drop(portal.shutdown(std::net::Shutdown::Write)),
+            }
+            cx.waker().wake_by_ref();
+        };
+        let head = poll_fn(|cx| {
+            let polled = connection.poll_answer(cx);
+            if polled.is_pending() {
+                portal_speaks(cx);
+            }
+            polled
+        })
+        .await;
+        let read = match head {
+            Err(fault) => Err(fault),
+            Ok(_) => match connection.take_whole() {
+                Some(whole) => Ok((whole.to_vec(), HeaderMap::new())),
+                None => poll_body_to_its_end(&mut connection, &mut portal_speaks).await,
+            },
+        };
+        let reusable = read.is_ok() && connection.is_reusable();
+        (read, reusable)
+    }
+
+    async fn poll_body_to_its_end(
+        connection: &mut Connection,
+        portal_speaks: &mut impl FnMut(&mut Context<'_>),
+    ) -> Result<(Vec<u8>, HeaderMap), Fault> {
+        let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
+        loop {
+            let frame = poll_fn(|cx| {
+                let polled = connection.poll_body(cx);
+                if polled.is_pending() {
+                    portal_speaks(cx);
+                }
+                polled
+            });
+            match frame.await.transpose()? {
+                None => return Ok((body, trailers)),
+                Some(frame) => match frame.into_data() {
+                    Ok(data) => body.extend_from_slice(&data),
+                    Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+                },
+            }
+        }
+    }
+
+    /// An answer's bytes, its body, and whether the connection can be used again.
+    fn answers() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, bool)> {
+        let body = prop::collection::vec(any::<u8>(), 0..200);
+        (body, 0..4u8, 1usize..50, any::<bool>()).prop_map(|(body, form, chunk, trailers)| {
+            let mut raw = b"HTTP/1.1 200 OK\r\n".to_vec();
+            match form {
+                0 => raw.extend(format!("Content-Length: {}\r\n\r\n", body.len()).bytes()),
+                1 => raw.extend_from_slice(b"\r\n"),
+                _ => raw.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
+            }
+            if form < 2 {
+                raw.extend_from_slice(&body);
+                return (raw, body, form == 0);
+            }
+            for piece in body.chunks(chunk) {
+                raw.extend(format!("{:x};x=y\r\n", piece.len()).bytes());
+                raw.extend_from_slice(piece);
+                raw.extend_from_slice(b"\r\n");
+            }
+            raw.extend_from_slice(if trailers {
+                b"0\r\nX-Sum: 1\r\n\r\n"
+            } else {
+                b"0\r\n\r\n"
+            });
+            (raw, body, true)
+        })
+    }
+
+    fn cut<'a>(raw: &'a [u8], at: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+        let mut at: Vec<usize> = at.iter().map(|at| at.index(raw.len() + 1)).collect();
+        at.sort_unstable();
+        at.dedup();
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for to in at.into_iter().chain([raw.len()]) {
+            if to > from {
+                pieces.push(&raw[from..to]);
+            }
+            from = to;
+        }
+        pieces
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn an_answer_is_the_same_in_whatever_pieces_it_comes(
+            (raw, body, reusable) in answers(),
+            at in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let (read, reused) = run(answered(&cut(&raw, &at)));
+            let (got, _) = read.expect("it is whole");
+            prop_assert_eq!(got, body);
+            prop_assert_eq!(reused, reusable);
+        }
+
+        #[test]
+        fn an_answer_that_ends_too_soon_is_never_taken_for_whole(
+            (raw, body, delimited) in answers(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let short = &raw[..at.index(raw.len())];
+            let (read, reusable) = run(answered(&[short]));
+            prop_assert!(!reusable);
+            match read {
+                Err(_) => {}
+                // Until the connection closes: whatever came is the body.
+                Ok((got, _)) => prop_assert!(!delimited && body.starts_with(&got)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_behind_an_answer_makes_its_connection_useless() {
+        for raw in [
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n"[..],
+            b"HTTP/1.1 204 No Content\r\n\r\nx",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nx",
+        ] {
+            let (read, reusable) = run(answered(&[raw]));
+            assert!(read.is_ok() && !reusable, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn trailers_come_behind_the_data() {
+        let raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n";
+        for pieces in [&[&raw[..]][..], &[&raw[..60], &raw[60..]]] {
+            let (read, reusable) = run(answered(pieces));
+            let (body, trailers) = read.expect("it is whole");
+            let sums: Vec<_> = trailers.get_all("x-sum").iter().collect();
+            assert_eq!((&body[..], sums.len(), reusable), (&b"ok"[..], 2, true));
+        }
+    }
+
+    #[test]
+    fn a_whole_body_goes_out_with_its_head_and_can_be_taken_back_until_a_byte_is_written() {
+        run(async {
+            let (mut connection, mut portal) = connection();
+            let body = Bytes::from_static(b"{\"a\":1}");
+            let whole = || RequestBody::Whole(Some(body.clone()));
+            ask(&mut connection, whole(), Framing::Length(7));
+            let again = connection.take_back();
+            assert!(matches!(again, Some(RequestBody::Whole(Some(bytes))) if bytes == body));
+
+            ask(&mut connection, whole(), Framing::Length(7));
+            poll_fn(|cx| {
+                assert!(connection.poll_answer(cx).is_pending());
+                if connection.wrote() {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+            let mut sent = [0; 100];
+            let n = portal.read(&mut sent).expect("all in one piece");
+            assert_eq!(&sent[..n], b"POST / HTTP/1.1\r\n\r\n{\"a\":1}");
+            assert!(connection.wrote() && connection.take_back().is_none());
+        });
+    }
+
+    #[test]
+    fn a_body_too_large_to_join_goes_out_behind_its_head() {
+        run(async {
+            let (mut connection, mut portal) = connection();
+            let body = Bytes::from(vec![b'x'; 3 * JOIN]);
+            let length = body.len() as u64;
+            let body = RequestBody::Whole(Some(body));
+            ask(&mut connection, body, Framing::Length(length));
+            let reader = std::thread::spawn(move || {
+                let mut sent = vec![0; 19 + 3 * JOIN];
+                portal.read_exact(&mut sent).expect("all of it");
+                portal
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    .expect("the answer is taken");
+                sent
+            });
+            let head = poll_fn(|cx| connection.poll_answer(cx)).await;
+            assert_eq!(head.expect("an answer").status, 200);
+            let sent = reader.join().expect("it has read");
+            assert!(sent[19..].iter().all(|b| *b == b'x'));
+            assert!(connection.take_whole().is_some() && connection.is_reusable());
+        });
+    }
+
+    #[test]
+    fn a_portal_that_has_closed_or_spoken_unasked_is_not_used() {
+        run(async {
+            let (mut connection, mut portal) = connection();
+            assert!(connection.is_usable());
+            portal.write_all(b"HTTP/1.1 408 ").expect("it is taken");
+            tokio::task::yield_now().await;
+            assert!(!connection.is_usable());
+
+            let (mut connection, portal) = self::connection();
+            drop(portal);
+            tokio::task::yield_now().await;
+            assert!(!connection.is_usable());
+        });
+    }
+}
