@@ -357,6 +357,18 @@ fn look(
         let at = since + HALF_CLOSED;
         return if at > now { Look::Until(at) } else { Look::End };
     }
+    // Also behind an answer that came before the end of its request.
+    if link.reads_body() {
+        let Some(since) = link.read_wait() else {
+            return Look::Idle;
+        };
+        let at = since + timeouts.body;
+        if at > now {
+            return Look::Until(at);
+        }
+        link.fail_read(Fault::ReadTimeout);
+        return Look::Acted;
+    }
     if link.in_flight() == 0 {
         let Some(since) = link.read_wait() else {
             return Look::Idle;
@@ -370,17 +382,6 @@ fn look(
             return Look::Acted;
         }
         return Look::Until(since + PARK_AFTER);
-    }
-    if link.reads_body() {
-        let Some(since) = link.read_wait() else {
-            return Look::Idle;
-        };
-        let at = since + timeouts.body;
-        if at > now {
-            return Look::Until(at);
-        }
-        link.fail_read(Fault::ReadTimeout);
-        return Look::Acted;
     }
     Look::Idle
 }

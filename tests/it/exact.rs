@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::support::client::{Client, deprecated_call, get, post};
-use crate::support::portal::{Portal, Visit};
+use crate::support::portal::{Connection, Portal, Visit};
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::{self, Framing, Message};
 use crate::support::wire::PATIENCE;
@@ -368,6 +368,59 @@ fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
             .iter()
             .all(|one| one.target() != b"/smuggled")
     );
+}
+
+#[test]
+fn an_upload_that_is_answered_early_goes_on_and_both_connections_serve_on() {
+    const LENGTH: usize = 8_000_000;
+    let portal = Portal::start(|visit| {
+        while let Some(head) = visit.head() {
+            visit.answer(200, "", b"early");
+            if head.starts_with(b"POST /large") {
+                let all = head.len() + LENGTH;
+                if visit.swallow(all as u64) == all as u64 {
+                    visit.note("all of it");
+                }
+            }
+        }
+    });
+    let proxy = proxy::start(&portal, &["--threads", "1"]);
+    let mut client = proxy.connect();
+    // As many libraries do: all is sent before anything is read.
+    client.send(format!(
+        "POST /large HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n"
+    ));
+    client.send(vec![b'x'; LENGTH]);
+    assert_eq!(client.response("POST").expect("an answer").text(), "early");
+    let noted = |connections: &[Connection]| {
+        connections
+            .iter()
+            .any(|one| one.notes.contains(&"all of it".to_owned()))
+    };
+    assert!(portal.wait_until(noted), "the portal got all of it");
+    client.send(get("/next"));
+    assert_eq!(client.response("GET").expect("an answer").text(), "early");
+}
+
+#[test]
+fn an_upload_that_stalls_behind_its_early_answer_ends_and_is_never_read_as_a_request() {
+    let portal = Portal::start(|visit| {
+        if visit.head().is_some() {
+            visit.answer(200, "", b"early");
+            visit.wait_closed(PATIENCE);
+        }
+    });
+    let proxy = proxy::start(&portal, &["--body-timeout", "1500ms"]);
+    let mut client = proxy.connect();
+    client.send("POST /large HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
+    assert_eq!(client.response("POST").expect("an answer").text(), "early");
+    // An idle connection would be parked by now; this one is in the middle of a body.
+    std::thread::sleep(Duration::from_millis(1200));
+    client.send(get("/smuggled"));
+    assert!(client.closed_within(PATIENCE));
+    let asked = |target: &[u8]| portal.requests().iter().any(|one| one.target() == target);
+    assert!(!asked(b"/smuggled"));
+    assert!(client.rest().is_empty(), "no second answer");
 }
 
 #[test]

@@ -326,6 +326,31 @@ impl Connection {
         Poll::Pending
     }
 
+    /// Whether the answer has come whole before its request was sent whole, and the portal still takes the request.
+    pub fn is_early(&self) -> bool {
+        self.is_ended()
+            && !self.request.sent
+            && !self.request.stuck
+            && self.answer.keeps_alive
+            && self.answer.failed.is_none()
+    }
+
+    /// Sends what is left of a request that is answered already.
+    ///
+    /// # Errors
+    /// The client or the portal gave up.
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.drive_request(cx)?;
+        if self.request.sent {
+            return Poll::Ready(Ok(()));
+        }
+        if self.request.stuck {
+            return Poll::Ready(Err(Fault::Closed));
+        }
+        self.look_at_time(cx)?;
+        Poll::Pending
+    }
+
     /// Sends on. An error is not the end where the portal may have answered before it stopped reading.
     fn drive_request(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         if self.request.sent || self.request.stuck {

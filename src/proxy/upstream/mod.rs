@@ -71,6 +71,19 @@ impl Lease {
             mut connection,
             upstream,
         } = self;
+        if connection.is_early() {
+            // The client may read its answer only when it has sent all of its request.
+            tokio::task::spawn_local(async move {
+                if poll_fn(|cx| connection.poll_sent(cx)).await.is_ok() {
+                    let lease = Lease {
+                        connection,
+                        upstream,
+                    };
+                    lease.give_back(Instant::now());
+                }
+            });
+            return;
+        }
         if connection.is_reusable() {
             connection.rest(now);
             connection.counted = upstream.local.open(Open::PoolIdle);

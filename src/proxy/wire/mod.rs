@@ -178,6 +178,7 @@ impl Link {
     /// Whether nothing is in flight, in part or waiting in either direction.
     pub fn is_quiet(&self) -> bool {
         self.in_flight.get() == 0
+            && !self.reads_body.get()
             && self.partial_head.get().is_none()
             && self.write_wait.get().is_none()
     }
