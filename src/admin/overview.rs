@@ -113,6 +113,8 @@ pub struct MethodUse {
     pub mode: Option<String>,
     /// Modes for some callers: who, and which.
     pub exceptions: Vec<(String, String)>,
+    /// Modes for some callers that are to come: who, which, and from when.
+    pub planned: Vec<(String, String, String)>,
     /// The next change of the mode by itself: when, and which.
     pub next: Option<(String, String)>,
     /// The date (`YYYY-MM-DD`) by which the documentation marks it as deprecated.
@@ -173,6 +175,14 @@ impl MethodUse {
                 .iter()
                 .flat_map(|standing| &standing.exceptions)
                 .map(|exception| (exception.scope.clone(), word(exception.mode).to_owned()))
+                .collect(),
+            planned: standing
+                .iter()
+                .flat_map(|standing| &standing.planned)
+                .map(|planned| {
+                    let mode = word(planned.mode).to_owned();
+                    (planned.scope.clone(), mode, format!("{:.0}", planned.from))
+                })
                 .collect(),
             next: standing
                 .as_ref()

@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::access::{Access, Area, Denied};
 use super::answer::{self, Body, text};
 use super::{Admin, api, events, page, selection};
+use crate::ladder::StoppedBy;
 
 /// A posted form: a token.
 const MOST_FORM: usize = 4 << 10;
@@ -123,7 +124,7 @@ fn stop_brownout(admin: &Admin, form: &str) -> Response<Body> {
                     brownout = going_on.origin,
                     "stopped on the status page; it begins again with its next window, or when its entry is changed"
                 );
-                policy.stop(going_on.entry, now)
+                policy.stop(going_on.entry, now, StoppedBy::Admin)
             })
     });
     if stopped {

@@ -17,7 +17,7 @@ use crate::ladder::rehearsal::{PastCall, Rehearsal};
 use crate::ladder::share::Share;
 use crate::ladder::window::{Window, duration};
 use crate::ladder::{Entry, Methods, Policy, Step};
-use crate::telemetry::callers::{Network, Pattern};
+use crate::telemetry::callers::{Network, Pattern, fingerprint_of};
 
 const LONG_ABOUT: &str = "\
 Prepares a brownout: deprecated calls of some callers are refused for announced windows, so that their owners notice \
@@ -109,7 +109,9 @@ impl Wanted {
         }
         entry.caller = word("caller");
         entry.callers.user = word("user");
-        entry.callers.fingerprint = word("fingerprint");
+        if let Some(text) = word("fingerprint") {
+            entry.callers.fingerprint = Some(fingerprint_of(&text).map_err(wrong("fingerprint"))?);
+        }
         entry.callers.application = word("application");
         if let Some(text) = word("address") {
             entry.callers.address = Some(Network::parse(&text).map_err(wrong("address"))?);

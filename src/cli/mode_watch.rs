@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use crate::catalogue::Mode;
-use crate::ladder::Policy;
 use crate::ladder::standing::{Change, Standing, changes};
+use crate::ladder::{Policy, StoppedBy};
 use crate::proxy::Shared;
 use crate::telemetry::event::ModeChanged;
 
@@ -17,7 +17,7 @@ use crate::telemetry::event::ModeChanged;
 pub struct ModeWatch {
     policy: Arc<Policy>,
     standings: Vec<Standing>,
-    at: Timestamp,
+    stops: Vec<(usize, StoppedBy)>,
 }
 
 impl ModeWatch {
@@ -27,9 +27,9 @@ impl ModeWatch {
         let standings = policy.standings(now);
         show(shared, &standings);
         Self {
+            stops: policy.stops(now),
             policy,
             standings,
-            at: now,
         }
     }
 
@@ -40,11 +40,13 @@ impl ModeWatch {
         if !reloaded && policy.entries().next().is_none() {
             return;
         }
-        let turned = policy.next_turn(self.at).is_some_and(|turn| turn <= now);
-        let cause = match (reloaded, turned) {
+        let stops = policy.stops(now);
+        let ended = stops.iter().find(|stop| !self.stops.contains(stop));
+        let cause = match (reloaded, ended) {
             (true, _) => "reload",
-            (false, true) => "schedule",
-            (false, false) => "stop",
+            (false, Some((_, StoppedBy::Admin))) => "admin",
+            (false, Some((_, StoppedBy::Guard))) => "guard",
+            (false, None) => "schedule",
         };
         let standings = policy.standings(now);
         let changes = changes(&self.standings, &standings);
@@ -57,7 +59,7 @@ impl ModeWatch {
         *self = Self {
             policy,
             standings,
-            at: now,
+            stops,
         };
     }
 }

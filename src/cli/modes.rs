@@ -10,12 +10,12 @@ use toml::de::{DeValue, ValueDeserializer};
 use super::failure::Failure;
 use super::file::Source;
 use super::layers::{Layers, Origin};
-use super::settings;
+use super::{assemble, settings};
 use crate::catalogue::Catalogue;
 use crate::ladder::share::Share;
 use crate::ladder::window::Window;
 use crate::ladder::{Entry, Methods, Policy, Setting, Step};
-use crate::telemetry::callers::{Network, Pattern};
+use crate::telemetry::callers::{Network, Pattern, fingerprint_of};
 
 /// In which mode each rule is, by the option `mode` and the file's entries. What stood in `previous` already keeps its
 /// time and its counts.
@@ -25,6 +25,7 @@ pub fn policy(
     catalogue: &Catalogue,
     previous: Option<&Policy>,
 ) -> Result<Policy, Failure> {
+    check_names(layers, &entries)?;
     let given = layers
         .get("mode")
         .filter(|layered| layered.origin != Origin::Default);
@@ -43,6 +44,31 @@ pub fn policy(
     };
     Policy::build(catalogue, modes, entries, Timestamp::now(), previous)
         .map_err(|wrong| Failure::usage(wrong.to_string()))
+}
+
+/// Callers that entries name have a name: one that is misspelt would be nobody, and its entry would do nothing.
+fn check_names(layers: &Layers, entries: &[Entry]) -> Result<(), Failure> {
+    let named = |entry: &Entry| Some((entry.origin.clone(), entry.caller.clone()?));
+    let wanted: Vec<(String, String)> = entries.iter().filter_map(named).collect();
+    let Some((origin, first)) = wanted.first() else {
+        return Ok(());
+    };
+    let Some(path) = layers.maybe("callers", super::values::path)? else {
+        return Err(Failure::usage(format!(
+            "{origin}: nothing gives the caller {first:?} its name; name a callers file with --callers"
+        )));
+    };
+    let callers = assemble::callers_of(&path)?;
+    let unknown = |name: &String| !callers.names().contains(name);
+    let Some((origin, name)) = wanted.into_iter().find(|(_, name)| unknown(name)) else {
+        return Ok(());
+    };
+    let hint = super::file::nearest(&name, callers.names().iter().map(String::as_str))
+        .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+    Err(Failure::usage(format!(
+        "{origin}: {} names no caller {name:?}{hint}",
+        path.display()
+    )))
 }
 
 /// Whether something starts this process anew with the same words when it ends: a service manager that is told of its
@@ -141,6 +167,11 @@ fn texts(
         _ => Err(source.wrong(item.span(), &format!("{name} takes a string in quotes"))),
     };
     match value.get_ref() {
+        // Nothing listed would be as good as nothing said: all rules, at any time.
+        DeValue::Array(items) if items.is_empty() && matches!(name, "rule" | WHEN) => {
+            let why = format!("{name} lists nothing; name something, or take the key out");
+            Err(source.wrong(value.span(), &why))
+        }
         DeValue::Array(items) if matches!(name, "rule" | WHEN) => items.iter().map(text).collect(),
         _ => Ok(vec![text(value)?]),
     }
@@ -153,7 +184,7 @@ fn set(entry: &mut Entry, name: &str, text: &str) -> Result<(), String> {
         "caller" => entry.caller = own(),
         "user" => entry.callers.user = own(),
         "application" => entry.callers.application = own(),
-        "fingerprint" => entry.callers.fingerprint = own(),
+        "fingerprint" => entry.callers.fingerprint = Some(fingerprint_of(text)?),
         "address" => entry.callers.address = Some(Network::parse(text)?),
         "user_agent" => entry.callers.user_agent = Some(Pattern::new(text)),
         "share" => entry.share = Some(Share::parse(text)?),
@@ -226,6 +257,18 @@ mod tests {
             (
                 "[[mode]]\nmode = 'block'\nshare = 10",
                 "share takes a string in quotes",
+            ),
+            (
+                "[[mode]]\nmode = 'block'\nrule = []",
+                "proxy.toml:3:8: rule lists nothing",
+            ),
+            (
+                "[[mode]]\nmode = 'block'\nwhen = []",
+                "proxy.toml:3:8: when lists nothing",
+            ),
+            (
+                "[[mode]]\nmode = 'block'\nfingerprint = 'webhook:x:1:0123456789abcdef'",
+                "proxy.toml:3:15: `webhook:x:1:0123456789abcdef` is no fingerprint",
             ),
             (
                 "[[mode]]\nmode = 'block'\ncaller = ''",

@@ -18,7 +18,7 @@ use crate::ladder::{CallerView, Methods, Policy, word};
 use crate::protocol::credentials;
 use crate::protocol::target::{self, Place, RestPath};
 use crate::telemetry::caller::{Auth, Caller, Fingerprints};
-use crate::telemetry::callers::Callers;
+use crate::telemetry::callers::{Callers, fingerprint_of};
 
 const LONG_ABOUT: &str = "\
 Shows every deprecated method that the proxy knows: what is translated, what is watched, in which mode, what says so and \
@@ -172,6 +172,11 @@ impl Known {
     }
 
     fn not_deprecated(&self, method: &str) -> Failure {
+        if method == "batch" {
+            return Failure::found(
+                "a batch is explained command by command; give the method of one, with --user for who calls".to_owned(),
+            );
+        }
         let names = self
             .catalogue
             .rules()
@@ -283,7 +288,9 @@ fn caller(
         caller.user = Some(user);
     }
     if let Some(fingerprint) = word("fingerprint") {
-        caller.fingerprint = Some(fingerprint);
+        let read = fingerprint_of(&fingerprint);
+        caller.fingerprint =
+            Some(read.map_err(|why| Failure::usage(format!("--fingerprint: {why}")))?);
     }
     if let Some(application) = word("application") {
         caller.name_application(application.as_bytes());
@@ -364,6 +371,16 @@ fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
         lines.push(row(
             "but",
             &format!("{mode} for {} ({})", exception.scope, exception.origin),
+        ));
+    }
+    for planned in &standing.planned {
+        let (mode, from) = (word(planned.mode), planned.from);
+        lines.push(row(
+            "planned",
+            &format!(
+                "{mode} from {from:.0} for {} ({})",
+                planned.scope, planned.origin
+            ),
         ));
     }
     if let Some((when, mode)) = standing.next {
@@ -468,6 +485,18 @@ fn as_value(rule: &Rule, standing: &Standing) -> Value {
             })
         })
         .collect();
+    let planned: Vec<Value> = standing
+        .planned
+        .iter()
+        .map(|planned| {
+            json!({
+                "scope": planned.scope,
+                "mode": word(planned.mode),
+                "because": planned.origin,
+                "from": planned.from.to_string(),
+            })
+        })
+        .collect();
     json!({
         "method": rule.method,
         "successor": rule.replacement,
@@ -476,6 +505,7 @@ fn as_value(rule: &Rule, standing: &Standing) -> Value {
         "mode": word(standing.mode),
         "because": standing.origin,
         "exceptions": exceptions,
+        "planned": planned,
         "next": standing.next.map(|(when, mode)| json!({ "at": when.to_string(), "mode": word(mode) })),
         "sunset": standing.sunset.map(|sunset| sunset.to_string()),
         "deprecated": rule.deprecated,

@@ -7,7 +7,7 @@ use super::share::Share;
 use super::window::{Span, Window, moment};
 use super::{CallerView, mode, word};
 use crate::catalogue::Mode;
-use crate::telemetry::caller::Auth;
+use crate::telemetry::caller::{Auth, Caller};
 use crate::telemetry::callers::Selector;
 
 /// One entry. Everything that it says must hold for it to match; what it does not say holds always.
@@ -259,6 +259,28 @@ impl Entry {
             return Err(Miss::OutsideShare);
         }
         Ok(())
+    }
+
+    /// Whether it is for a caller of whom only a call's head is known; nothing where the body, which is not read, may tell.
+    pub fn is_for_head_of(&self, caller: &Caller) -> Option<bool> {
+        let Selector {
+            user,
+            application,
+            fingerprint,
+            address,
+            user_agent,
+        } = &self.callers;
+        let by_head = Selector {
+            address: *address,
+            user_agent: user_agent.clone(),
+            ..Selector::default()
+        };
+        if !by_head.matches_but_for_the_application(caller) {
+            return Some(false);
+        }
+        let by_body = [user, application, fingerprint, &self.caller];
+        let is_sure = by_body.iter().all(|wanted| wanted.is_none()) && self.share.is_none();
+        is_sure.then_some(true)
     }
 
     /// The next moment after this one at which it begins or ends to hold.

@@ -26,7 +26,7 @@ use crate::catalogue::Mode;
 use crate::telemetry::caller::Caller;
 
 pub use entry::{Entry, Methods, Step};
-pub use policy::{Explanation, Policy, Setting, Wrong};
+pub use policy::{Explanation, Policy, Setting, StoppedBy, Wrong};
 
 /// A caller as an entry sees it.
 #[derive(Clone, Copy, Debug)]

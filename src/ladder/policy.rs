@@ -2,7 +2,7 @@
 //! costs one look at a slice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,6 +10,7 @@ use super::entry::{Entry, Methods, Miss, Step};
 use super::guard::{Guard, Harm};
 use super::{Because, CallerView, Decision, nearest, word};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::telemetry::caller::Caller;
 
 /// A brownout that names no end ends so long after it was first configured. Only a person who is there may begin one
 /// ([`Setting::by_hand`]).
@@ -73,8 +74,25 @@ pub(super) struct Placed {
     pub(super) entry: Entry,
     /// When it was first configured.
     since: Timestamp,
-    /// Until when (Unix seconds) it is stopped; shared with the policy before a reload.
-    stopped_until: Arc<AtomicI64>,
+    /// Shared with the policy before a reload.
+    stop: Arc<Stop>,
+}
+
+/// That a brownout was ended before its time.
+#[derive(Debug, Default)]
+struct Stop {
+    /// Until when (Unix seconds).
+    until: AtomicI64,
+    by_guard: AtomicBool,
+}
+
+/// Who ends a brownout before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoppedBy {
+    /// A person, on the status page.
+    Admin,
+    /// The guard: its callers' other calls fail.
+    Guard,
 }
 
 /// Which entry decides for a caller at a moment, and why those before it do not.
@@ -229,6 +247,12 @@ impl Policy {
         setting: &Setting,
         method: &str,
     ) -> Result<&'c Rule, Wrong> {
+        if method.contains('*') {
+            return Err(setting.wrong(format!(
+                "{method} is a pattern, and here one method is meant; a pattern is for `rule` in a [[mode]] entry of the \
+                 configuration file"
+            )));
+        }
         let rule = catalogue
             .find(method.to_ascii_lowercase().as_bytes())
             .ok_or_else(|| setting.wrong(unknown(catalogue, method)))?;
@@ -284,6 +308,26 @@ impl Policy {
             .filter(|placed| placed.in_time(now).is_ok())
             .map(|placed| placed.entry.step.mode);
         may.chain([plan.base.mode]).max().unwrap_or(plan.base.mode)
+    }
+
+    /// Whether a rule's call is refused at this moment whoever makes it. `caller` is what its head tells; who it is may stand
+    /// in a body that is not read.
+    pub fn refuses_whoever_calls(&self, rule: &Rule, caller: &Caller, now: Timestamp) -> bool {
+        let refuses = |mode| matches!(mode, Mode::Brownout | Mode::Block);
+        let Some(plan) = self.plan(rule) else {
+            return false;
+        };
+        for placed in plan.entries.iter().map(|&at| &self.entries[at]) {
+            if placed.in_time(now).is_err() {
+                continue;
+            }
+            match placed.entry.is_for_head_of(caller) {
+                Some(true) => return refuses(placed.entry.step.mode),
+                None if !refuses(placed.entry.step.mode) => return false,
+                Some(false) | None => {}
+            }
+        }
+        refuses(plan.base.mode)
     }
 
     fn ask(&self, at: usize, caller: &CallerView<'_>, now: Timestamp) -> Result<Decision, Miss> {
@@ -391,12 +435,12 @@ impl Policy {
         let harmful = self.guard.answered(caller, failed, now);
         harmful
             .into_iter()
-            .filter(|(at, _)| self.stop(*at, now))
+            .filter(|(at, _)| self.stop(*at, now, StoppedBy::Guard))
             .collect()
     }
 
     /// Ends the brownout of this entry now, up to the end of its window. False when it was not going on.
-    pub fn stop(&self, entry: usize, now: Timestamp) -> bool {
+    pub fn stop(&self, entry: usize, now: Timestamp, by: StoppedBy) -> bool {
         let brownout = |placed: &&Placed| placed.entry.step.mode == Mode::Brownout;
         let Some(placed) = self.entries.get(entry).filter(brownout) else {
             return false;
@@ -407,8 +451,24 @@ impl Policy {
             Err(_) => return false,
         };
         self.guard.forget(entry);
-        placed.stopped_until.store(until, Ordering::Relaxed);
+        let by_guard = by == StoppedBy::Guard;
+        placed.stop.by_guard.store(by_guard, Ordering::Relaxed);
+        placed.stop.until.store(until, Ordering::Release);
         true
+    }
+
+    /// The brownouts that are ended before their time at this moment, and who ended them.
+    pub fn stops(&self, now: Timestamp) -> Vec<(usize, StoppedBy)> {
+        let stopped = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, placed)| placed.is_stopped(now));
+        let by = |placed: &Placed| match placed.stop.by_guard.load(Ordering::Relaxed) {
+            true => StoppedBy::Guard,
+            false => StoppedBy::Admin,
+        };
+        stopped.map(|(at, placed)| (at, by(placed))).collect()
     }
 }
 
@@ -420,15 +480,11 @@ impl Placed {
                 .iter()
                 .find(|old| old.entry.says_the_same(&entry))
         });
-        let (since, stopped_until) = match before {
-            Some(old) => (old.since, Arc::clone(&old.stopped_until)),
+        let (since, stop) = match before {
+            Some(old) => (old.since, Arc::clone(&old.stop)),
             None => (now, Arc::default()),
         };
-        Self {
-            entry,
-            since,
-            stopped_until,
-        }
+        Self { entry, since, stop }
     }
 
     /// Whether it holds at this moment and is not stopped, and up to when.
@@ -439,10 +495,14 @@ impl Placed {
             (None, Some(end)) if now >= end => return Err(Miss::Over(end)),
             (None, end) => end,
         };
-        if now.as_second() < self.stopped_until.load(Ordering::Relaxed) {
+        if self.is_stopped(now) {
             return Err(Miss::Stopped);
         }
         Ok(until)
+    }
+
+    fn is_stopped(&self, now: Timestamp) -> bool {
+        now.as_second() < self.stop.until.load(Ordering::Acquire)
     }
 
     /// When a brownout ends that names neither windows nor an end.
@@ -593,6 +653,9 @@ fn rules_of(catalogue: &Catalogue, entry: &Entry) -> Result<Vec<usize>, Wrong> {
 }
 
 fn unknown(catalogue: &Catalogue, method: &str) -> String {
+    if method.contains('*') {
+        return format!("no method that there is a rule for is like {method}; `rules` lists all");
+    }
     let known = catalogue.rules().iter().map(|rule| rule.method.as_str());
     match nearest(&method.to_ascii_lowercase(), known) {
         Some(name) => format!("there is no rule for {method}; did you mean {name}?"),

@@ -18,6 +18,8 @@ pub struct Standing {
     pub origin: String,
     /// For those that one does, in the order in which they are asked.
     pub exceptions: Vec<Exception>,
+    /// For those that one will be for: windows and days to come.
+    pub planned: Vec<Planned>,
     /// The next change for callers that no entry names.
     pub next: Option<(Timestamp, Mode)>,
     /// From when calls are refused for good, where that is known.
@@ -35,6 +37,19 @@ pub struct Exception {
     pub origin: String,
     /// When it ends by itself, where it does.
     pub until: Option<Timestamp>,
+}
+
+/// A mode for some callers that is to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Who, for a person to read.
+    pub scope: String,
+    /// Their mode then.
+    pub mode: Mode,
+    /// What says so.
+    pub origin: String,
+    /// From when.
+    pub from: Timestamp,
 }
 
 /// A change of a rule's mode.
@@ -93,6 +108,7 @@ impl Policy {
             mode: general.mode,
             origin: self.origin(general.because),
             exceptions,
+            planned: self.planned(rule, now),
             next: self.next_general(rule, general.mode, now),
             sunset: self.sunset(rule),
         }
@@ -149,6 +165,31 @@ impl Policy {
             })
             .filter_map(|entry| entry.step.from)
             .min()
+    }
+
+    /// The modes for some callers that are to come.
+    fn planned(&self, rule: &Rule, now: Timestamp) -> Vec<Planned> {
+        let to_come = |&at: &usize| {
+            let placed = &self.placed()[at];
+            let scope = placed.entry.scope()?;
+            if placed.in_time(now).is_ok() {
+                return None;
+            }
+            let mut from = now;
+            for _ in 0..TURNS {
+                from = placed.next_turn(from)?;
+                if placed.in_time(from).is_ok() {
+                    return Some(Planned {
+                        scope,
+                        mode: placed.entry.step.mode,
+                        origin: self.origin(Because::Entry(at)),
+                        from,
+                    });
+                }
+            }
+            None
+        };
+        self.entries_of(rule).iter().filter_map(to_come).collect()
     }
 
     /// The mode for callers that no entry names.

@@ -1,7 +1,7 @@
 //! A call with deprecated uses: translated or observed, carried out, and logged before its answer's head goes on.
 
 use super::body::{ERROR_LIMIT, RequestBody, Truncated, peek};
-use super::compare::{self, Successor};
+use super::compare::{self, Legacy, Successor};
 use super::error::{At, ProxyError};
 use super::handle::{Client, Outgoing, blame, send};
 use super::headers::BodyPlan;
@@ -9,7 +9,7 @@ use super::reply::{self, Additions, Reply};
 use super::room::Reserved;
 use super::span::Span;
 use super::upstream::Answer;
-use super::wire::head::{Framing, RequestHead};
+use super::wire::head::{Framing, RequestHead, ResponseHead};
 use super::worker::Worker;
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::answer::{self, Format};
@@ -163,16 +163,19 @@ impl Job {
                     // The call was executed: the answer goes on all the same, and the log's trouble is said by the log.
                     tracing::debug!("an executed call could not be logged");
                 }
-                if let (Some(successor), Some((legacy, true))) = (self.successor.take(), &read) {
-                    let (worker, client) = (self.worker.clone(), self.client.clone());
-                    let work = successor.compare(
-                        worker,
-                        client,
-                        self.head.clone(),
-                        answer.head.status,
-                        legacy.clone(),
-                    );
-                    super::worker::finish(work);
+                match (self.successor.take(), &read) {
+                    (Some(successor), Some((body, true))) => {
+                        let legacy = Legacy {
+                            status: answer.head.status,
+                            is_gzip: coding_of(&answer.head) == Coding::Gzip,
+                            body: body.clone(),
+                        };
+                        let (worker, client) = (self.worker.clone(), self.client.clone());
+                        let head = self.head.clone();
+                        super::worker::finish(successor.compare(worker, client, head, legacy));
+                    }
+                    (Some(successor), _) => successor.skip(&self.worker),
+                    (None, _) => {}
                 }
                 let lines = self.deprecation_lines();
                 let origin = |name, value: &[u8]| {
@@ -212,11 +215,13 @@ impl Job {
         whole: bool,
     ) -> Result<Option<(bytes::Bytes, bool)>, Truncated> {
         let head = &answer.head;
-        let plain = head
-            .fields
-            .named("content-encoding")
-            .all(|value| value.eq_ignore_ascii_case(b"identity"));
-        if !plain || head.framing == Framing::None || self.head.method() == b"HEAD" {
+        let coding = coding_of(head);
+        let readable = match coding {
+            Coding::None => true,
+            Coding::Gzip => self.successor.is_some(),
+            Coding::Other => false,
+        };
+        if !readable || head.framing == Framing::None || self.head.method() == b"HEAD" {
             return Ok(None);
         }
         let limit = match (self.batch, head.status) {
@@ -227,7 +232,7 @@ impl Job {
             (false, _) => return Ok(None),
         };
         let (read, whole) = peek(&mut answer.body, limit).await?;
-        if whole {
+        if whole && coding == Coding::None {
             told.error = if answer.head.status >= 400 {
                 answer::error_code(&read)
             } else {
@@ -296,6 +301,27 @@ impl Job {
             }
         }
         reply::deprecation_lines(rules.iter().copied()).into()
+    }
+}
+
+/// How an answer's body is encoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    None,
+    Gzip,
+    Other,
+}
+
+fn coding_of(head: &ResponseHead) -> Coding {
+    let is_plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
+    let mut codings = head
+        .fields
+        .named("content-encoding")
+        .filter(|value| !is_plain(value));
+    match (codings.next(), codings.next()) {
+        (None, _) => Coding::None,
+        (Some(one), None) if one.eq_ignore_ascii_case(b"gzip") => Coding::Gzip,
+        _ => Coding::Other,
     }
 }
 

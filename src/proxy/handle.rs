@@ -1,7 +1,7 @@
 //! The way of one request, from its head to the head of its answer.
 
 use super::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, peek};
-use super::compare::Successor;
+use super::compare::{self, Successor};
 use super::connection::Control;
 use super::deprecated::{Job, Moment, record_refusal};
 use super::error::ProxyError;
@@ -204,7 +204,19 @@ async fn answer(
             let caller = by_head.unwrap_or_else(|| worker.caller(client, place, &head, None));
             observe(worker, client, span, head, place, &rule, caller, body).await?
         }
-        Taken::Head => translated(worker, client, span, head, place, Read::Stream(body))?,
+        Taken::Head => {
+            // Nothing of the body counts, but it may tell who is refused.
+            let tells = counts_body(&head)
+                && has_small_body(&head)
+                && worker.caller(client, place, &head, None).auth == Auth::None;
+            let read = if tells {
+                let bytes = read_small(span, client, body).await?;
+                Read::Whole(bytes, room::Reserved::nothing())
+            } else {
+                Read::Stream(body)
+            };
+            translated(worker, client, span, head, place, read)?
+        }
         Taken::Body => {
             let read = read_whole(worker, client, span, &head, body).await?;
             translated(worker, client, span, head, place, read)?
@@ -309,6 +321,26 @@ fn counts_body(head: &RequestHead) -> bool {
     head.method() == b"POST" && head.framing != Framing::None
 }
 
+/// Whether a body is so small that it is read only to see who calls.
+fn has_small_body(head: &RequestHead) -> bool {
+    matches!(head.framing, Framing::Length(length) if length <= CALLER_BODY)
+}
+
+/// Reads a small body.
+async fn read_small(
+    span: &Rc<Span>,
+    client: &Rc<Client>,
+    body: ClientBody,
+) -> Result<Bytes, ProxyError> {
+    let since = Instant::now();
+    let collected = collect(body, CALLER_BODY, &client.link).await;
+    span.waited(since.elapsed());
+    collected.map_err(|unread| match unread {
+        Unread::Client(fault) => client_error(fault, false),
+        Unread::TooLarge => ProxyError::client_gone(),
+    })
+}
+
 /// Forwards a deprecated call as it came. Its body is read only where it is small and nothing else says who calls.
 #[allow(clippy::too_many_arguments)]
 async fn observe(
@@ -322,7 +354,7 @@ async fn observe(
     body: ClientBody,
 ) -> Result<Work, ProxyError> {
     let counts = counts_body(&head);
-    let small = matches!(head.framing, Framing::Length(length) if length <= CALLER_BODY);
+    let small = has_small_body(&head);
     let compares = |worker: &Worker, caller: &Caller| {
         rule.kind == RuleKind::Exact && worker.mode_of(rule, caller) == Mode::Compare
     };
@@ -331,14 +363,7 @@ async fn observe(
         read = Some(Bytes::new());
         RequestBody::Empty
     } else if counts && small && (caller.auth == Auth::None || compares(worker, &caller)) {
-        let since = Instant::now();
-        let collected = collect(body, CALLER_BODY, &client.link).await;
-        span.waited(since.elapsed());
-        let bytes = match collected {
-            Ok(bytes) => bytes,
-            Err(Unread::Client(fault)) => return Err(client_error(fault, false)),
-            Err(Unread::TooLarge) => return Err(ProxyError::client_gone()),
-        };
+        let bytes = read_small(span, client, body).await?;
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
         caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
         if matches!(worker.mode_of(rule, &caller), Mode::Brownout | Mode::Block) {
@@ -349,13 +374,22 @@ async fn observe(
         RequestBody::Whole(Some(bytes))
     } else {
         if counts && caller.auth == Auth::None {
+            if worker.refuses_whoever_calls(rule, &caller) {
+                return translated(worker, client, span, head, place, Read::Stream(body));
+            }
             caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
         }
         body.into()
     };
-    let successor = read
-        .filter(|_| compares(worker, &caller))
-        .and_then(|bytes| Successor::of(rule, worker, place, &head, &bytes));
+    let successor = if compares(worker, &caller) {
+        let made = read.and_then(|bytes| Successor::of(rule, worker, place, &head, &bytes));
+        if made.is_none() {
+            compare::skipped(worker, rule);
+        }
+        made
+    } else {
+        None
+    };
     let content_type = head.fields.first(Name::ContentType);
     let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
     span.outcome(Class::Observed);
@@ -411,9 +445,13 @@ fn translated(
     let known = OnceCell::new();
     let caller = || -> &Arc<Caller> {
         known.get_or_init(|| {
-            let read =
+            let body =
                 Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
-            worker.caller(client, place, &head, read)
+            let caller = worker.caller(client, place, &head, body);
+            if matches!(read, Read::Whole(..)) || !counts_body(&head) {
+                return caller;
+            }
+            Arc::new(Arc::unwrap_or_clone(caller).with_unread_body())
         })
     };
     let policy = worker.shared.policy.load_full();

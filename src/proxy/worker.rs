@@ -1,6 +1,7 @@
 //! What one thread holds: the portal's side, the connections that it serves, and its part of the telemetry.
 
 use super::applications::Applications;
+use super::compare::Turns;
 use super::config::{Config, Portal};
 use super::connection::Handle;
 use super::handle::{Client, LastCaller};
@@ -41,6 +42,8 @@ pub struct Shared {
     pub policy: ArcSwap<Policy>,
     /// What answers have told of applications.
     pub applications: Applications,
+    /// Whose turn it is to compare.
+    pub comparing: Turns,
     /// Room for bodies that are being translated, in KiB.
     pub rewrite_room: Arc<Semaphore>,
     pub certificates: Option<Arc<Certificates>>,
@@ -114,6 +117,7 @@ impl Shared {
         };
         Ok(Arc::new(Shared {
             applications: Applications::default(),
+            comparing: Turns::default(),
             rewrite_room: Arc::new(Semaphore::new(room)),
             telemetry,
             policy: ArcSwap::from_pointee(policy),
@@ -192,18 +196,6 @@ impl Shared {
 /// How long nothing more is said of connections that cannot be accepted.
 const EXHAUSTED_QUIET: Duration = Duration::from_secs(60);
 
-/// A portal gives its callers two requests a second: at most half of one thread's go to comparisons.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
-
-/// A comparison going on; the next may begin a while after its end.
-pub struct Comparing<'w>(&'w Worker);
-
-impl Drop for Comparing<'_> {
-    fn drop(&mut self) {
-        self.0.compared.set(Some(Instant::now()));
-    }
-}
-
 /// Counted for as long as it is held; the worker is told of its end.
 pub struct InWork(Rc<Cell<usize>>);
 
@@ -243,8 +235,6 @@ pub struct Worker {
     /// By a rule's number: what answers to its calls tell of it.
     told: RefCell<Vec<Option<Told>>>,
     draining: Cell<bool>,
-    /// When the last successor was sent to be compared; `None` while one is.
-    compared: Cell<Option<Instant>>,
     cut: Notify,
     /// Connections that are accepted and not served yet; and those that are told that they are too many.
     greeting: Rc<Cell<usize>>,
@@ -284,7 +274,6 @@ impl Worker {
             ids: Cell::new(seed),
             told: RefCell::default(),
             draining: Cell::new(false),
-            compared: Cell::new(Some(Instant::now() - COMPARE_EVERY)),
             cut: Notify::new(),
             greeting: Rc::default(),
             refusing: Rc::default(),
@@ -345,7 +334,13 @@ impl Worker {
             .unwrap_or_else(|| self.mode(rule, caller))
     }
 
-    /// The same, with its reason and its end.
+    /// Whether a rule's call is refused now, whoever may have made it according to a body that is not read.
+    pub fn refuses_whoever_calls(&self, rule: &Rule, caller: &Caller) -> bool {
+        let policy = self.shared.policy.load();
+        policy.refuses_whoever_calls(rule, caller, jiff::Timestamp::now())
+    }
+
+    /// What is done to a rule's calls of this caller now, with its reason and its end.
     pub fn decision(&self, rule: &Rule, caller: &Caller) -> Decision {
         let callers = self.shared.telemetry.callers.load();
         let view = CallerView {
@@ -369,16 +364,6 @@ impl Worker {
     /// What is done to a rule's calls, where that does not depend on who calls or when.
     pub fn fixed_mode(&self, rule: &Rule) -> Option<Mode> {
         self.shared.policy.load().fixed(rule)
-    }
-
-    /// The turn to compare: one at a time, and not too often.
-    pub fn comparing(&self) -> Option<Comparing<'_>> {
-        let last = self.compared.get()?;
-        if last.elapsed() < COMPARE_EVERY {
-            return None;
-        }
-        self.compared.set(None);
-        Some(Comparing(self))
     }
 
     /// Tells the guard of brownouts how a caller's call ended.

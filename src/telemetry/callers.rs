@@ -107,7 +107,9 @@ impl Callers {
                 "name" => name = Some(read_name(read?).map_err(told)?),
                 "user" => selector.user = Some(read?),
                 "application" => selector.application = Some(read?),
-                "fingerprint" => selector.fingerprint = Some(read?.to_ascii_lowercase()),
+                "fingerprint" => {
+                    selector.fingerprint = Some(fingerprint_of(&read?).map_err(told)?);
+                }
                 "address" => selector.address = Some(Network::parse(&read?).map_err(told)?),
                 "user_agent" => selector.user_agent = Some(Pattern::new(&read?)),
                 other => return Err(wrong(text, key.span().start, &unknown(other, KEYS))),
@@ -149,6 +151,19 @@ impl Callers {
     pub fn names(&self) -> &[String] {
         &self.names
     }
+}
+
+/// A fingerprint as events and the status page show it.
+///
+/// # Errors
+/// Says what would be right.
+pub fn fingerprint_of(text: &str) -> Result<String, String> {
+    if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(format!(
+            "`{text}` is no fingerprint: 16 hexadecimal digits, as `caller.fingerprint` of an event and the status page show it"
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 /// A name is shown in tables, labels and links: short, and without anything that could disturb them.

@@ -320,4 +320,6 @@ fn a_brownout_is_shown_and_whoever_has_the_token_ends_it_at_once() {
     assert_eq!(call(), 200);
     assert_eq!(stop(&bearer, &origin), 409, "it is over");
     assert!(!get(&proxy, "/", "").text().contains("Stop it now"));
+    let told = super::reload::wait_for_event(&proxy, |event| event["event"] == "mode_changed");
+    assert_eq!(told["cause"], "admin");
 }

@@ -264,7 +264,16 @@ fn the_documented_modes_are_ones_that_serve_takes() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let text = format!("upstream = 'https://example.bitrix24.com'\n{block}");
     std::fs::write(file.path(), text).expect("written");
-    let output = run(&["check", "--config", file.path().to_str().expect("UTF-8")]);
+    let callers = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(callers.path(), "[[caller]]\nname = 'Old shop'\nuser = 1\n").expect("written");
+    let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
+    let output = run(&[
+        "check",
+        "--config",
+        &path(&file),
+        "--callers",
+        &path(&callers),
+    ]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 

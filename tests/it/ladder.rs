@@ -1,19 +1,21 @@
 //! The ladder: which mode a rule is in, for whom and when, with the catalogue that ships and a clock that the test sets.
 
+use std::io::Write;
+
 use b24_migration_proxy::catalogue::{Catalogue, Mode, Rule};
 use b24_migration_proxy::ladder::rehearsal::{PastCall, Rehearsal};
 use b24_migration_proxy::ladder::share::Share;
-use b24_migration_proxy::ladder::standing::changes;
+use b24_migration_proxy::ladder::standing::{Planned, changes};
 use b24_migration_proxy::ladder::window::{Window, moment};
 use b24_migration_proxy::ladder::{
-    Because, CallerView, Entry, Methods, Policy, Setting, Step, Wrong,
+    Because, CallerView, Entry, Methods, Policy, Setting, Step, StoppedBy, Wrong,
 };
 use b24_migration_proxy::telemetry::caller::{Auth, Caller};
 use b24_migration_proxy::telemetry::callers::{Network, Pattern, Selector};
 use jiff::Timestamp;
 use rustix::process::Signal;
 
-use super::support::client::get;
+use super::support::client::{get, post};
 use super::support::portal::Portal;
 use super::support::proxy::{self, Proxy};
 
@@ -420,6 +422,34 @@ fn a_rule_goes_to_its_next_step_by_itself_and_says_so_before() {
 }
 
 #[test]
+fn what_is_planned_for_some_callers_is_known_before() {
+    let catalogue = Catalogue::builtin();
+    let policy = built(
+        &[],
+        vec![
+            within(
+                of_user(entry(RESET, "brownout", "f:1"), "7"),
+                "every Tuesday 10:00 Europe/Berlin for 15m",
+            ),
+            of_user(entry(RESET, "block from 2027-03-01", "f:5"), "8"),
+            of_user(entry(RESET, "brownout until 2026-01-01", "f:9"), "9"),
+        ],
+    );
+    let planned = |moment: &str| -> Vec<String> {
+        let standing = policy.standing(rule(&catalogue, RESET), at(moment));
+        let of =
+            |planned: &Planned| format!("{} {:?} {}", planned.scope, planned.mode, planned.from);
+        standing.planned.iter().map(of).collect()
+    };
+    let block = "user 8 Block 2027-03-01T00:00:00Z";
+    assert_eq!(
+        planned("2026-12-01T08:00Z"),
+        ["user 7 Brownout 2026-12-01T09:00:00Z", block]
+    );
+    assert_eq!(planned("2026-12-01T09:05Z"), [block], "one is going on");
+}
+
+#[test]
 fn changes_between_two_moments_are_told_for_all_and_for_some() {
     let policy = built(
         &[],
@@ -530,6 +560,11 @@ fn what_cannot_be_meant_is_refused_with_its_place_and_what_would_be_right() {
             "did you mean crm.lead.details.configuration.reset?",
         ),
         (
+            vec!["crm.*=block"],
+            vec![],
+            "crm.* is a pattern, and here one method is meant",
+        ),
+        (
             vec![],
             vec![entry("", "brownout", "f:3")],
             "f:3: a brownout is never for all",
@@ -537,7 +572,7 @@ fn what_cannot_be_meant_is_refused_with_its_place_and_what_would_be_right() {
         (
             vec![],
             vec![entry("zebra.*", "block", "f:3")],
-            "there is no rule for zebra.*",
+            "no method that there is a rule for is like zebra.*",
         ),
         (
             vec![],
@@ -630,8 +665,11 @@ fn a_brownout_is_ended_at_once_by_hand_and_stays_so_over_a_reload() {
     };
     let policy = built(&[], entries());
     let caller = webhook("7");
-    assert!(!policy.stop(0, at("2026-12-01T08:59Z")), "it has not begun");
-    assert!(policy.stop(0, at("2026-12-01T09:10Z")));
+    assert!(
+        !policy.stop(0, at("2026-12-01T08:59Z"), StoppedBy::Admin),
+        "it has not begun"
+    );
+    assert!(policy.stop(0, at("2026-12-01T09:10Z"), StoppedBy::Admin));
     assert_eq!(
         mode_of(&policy, RESET, &caller, "2026-12-01T09:11Z"),
         Mode::Rewrite
@@ -649,7 +687,10 @@ fn a_brownout_is_ended_at_once_by_hand_and_stays_so_over_a_reload() {
         Mode::Rewrite
     );
     let block = built(&[], vec![entry(RESET, "block", "f:1")]);
-    assert!(!block.stop(0, now()), "only a brownout can be stopped");
+    assert!(
+        !block.stop(0, now(), StoppedBy::Admin),
+        "only a brownout can be stopped"
+    );
 }
 
 #[test]
@@ -744,6 +785,176 @@ fn a_served_caller_is_refused_by_its_entry_and_others_are_not() {
         .collect();
     actions.sort();
     assert_eq!(actions, ["observed", "refused", "refused", "rewritten"]);
+}
+
+/// A form with a token in it, too long to be read only to see who calls.
+fn long_form() -> String {
+    format!("auth=token&x={}", "x".repeat(100_000))
+}
+
+fn chunked(target: &str, body: &str) -> String {
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: b24\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    )
+}
+
+#[test]
+fn what_is_refused_for_all_is_refused_whatever_the_length_of_its_body() {
+    let portal = Portal::plain();
+    let config = "[[mode]]\nmode = 'block'\nrule = 'crm.lead.add'\n\n\
+                  [[mode]]\nmode = 'brownout until 2099-01-01'\nrule = 'crm.lead.add'\nuser = 7\n\n\
+                  [[mode]]\nmode = 'block'\nrule = 'crm.deal.add'\naddress = '127.0.0.0/8'\n\n\
+                  [[mode]]\nmode = 'block'\nrule = 'crm.deal.add'\nuser = 7\n";
+    let proxy = serving(&portal, config, None);
+    let form = "application/x-www-form-urlencoded";
+    for method in ["crm.lead.add", "crm.deal.add"] {
+        let target = format!("/rest/{method}");
+        for request in [
+            post(&target, form, "auth=token&x=1"),
+            post(&target, form, &long_form()),
+            chunked(&target, "auth=token&x=1"),
+        ] {
+            assert_eq!(proxy.call(request).status(), 410, "{method}");
+        }
+    }
+    assert_eq!(portal.request_count(), 0);
+    let seen: Vec<String> = proxy
+        .events()
+        .iter()
+        .map(|event| format!("{} {}", event["action"], event["caller"]["auth"]).replace('"', ""))
+        .collect();
+    let (known, unknown) = ("refused oauth", "refused unknown");
+    assert_eq!(seen, [known, unknown, unknown, known, unknown, unknown]);
+}
+
+#[test]
+fn who_may_be_let_off_is_not_refused_unread() {
+    let portal = Portal::plain();
+    let config = "[[mode]]\nmode = 'observe'\nrule = 'crm.lead.add'\nfingerprint = '0123456789abcdef'\n\n\
+                  [[mode]]\nmode = 'block'\nrule = 'crm.lead.add'\n";
+    let proxy = serving(&portal, config, None);
+    let form = "application/x-www-form-urlencoded";
+    let call = |body: &str| proxy.call(post("/rest/crm.lead.add", form, body)).status();
+    assert_eq!(call(&long_form()), 200);
+    assert_eq!(call("auth=token"), 410, "it is known not to be the one");
+    assert_eq!(proxy.events()[0]["caller"]["auth"], "unknown");
+}
+
+#[test]
+fn a_blocked_caller_is_known_by_its_body_where_that_is_small() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &["--mode", "crm.lead.list=block"]);
+    let form = "application/x-www-form-urlencoded";
+    let target = format!("/rest/{WATCHED}");
+    assert_eq!(proxy.call(post(&target, form, "auth=token")).status(), 410);
+    assert_eq!(proxy.call(post(&target, form, &long_form())).status(), 410);
+    let auths: Vec<_> = proxy
+        .events()
+        .iter()
+        .map(|event| event["caller"]["auth"].clone())
+        .collect();
+    assert_eq!(auths, ["oauth", "unknown"]);
+    assert_eq!(portal.request_count(), 0);
+}
+
+/// What a portal answers: the status, whether packed, and the body.
+type Given = (u16, bool, &'static str);
+
+/// How the answers of a call and of its successor compare, and whether the successor was called.
+fn compared(format: &str, fields: &str, legacy: Given, modern: Given) -> (String, bool) {
+    let portal = Portal::start(move |visit| {
+        while let Some(request) = visit.request() {
+            let is_modern = String::from_utf8_lossy(request.target()).contains("crm.item.");
+            let (status, packed, text) = if is_modern { modern } else { legacy };
+            let (mut field, mut body) = ("", text.as_bytes().to_vec());
+            if packed {
+                let mut encoder =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(text.as_bytes()).expect("packed");
+                (field, body) = (
+                    "Content-Encoding: gzip\r\n",
+                    encoder.finish().expect("packed"),
+                );
+            }
+            visit.answer_to(&request, status, field, &body);
+        }
+    });
+    let proxy = proxy::start(&portal, &["--mode", &format!("{GET}=compare")]);
+    let request = format!("GET /rest/1/code/{GET}{format} HTTP/1.1\r\nHost: b24\r\n{fields}\r\n");
+    let answer = proxy.call(request);
+    assert_eq!(answer.status(), legacy.0);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        for result in ["equal", "different", "failed", "skipped"] {
+            let metric =
+                format!("b24_proxy_comparisons_total{{method=\"{GET}\",result=\"{result}\"}}");
+            if proxy.metric(&metric) == 1.0 {
+                return (result.to_owned(), portal.request_count() == 2);
+            }
+        }
+        assert!(std::time::Instant::now() < until, "it is never counted");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn answers_are_compared_without_their_time_packed_or_not() {
+    let (one, other) = (r#"{"result":[1],"time":1}"#, r#"{"time":2,"result":[1]}"#);
+    let gzip = "Accept-Encoding: gzip\r\n";
+    let asked = |result: &str| (result.to_owned(), true);
+    assert_eq!(
+        compared("", "", (200, false, one), (200, false, other)),
+        asked("equal")
+    );
+    assert_eq!(
+        compared("", gzip, (200, true, one), (200, false, other)),
+        asked("equal")
+    );
+    let third = (200, false, r#"{"result":[2],"time":1}"#);
+    assert_eq!(
+        compared("", gzip, (200, true, one), third),
+        asked("different")
+    );
+    assert_eq!(
+        compared("", "", (200, false, one), (503, false, "{}")),
+        asked("failed")
+    );
+}
+
+#[test]
+fn what_cannot_be_compared_is_counted_as_skipped_and_sent_once() {
+    let fine = (200, false, r#"{"result":[1]}"#);
+    let skipped = ("skipped".to_owned(), false);
+    let xml = (200, false, "<response><time>1</time></response>");
+    assert_eq!(compared(".xml", "", xml, xml), skipped);
+    assert_eq!(compared("", "", (503, false, "{}"), fine), skipped);
+    assert_eq!(compared("", "", (429, false, "{}"), fine), skipped);
+}
+
+#[test]
+fn a_brownout_whose_callers_fail_elsewhere_ends_and_the_log_says_that_the_guard_did_it() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let fails = String::from_utf8_lossy(request.target()).contains("user.get");
+            visit.answer_to(&request, if fails { 500 } else { 200 }, "", b"{}");
+        }
+    });
+    let config =
+        format!("[[mode]]\nmode = 'brownout until 2099-01-01'\nrule = '{WATCHED}'\nuser = 7\n");
+    let proxy = serving(&portal, &config, None);
+    let status = |method: &str| proxy.call(get(&format!("/rest/7/code/{method}"))).status();
+    assert_eq!(status(WATCHED), 410);
+    for _ in 0..20 {
+        assert_eq!(status("user.get"), 500);
+    }
+    assert_eq!(status(WATCHED), 200);
+    let changed = super::reload::wait_for_event(&proxy, |event| event["event"] == "mode_changed");
+    assert_eq!(
+        (&changed["cause"], &changed["to"]),
+        (&"guard".into(), &"observe".into())
+    );
 }
 
 #[test]

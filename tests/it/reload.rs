@@ -43,7 +43,7 @@ fn said(proxy: &Proxy, part: &str) -> String {
     found.unwrap_or_else(|| panic!("{part}: {}", proxy.stderr.text()))
 }
 
-fn wait_for_event(proxy: &Proxy, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn wait_for_event(proxy: &Proxy, wanted: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         if let Some(event) = proxy.events().into_iter().find(&wanted) {

@@ -121,8 +121,8 @@ fn ago(elapsed: u64) -> String {
     match elapsed / 1000 {
         0..=4 => "now".to_owned(),
         s @ 5..=99 => format!("{s} s ago"),
-        s @ 100..=5_999 => format!("{} min ago", s / 60),
-        s @ 6_000..=172_799 => format!("{} h ago", s / 3600),
+        s @ 100..=5_399 => format!("{} min ago", s / 60),
+        s @ 5_400..=172_799 => format!("{} h ago", (s + 1800) / 3600),
         _ => format!("{} days ago", elapsed / DAY),
     }
 }
@@ -150,6 +150,8 @@ mod tests {
             (0, "now"),
             (14, "14 s ago"),
             (120, "2 min ago"),
+            (5_399, "89 min ago"),
+            (5_400, "2 h ago"),
             (7200, "2 h ago"),
             (3 * 86400, "3 days ago"),
         ] {

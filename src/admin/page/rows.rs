@@ -246,10 +246,19 @@ fn method_row(method: &MethodUse, now: u64) -> String {
         .iter()
         .map(|(scope, mode)| format!("<small>{}: {}</small>", Text(scope), Text(mode)))
         .collect();
+    let planned: String = method
+        .planned
+        .iter()
+        .map(|(scope, mode, from)| {
+            let (scope, mode, from) = (Text(scope), Text(mode), Text(from));
+            format!("<small>{scope}: {mode} from {from}</small>")
+        })
+        .collect();
     let next = method
         .next
         .as_ref()
-        .filter(|_| method.sunset.is_none())
+        // The badge says it.
+        .filter(|(_, mode)| method.sunset.is_none() || mode != "block")
         .map(|(at, mode)| format!("<small>{} from {}</small>", Text(mode), Text(at)))
         .unwrap_or_default();
     let sunset = method
@@ -264,7 +273,7 @@ fn method_row(method: &MethodUse, now: u64) -> String {
         .unwrap_or_default();
     format!(
         "<tr><td data-label=Method>{name}<small>→ <bdi class=mono>{}</bdi></small></td><td \
-         data-label=Treatment>{}{sunset}{exceptions}{next}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
+         data-label=Treatment>{}{sunset}{exceptions}{planned}{next}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
          class=num>{}</td><td data-label=\"30 days\">{}</td><td data-label=\"Last use\">{}</td></tr>",
         Text(method.replacement.as_deref().unwrap_or("no successor")),
         Text(treatment),

@@ -9,8 +9,8 @@
     const s = Math.floor(Math.max(0, ms) / 1000);
     if (s < 5) return 'now';
     if (s < 100) return `${s} s ago`;
-    if (s < 6000) return `${Math.floor(s / 60)} min ago`;
-    if (s < 172800) return `${Math.floor(s / 3600)} h ago`;
+    if (s < 5400) return `${Math.floor(s / 60)} min ago`;
+    if (s < 172800) return `${Math.floor((s + 1800) / 3600)} h ago`;
     return `${Math.floor(s / 86400)} days ago`;
   };
   const skew = document.body.dataset.now ? Date.now() - document.body.dataset.now : 0;
