@@ -49,6 +49,9 @@ pub struct Example {
     pub call: Message,
     /// What becomes of it.
     pub becomes: Message,
+    /// The line at which it begins.
+    #[serde(skip)]
+    pub line: usize,
 }
 
 /// A request of an example.
@@ -66,32 +69,42 @@ pub struct Message {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Whole<'f> {
     #[serde(borrow)]
     rules: Vec<&'f RawValue>,
+    #[serde(default, rename = "$schema")]
+    _schema: String,
+    #[serde(default, rename = "comment")]
+    _comment: String,
 }
 
+/// A rule, of which each part is read where it stands, so that what is wrong is told with its place.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
-    method: String,
-    successor: Option<String>,
+struct Entry<'f> {
+    #[serde(borrow)]
+    method: &'f RawValue,
+    #[serde(borrow)]
+    successor: Option<&'f RawValue>,
     #[serde(default)]
     watched: bool,
     #[serde(default)]
     read_only: bool,
-    #[serde(default)]
-    rename: Vec<RenameEntry>,
-    #[serde(default)]
-    map: Vec<MapEntry>,
-    #[serde(default)]
-    remove: Vec<RemoveEntry>,
-    #[serde(default)]
-    set: Vec<SetEntry>,
-    deprecated: Option<String>,
-    documentation: Option<String>,
-    #[serde(default)]
-    examples: Vec<Example>,
+    #[serde(borrow, default)]
+    rename: Vec<&'f RawValue>,
+    #[serde(borrow, default)]
+    map: Vec<&'f RawValue>,
+    #[serde(borrow, default)]
+    remove: Vec<&'f RawValue>,
+    #[serde(borrow, default)]
+    set: Vec<&'f RawValue>,
+    #[serde(borrow)]
+    deprecated: Option<&'f RawValue>,
+    #[serde(borrow)]
+    documentation: Option<&'f RawValue>,
+    #[serde(borrow, default)]
+    examples: Vec<&'f RawValue>,
     #[serde(default, rename = "comment")]
     _comment: String,
 }
@@ -166,229 +179,344 @@ impl Names {
     }
 }
 
+/// What is wrong, and the name in the file that it is about, where it is about one.
+struct Wrong {
+    about: Option<String>,
+    why: String,
+}
+
+impl Wrong {
+    fn of(about: &str, why: impl Into<String>) -> Self {
+        Self {
+            about: Some(about.to_owned()),
+            why: why.into(),
+        }
+    }
+
+    fn inside(self, key: &str) -> Self {
+        Self {
+            why: format!("\"{key}\": {}", self.why),
+            ..self
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self { about: None, why }
+    }
+}
+
+/// A file's text, in which parts have their place.
+#[derive(Clone, Copy)]
+struct Text<'f>(&'f str);
+
+impl<'f> Text<'f> {
+    fn offset(self, part: &'f RawValue) -> usize {
+        part.get().as_ptr() as usize - self.0.as_ptr() as usize
+    }
+
+    /// Reads a part.
+    fn read<T: Deserialize<'f>>(self, part: &'f RawValue) -> Result<T, ReadError> {
+        serde_json::from_str(part.get()).map_err(|error| told(self.0, self.offset(part), &error))
+    }
+
+    /// What is wrong with a part, at its place.
+    fn wrong(self, part: &'f RawValue, wrong: impl Into<Wrong>) -> ReadError {
+        let Wrong { about, why } = wrong.into();
+        let inside = about.and_then(|name| part.get().find(&Value::from(name).to_string()));
+        let (line, column) = place(self.0, self.offset(part) + inside.unwrap_or(0));
+        ReadError {
+            line,
+            column,
+            message: why,
+        }
+    }
+}
+
 /// Reads a rule file: `{"rules": […]}`, or only the list.
 ///
 /// # Errors
 /// Where it is no rule file: line, column, what is wrong and what was probably meant.
 pub fn read(text: &str) -> Result<Vec<OwnRule>, ReadError> {
+    // Some editors put a byte order mark before it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let list = match text.trim_start().as_bytes().first() {
         Some(b'[') => serde_json::from_str(text),
-        _ => serde_json::from_str(text).map(|whole: Whole<'_>| whole.rules),
+        Some(b'{') => serde_json::from_str(text).map(|whole: Whole<'_>| whole.rules),
+        _ => {
+            return Err(ReadError {
+                line: 1,
+                column: 1,
+                message: "a rule file is {\"rules\": [ … ]}, or only the list".to_owned(),
+            });
+        }
     };
     let list: Vec<&RawValue> = list.map_err(|error| told(text, 0, &error))?;
+    let file = Text(text);
     let mut rules: Vec<OwnRule> = Vec::new();
     for raw in list {
-        let at = raw.get().as_ptr() as usize - text.as_ptr() as usize;
-        let entry: Entry =
-            serde_json::from_str(raw.get()).map_err(|error| told(text, at, &error))?;
-        let (line, column) = place(text, at);
-        let wrong = |message: String| ReadError {
-            line,
-            column,
-            message,
-        };
-        let own = own_rule(entry, line).map_err(wrong)?;
+        let entry: Entry<'_> = file.read(raw)?;
+        let method = entry.method;
+        let own = own_rule(file, raw, entry)?;
         let same = |other: &&OwnRule| other.rule.method.eq_ignore_ascii_case(&own.rule.method);
         if let Some(first) = rules.iter().find(same) {
-            return Err(wrong(format!(
+            let why = format!(
                 "{} has a rule already, at line {}; put both into one",
                 own.rule.method, first.line
-            )));
+            );
+            return Err(file.wrong(method, why));
         }
         rules.push(own);
     }
     Ok(rules)
 }
 
-fn own_rule(entry: Entry, line: usize) -> Result<OwnRule, String> {
-    for method in std::iter::once(&entry.method).chain(&entry.successor) {
-        if !is_method(method) {
-            return Err(format!(
-                "{method:?} is no method: letters, digits, dots, `_` and `-`"
-            ));
+fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<OwnRule, ReadError> {
+    let method_of = |part: &'f RawValue| -> Result<String, ReadError> {
+        let method: String = file.read(part)?;
+        check_method(&method).map_err(|why| file.wrong(part, why))?;
+        Ok(method)
+    };
+    let method = method_of(entry.method)?;
+    let successor = entry.successor.map(method_of).transpose()?;
+    let edits = [&entry.rename, &entry.map, &entry.remove, &entry.set];
+    let edit = edits.into_iter().flatten().next();
+    let kind = match (&successor, entry.watched, edit) {
+        (Some(_), false, _) => RuleKind::Exact,
+        (None, false, _) => {
+            let why = format!(
+                "{method} names no successor; add \"successor\", or \"watched\": true to only log its calls"
+            );
+            return Err(file.wrong(raw, why));
         }
-    }
-    let edits = !(entry.rename.is_empty()
-        && entry.map.is_empty()
-        && entry.remove.is_empty()
-        && entry.set.is_empty());
-    let kind = match (&entry.successor, entry.watched) {
-        (Some(_), false) => RuleKind::Exact,
-        (None, false) => {
-            return Err(format!(
-                "{} names no successor; add \"successor\", or \"watched\": true to only log its calls",
-                entry.method
-            ));
+        (_, true, Some(edit)) => {
+            let why = format!(
+                "{method} is watched, so its calls are never changed; take \"watched\" or the changes out"
+            );
+            return Err(file.wrong(edit, why));
         }
-        (_, true) if edits => {
-            return Err(format!(
-                "{} is watched, so its calls are never changed; take \"watched\" or the changes out",
-                entry.method
-            ));
-        }
-        (_, true) => RuleKind::Watched,
+        (_, true, None) => RuleKind::Watched,
     };
     let mut steps = Vec::new();
-    for rename in entry.rename {
+    for part in entry.rename {
+        let rename: RenameEntry = file.read(part)?;
         let what = What::Rename {
             from: rename.from.all(),
             to: rename.to,
             yields_to: rename.yields_to,
         };
-        steps.push(step("rename", rename.inside, what, rename.when)?);
+        let step = step("rename", rename.inside, what, rename.when);
+        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
     }
-    for map in entry.map {
-        let values = map.values.into_iter().collect();
-        let name = map.name.all();
-        steps.push(step(
-            "map",
-            map.inside,
-            What::Map { name, values },
-            map.when,
-        )?);
+    for part in entry.map {
+        let map: MapEntry = file.read(part)?;
+        let what = What::Map {
+            name: map.name.all(),
+            values: map.values.into_iter().collect(),
+        };
+        let step = step("map", map.inside, what, map.when);
+        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
     }
-    for remove in entry.remove {
-        let name = remove.name.all();
-        steps.push(step(
-            "remove",
-            remove.inside,
-            What::Remove { name },
-            remove.when,
-        )?);
+    for part in entry.remove {
+        let remove: RemoveEntry = file.read(part)?;
+        let what = What::Remove {
+            name: remove.name.all(),
+        };
+        let step = step("remove", remove.inside, what, remove.when);
+        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
     }
-    for set in entry.set {
+    for part in entry.set {
+        let set: SetEntry = file.read(part)?;
         let what = What::Set {
             name: set.name,
             to: set.to,
             instead_of: set.instead_of,
         };
-        steps.push(step("set", set.inside, what, set.when)?);
+        let step = step("set", set.inside, what, set.when);
+        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
+    }
+    let text_of = |part: Option<&'f RawValue>, check: fn(String) -> Result<String, String>| {
+        let checked =
+            |part: &'f RawValue| check(file.read(part)?).map_err(|why| file.wrong(part, why));
+        part.map(checked).transpose()
+    };
+    let deprecated = text_of(entry.deprecated, date)?;
+    let documentation = text_of(entry.documentation, page)?;
+    let mut examples = Vec::new();
+    for part in entry.examples {
+        let line = place(file.0, file.offset(part)).0;
+        let example: Example = file.read(part)?;
+        examples.push(Example { line, ..example });
     }
     Ok(OwnRule {
         rule: Rule {
-            method: entry.method,
-            replacement: entry.successor,
+            method,
+            replacement: successor,
             kind,
             read_only: entry.read_only,
             steps,
-            deprecated: entry.deprecated,
-            documentation: entry.documentation,
+            deprecated,
+            documentation,
             ..Rule::default()
         },
-        line,
-        examples: entry.examples,
+        line: place(file.0, file.offset(raw)).0,
+        examples,
     })
 }
 
-fn step(
-    key: &str,
-    inside: Vec<Names>,
-    what: What,
-    when: Option<WhenEntry>,
-) -> Result<Step, String> {
+/// A method's name as an address or a batch has it.
+fn check_method(method: &str) -> Result<(), String> {
+    let format = method.rsplit_once('.').map_or("", |(_, format)| format);
+    if !is_method(method) || method.split('.').any(str::is_empty) {
+        return Err(format!(
+            "{method:?} is no method: letters, digits, dots between them, `_` and `-`"
+        ));
+    }
+    if ["json", "xml"]
+        .iter()
+        .any(|name| format.eq_ignore_ascii_case(name))
+    {
+        return Err(format!(
+            "{method:?} ends in a format, which each call has as it likes; leave .{format} out"
+        ));
+    }
+    if method.eq_ignore_ascii_case("batch") {
+        return Err("a batch has no rule; its commands have, each by its own method".to_owned());
+    }
+    Ok(())
+}
+
+fn date(text: String) -> Result<String, String> {
+    match text.parse::<jiff::civil::Date>() {
+        Ok(date) if date.to_string() == text => Ok(text),
+        _ => Err(format!("{text:?} is no day; write it as 2026-02-04")),
+    }
+}
+
+/// A page of the documentation, by its path or its address.
+fn page(text: String) -> Result<String, String> {
+    let path = text
+        .strip_prefix("https://apidocs.bitrix24.com/")
+        .unwrap_or(&text);
+    let path = path.strip_suffix(".html").unwrap_or(path);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    if path.is_empty() || path.starts_with('/') || !path.bytes().all(fits) {
+        return Err(format!(
+            "{text:?} is no page of the documentation; write its path below https://apidocs.bitrix24.com/, as \
+             api-reference/crm/leads/crm-lead-list"
+        ));
+    }
+    Ok(path.to_owned())
+}
+
+fn step(key: &str, inside: Vec<Names>, what: What, when: Option<WhenEntry>) -> Result<Step, Wrong> {
     let step = Step {
         when: when.map(condition).transpose()?,
         inside: inside.into_iter().map(Names::all).collect(),
         what,
     };
-    let in_it = |why: String| format!("\"{key}\": {why}");
-    let (names, values): (Vec<&String>, Vec<&Value>) = match &step.what {
+    let (lists, values): (Vec<Vec<&String>>, Vec<&Value>) = match &step.what {
         What::Rename {
             from,
             to,
             yields_to,
-        } => (from.iter().chain([to]).chain(yields_to).collect(), vec![]),
+        } => (
+            vec![
+                from.iter().collect(),
+                std::iter::once(to).chain(yields_to).collect(),
+            ],
+            vec![],
+        ),
         What::Map { name, values } => (
-            name.iter().collect(),
+            vec![name.iter().collect()],
             values.iter().map(|(_, to)| to).collect(),
         ),
-        What::Remove { name } => (name.iter().collect(), vec![]),
+        What::Remove { name } => (vec![name.iter().collect()], vec![]),
         What::Set {
             name,
             to,
             instead_of,
-        } => (std::iter::once(name).chain(instead_of).collect(), vec![to]),
+        } => (
+            vec![std::iter::once(name).chain(instead_of).collect()],
+            vec![to],
+        ),
     };
-    check_names(&step.inside, &names).map_err(in_it)?;
+    for names in lists {
+        check_names(&step.inside, names).map_err(|wrong| wrong.inside(key))?;
+    }
     if let Some(value) = values.into_iter().find(|value| scalar(value).is_none()) {
-        return Err(in_it(format!(
-            "{value} is no value for a parameter; text, a number, true or false is"
-        )));
+        let why = format!("{value} is no value for a parameter; text, a number, true or false is");
+        return Err(Wrong::from(why).inside(key));
     }
     Ok(step)
 }
 
-fn condition(when: WhenEntry) -> Result<When, String> {
-    let in_it = |why: String| format!("\"when\": {why}");
+fn condition(when: WhenEntry) -> Result<When, Wrong> {
     let is: Option<Vec<String>> = when.is.iter().map(scalar).collect();
     let condition = When {
         inside: when.inside.into_iter().map(Names::all).collect(),
         name: when.name.all(),
-        is: is.ok_or_else(|| in_it("\"is\" lists text, numbers, true or false".to_owned()))?,
+        is: is.ok_or_else(|| {
+            Wrong::from("\"is\" lists text, numbers, true or false".to_owned()).inside("when")
+        })?,
     };
-    check_names(
-        &condition.inside,
-        &condition.name.iter().collect::<Vec<_>>(),
-    )
-    .map_err(in_it)?;
+    let names = condition.name.iter().collect();
+    check_names(&condition.inside, names).map_err(|wrong| wrong.inside("when"))?;
     Ok(condition)
 }
 
 /// Names that a portal can see: PHP changes some at the top level.
-fn check_names(inside: &[Vec<String>], own: &[&String]) -> Result<(), String> {
+fn check_names(inside: &[Vec<String>], own: Vec<&String>) -> Result<(), Wrong> {
     let levels = inside.iter().map(|names| names.iter().collect::<Vec<_>>());
-    for (depth, names) in levels.chain([own.to_vec()]).enumerate() {
+    for (depth, names) in levels.chain([own]).enumerate() {
         if names.is_empty() {
-            return Err("a list of names is empty; name the parameter".to_owned());
+            return Err("a list of names is empty; name the parameter"
+                .to_owned()
+                .into());
         }
         for name in names {
             if !is_key(name) {
-                return Err(format!(
-                    "{name:?} cannot be a parameter's name here; for `a[b]` write \"inside\": [\"a\"] and the name b"
-                ));
+                let why = match name.split_once('[') {
+                    Some((before, behind)) if !before.is_empty() => format!(
+                        "{name:?} is no name of one parameter; write \"inside\": [{before:?}] and the name {:?}",
+                        behind.replace(']', "")
+                    ),
+                    _ => format!(
+                        "{name:?} cannot be a parameter's name: printable ASCII without blanks and []\"'\\;&=%+#?"
+                    ),
+                };
+                return Err(Wrong::of(name, why));
             }
             if name
                 .parse::<i64>()
                 .is_ok_and(|number| number.to_string() == **name)
             {
-                return Err(format!(
+                let why = format!(
                     "{name:?} is the place of an entry in a list, which has no name; name a parameter"
-                ));
+                );
+                return Err(Wrong::of(name, why));
             }
             if depth == 0 && !is_top_level(name) {
-                return Err(format!(
+                let why = format!(
                     "a portal never sees the top-level parameter {name:?}: PHP makes it {:?}",
                     name.replace('.', "_")
-                ));
+                );
+                return Err(Wrong::of(name, why));
             }
         }
     }
     Ok(())
 }
 
-/// What serde says, at its place in the file, with the key that was probably meant.
+/// What serde says, at its place in the file, in our words, with the key that was probably meant.
 fn told(text: &str, at: usize, error: &serde_json::Error) -> ReadError {
     let (line, column) = place(text, at);
     let said = error.to_string();
-    let mut message = match said.rfind(" at line ") {
-        Some(end) => said[..end].to_owned(),
-        None => said,
+    let said = match said.rfind(" at line ") {
+        Some(end) => &said[..end],
+        None => &said,
     };
-    if let Some(rest) = message.strip_prefix("unknown field `")
-        && let Some((unknown, expected)) = rest.split_once('`')
-    {
-        let known = expected.split('`').skip(1).step_by(2);
-        let nearest = known
-            .map(|name| (strsim::jaro_winkler(unknown, name), name))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        message = match nearest {
-            Some((_, name)) => format!("there is no \"{unknown}\" here; did you mean \"{name}\"?"),
-            None => format!("there is no \"{unknown}\" here; docs/RULES.md lists what there is"),
-        };
-    } else if message.contains("untagged enum Names") {
-        message = "a name is text in quotes, or a list of spellings".to_owned();
-    }
     let own_line = error.line().max(1);
     ReadError {
         line: line + own_line - 1,
@@ -397,8 +525,61 @@ fn told(text: &str, at: usize, error: &serde_json::Error) -> ReadError {
         } else {
             error.column().max(1)
         },
-        message,
+        message: in_words(said),
     }
+}
+
+/// What serde says, as somebody would who does not know it.
+fn in_words(said: &str) -> String {
+    let quoted = |prefix: &str| {
+        let (name, rest) = said.strip_prefix(prefix)?.split_once('`')?;
+        Some((name, rest))
+    };
+    if let Some((unknown, expected)) = quoted("unknown field `") {
+        let known = expected.split('`').skip(1).step_by(2);
+        let nearest = known
+            .map(|name| (strsim::jaro_winkler(unknown, name), name))
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        return match nearest {
+            Some((_, name)) => format!("there is no \"{unknown}\" here; did you mean \"{name}\"?"),
+            None => format!("there is no \"{unknown}\" here; docs/RULES.md lists what there is"),
+        };
+    }
+    if let Some((name, _)) = quoted("missing field `") {
+        return format!("\"{name}\" is missing here");
+    }
+    if let Some((name, _)) = quoted("duplicate field `") {
+        return format!("\"{name}\" stands here twice");
+    }
+    if said.contains("untagged enum Names") {
+        return "a name is text in quotes, or a list of spellings".to_owned();
+    }
+    if said.starts_with("EOF while parsing") {
+        return "the file ends before all brackets are closed".to_owned();
+    }
+    let wrong_type = said.strip_prefix("invalid type: ");
+    if let Some((found, expected)) = wrong_type.and_then(|rest| rest.rsplit_once(", expected ")) {
+        let kind = |word: &str| {
+            let kinds = [
+                ("a sequence", "a list"),
+                ("sequence", "a list"),
+                ("map", "an object"),
+                ("a map", "an object"),
+                ("struct", "an object"),
+                ("string", "text"),
+                ("a string", "text in quotes"),
+                ("integer", "a number"),
+                ("floating point", "a number"),
+                ("a boolean", "true or false"),
+                ("boolean", "true or false"),
+            ];
+            let kind = kinds.iter().find(|(name, _)| word.starts_with(name));
+            kind.map_or(word, |(_, kind)| *kind).to_owned()
+        };
+        return format!("{} is expected here, not {}", kind(expected), kind(found));
+    }
+    said.to_owned()
 }
 
 /// Line and column of a byte, from 1.
@@ -444,51 +625,104 @@ mod tests {
     }
 
     #[test]
+    fn a_page_may_be_given_by_its_address_and_a_byte_order_mark_does_no_harm() {
+        let text = "\u{feff}[{\"method\": \"a\", \"successor\": \"c\", \"documentation\": \
+                    \"https://apidocs.bitrix24.com/api-reference/x.html\"}]";
+        let rules = read(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            rules[0].rule.documentation.as_deref(),
+            Some("api-reference/x")
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_line_column_and_hint() {
+        let rule = |more: &str| format!("[{{\"method\": \"a\", \"successor\": \"c\", {more}}}]");
         for (text, said) in [
             (
-                "{\n  \"rules\": [\n    { \"method\": \"a\", \"sucessor\": \"b\" }\n  ]\n}",
+                "{\n  \"rules\": [\n    { \"method\": \"a\", \"sucessor\": \"b\" }\n  ]\n}".to_owned(),
                 "line 3, column 31: there is no \"sucessor\" here; did you mean \"successor\"?",
             ),
             (
-                "[\n\n  {\"method\": \"a\"}]",
+                "{\"rule\": []}".to_owned(),
+                "line 1, column 7: there is no \"rule\" here; did you mean \"rules\"?",
+            ),
+            ("{}".to_owned(), "\"rules\" is missing here"),
+            ("17".to_owned(), "line 1, column 1: a rule file is {\"rules\": ["),
+            ("".to_owned(), "line 1, column 1: a rule file is {\"rules\": ["),
+            ("[{\"method\": \"a\"".to_owned(), "before all brackets are closed"),
+            (
+                "[\n\n  {\"method\": \"a\"}]".to_owned(),
                 "line 3, column 3: a names no successor",
             ),
             (
-                "[{\"method\": \"a b\", \"successor\": \"c\"}]",
-                "line 1, column 2: \"a b\" is no method",
+                "[{\"method\": \"a b\", \"successor\": \"c\"}]".to_owned(),
+                "line 1, column 13: \"a b\" is no method",
             ),
             (
-                "[{\"method\": \"a\", \"successor\": \"c\", \"set\": [{\"name\": \"x.y\", \"to\": 1}]}]",
-                "\"set\": a portal never sees the top-level parameter \"x.y\": PHP makes it \"x_y\"",
+                "[{\"method\": \"a\",\n \"successor\": \"b..c\"}]".to_owned(),
+                "line 2, column 15: \"b..c\" is no method",
             ),
             (
-                "[{\"method\": \"a\", \"successor\": \"c\", \"set\": [{\"name\": \"x\", \"to\": []}]}]",
-                "\"set\": [] is no value",
+                "[{\"method\": \"a\", \"successor\": \"c.xml\"}]".to_owned(),
+                "line 1, column 31: \"c.xml\" ends in a format, which each call has as it likes; leave .xml out",
             ),
             (
-                "[{\"method\": \"a\", \"successor\": \"c\", \"remove\": [{\"name\": \"x[y]\"}]}]",
-                "for `a[b]` write",
+                "[{\"method\": \"Batch\", \"successor\": \"c\"}]".to_owned(),
+                "a batch has no rule",
             ),
             (
-                "[{\"method\": \"a\", \"successor\": \"c\", \"remove\": [{\"name\": \"7\", \"inside\": [\"x\"]}]}]",
+                "[{\"method\": 7, \"successor\": \"c\"}]".to_owned(),
+                "line 1, column 13: text in quotes is expected here, not a number",
+            ),
+            (
+                rule("\n\"set\": [{\"name\": \"y\", \"to\": 1},\n {\"name\": \"x.y\", \"to\": 1}]"),
+                "line 3, column 11: \"set\": a portal never sees the top-level parameter \"x.y\": PHP makes it \"x_y\"",
+            ),
+            (rule("\"set\": [{\"name\": \"x\", \"to\": []}]"), "\"set\": [] is no value"),
+            (rule("\"set\": [{\"name\": \"x\"}]"), "\"to\" is missing here"),
+            (rule("\"set\": {}"), "a list is expected here, not an object"),
+            (
+                rule("\"set\": [{\"name\": \"x\", \"to\": 1, \"inside\": \"y\"}]"),
+                "a list is expected here, not text",
+            ),
+            (
+                rule("\"remove\": [{\"name\": \"x[y]\"}]"),
+                "is no name of one parameter; write \"inside\": [\"x\"] and the name \"y\"",
+            ),
+            (rule("\"remove\": [{\"name\": \"é\"}]"), "printable ASCII"),
+            (
+                rule("\"remove\": [{\"name\": \"7\", \"inside\": [\"x\"]}]"),
                 "\"7\" is the place of an entry in a list",
             ),
+            (rule("\"remove\": [{\"name\": 7}]"), "a name is text in quotes"),
             (
-                "[{\"method\": \"a\", \"successor\": \"c\", \"remove\": [{\"name\": 7}]}]",
-                "a name is text in quotes",
+                rule("\"rename\": [{\"from\": [], \"to\": \"x\"}]"),
+                "\"rename\": a list of names is empty",
             ),
             (
-                "[{\"method\": \"a\", \"successor\": \"c\"},\n{\"method\": \"A\", \"successor\": \"c\"}]",
-                "line 2, column 1: A has a rule already, at line 1",
+                rule("\"remove\": [{\"name\": \"x\", \"when\": {\"name\": \"y.z\"}}]"),
+                "\"when\": a portal never sees",
+            ),
+            (rule("\"deprecated\": \"soon\""), "\"soon\" is no day; write it as 2026-02-04"),
+            (rule("\"deprecated\": \"2026-13-01\""), "is no day"),
+            (
+                rule("\"documentation\": \"https://example.com/x\""),
+                "is no page of the documentation; write its path",
+            ),
+            (rule("\"documentation\": \"a\\r\\nb: c\""), "is no page"),
+            (rule("\"comment\": \"x\", \"comment\": \"y\""), "\"comment\" stands here twice"),
+            (
+                "[{\"method\": \"a\", \"successor\": \"c\"},\n{\"method\": \"A\", \"successor\": \"c\"}]".to_owned(),
+                "line 2, column 12: A has a rule already, at line 1",
             ),
             (
-                "[{\"method\": \"a\", \"watched\": true, \"successor\": \"c\", \"remove\": [{\"name\": \"x\"}]}]",
-                "is watched",
+                "[{\"method\": \"a\", \"watched\": true, \"successor\": \"c\", \"remove\": [{\"name\": \"x\"}]}]".to_owned(),
+                "line 1, column 64: a is watched",
             ),
-            ("[{\"method\": \"a\",}]", "line 1, column 17: "),
+            ("[{\"method\": \"a\",}]".to_owned(), "line 1, column 17: "),
         ] {
-            let why = complaint(text);
+            let why = complaint(&text);
             assert!(why.contains(said), "{text}: {why}");
         }
     }

@@ -97,7 +97,8 @@ pub fn check(matches: &ArgMatches) -> Outcome {
             }
             for example in &own.examples {
                 ran += 1;
-                let (word, details) = match run_example(example, &catalogue) {
+                let place = format!("{}:{}", path.display(), example.line);
+                let (word, details) = match run_example(example, &own.rule, &catalogue) {
                     Ok(()) => ("ok", String::new()),
                     Err(details) => {
                         failed += 1;
@@ -117,7 +118,7 @@ pub fn check(matches: &ArgMatches) -> Outcome {
 }
 
 /// Runs an example; what differs, where something does.
-fn run_example(example: &Example, catalogue: &Catalogue) -> Result<(), String> {
+fn run_example(example: &Example, rule: &Rule, catalogue: &Catalogue) -> Result<(), String> {
     let rest = RestPath::default();
     let target_of = |message: &Message| {
         translate::target_of(&message.target, &rest).map_err(|why| format!("  {why}\n"))
@@ -139,7 +140,18 @@ fn run_example(example: &Example, catalogue: &Catalogue) -> Result<(), String> {
         RuleKind::Exact => Mode::Rewrite,
         RuleKind::Watched => Mode::Observe,
     };
-    let (got_target, got_body) = match translate::verdict(&call, catalogue, &mode).outcome {
+    let verdict = translate::verdict(&call, catalogue, &mode);
+    if !verdict
+        .uses
+        .iter()
+        .any(|used| used.rule.method == rule.method)
+    {
+        return Err(format!(
+            "  the call does not use {}: the example shows nothing of this rule\n",
+            rule.method
+        ));
+    }
+    let (got_target, got_body) = match verdict.outcome {
         core::Outcome::Untouched => (target.clone(), body.clone()),
         core::Outcome::Rewritten {
             target: new,

@@ -176,6 +176,44 @@ fn what_cannot_be_meant_is_one_line_with_its_place_for_check_too() {
 }
 
 #[test]
+fn a_caller_that_nothing_names_is_a_mistake_of_the_configuration() {
+    let folder = folder();
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    let complaint = || {
+        let output = run(folder.path(), &["rules", "--config", "named.toml"]);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let entry = "[[mode]]\nmode = 'block'\nrule = 'crm.lead.list'\ncaller = 'Old shp'\n";
+    write("named.toml", entry);
+    assert!(complaint().starts_with("named.toml:1: nothing gives the caller \"Old shp\" its name"));
+    write("callers.toml", "[[caller]]\nname = 'Old shop'\nuser = 7\n");
+    write("named.toml", &format!("callers = 'callers.toml'\n{entry}"));
+    assert_eq!(
+        complaint(),
+        "named.toml:2: callers.toml names no caller \"Old shp\"; did you mean \"Old shop\"?\n"
+    );
+    write(
+        "named.toml",
+        &format!("callers = 'callers.toml'\n{}", entry.replace("shp", "shop")),
+    );
+    said(folder.path(), &["rules", "--config", "named.toml"]);
+}
+
+#[test]
+fn an_example_that_shows_nothing_of_its_rule_fails() {
+    let folder = folder();
+    let file = r#"[{"method": "a.b", "successor": "c.d", "examples": [{"says": "misspelt",
+        "call": {"target": "a.bb"}, "becomes": {"target": "a.bb"}}]}]"#;
+    std::fs::write(folder.path().join("wrong.json"), file).expect("written");
+    let output = run(folder.path(), &["rules", "check", "wrong.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("the call does not use a.b"), "{text}");
+}
+
+#[test]
 fn explain_says_where_a_call_does_not_tell_its_application() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = "[[mode]]\nmode = 'block'\nrule = 'crm.lead.list'\napplication = 'local.1'\n";
@@ -423,6 +461,122 @@ fn the_schema_names_every_key_of_a_rule() {
     let known = b24_migration_proxy::catalogue::file::KEYS;
     assert_eq!(keys.len(), known.len());
     assert!(known.iter().all(|key| keys.contains_key(*key)));
+}
+
+/// Rule files that are right, and some that are wrong in one thing each.
+fn rule_files() -> Vec<String> {
+    let documented = include_str!("../../docs/RULES.md")
+        .split("```json\n")
+        .skip(1);
+    let documented = documented.filter_map(|rest| rest.split("```").next());
+    let mut files: Vec<String> = documented.map(str::to_owned).collect();
+    files.push(include_str!("../rules/language.json").to_owned());
+    let whole = [
+        "[]",
+        "{}",
+        "17",
+        r#"{"rules": []}"#,
+        r#"{"rules": [], "comment": "x", "$schema": "y"}"#,
+        r#"{"rules": [], "rule": []}"#,
+        r#"[{"method": "a"}]"#,
+        r#"[{"method": "a", "watched": true}]"#,
+        r#"[{"method": "a", "watched": false}]"#,
+        r#"[{"method": "a", "watched": true, "set": []}]"#,
+        r#"[{"method": "a", "watched": true, "set": [{"name": "x", "to": 1}]}]"#,
+        r#"[{"method": "a.xml", "successor": "b"}]"#,
+        r#"[{"method": "json", "successor": "b"}]"#,
+        r#"[{"method": "a", "successor": "Batch"}]"#,
+        r#"[{"method": "a..b", "successor": "b"}]"#,
+        r#"[{"method": "", "successor": "b"}]"#,
+    ];
+    files.extend(whole.map(str::to_owned));
+    let parts = [
+        r#""sucessor": "b""#,
+        r#""read_only": "yes""#,
+        r#""deprecated": "soon""#,
+        r#""deprecated": "2026-02-04""#,
+        r#""documentation": "api-reference/x""#,
+        r#""documentation": "https://apidocs.bitrix24.com/api-reference/x.html""#,
+        r#""documentation": "https://example.com/x""#,
+        r#""documentation": "/x""#,
+        r#""set": [{"name": "x", "to": null}]"#,
+        r#""set": [{"name": "x", "to": "y.z"}]"#,
+        r#""set": [{"name": "x.y", "to": 1}]"#,
+        r#""set": [{"name": "x.y", "to": 1, "inside": []}]"#,
+        r#""set": [{"name": "x.y", "to": 1, "inside": ["z"]}]"#,
+        r#""set": [{"name": "x", "to": 1, "inside": ["y.z"]}]"#,
+        r#""set": [{"name": "x", "to": 1, "inside": ["y", ["z.z", "Z"]]}]"#,
+        r#""set": [{"name": "x", "to": 1, "inside": [["y", "y.z"]]}]"#,
+        r#""set": [{"name": "x", "to": 1, "inside": "y"}]"#,
+        r#""set": [{"name": "x", "to": 1, "inside": [[]]}]"#,
+        r#""set": [{"name": "x", "to": 1, "instead_of": "y"}]"#,
+        r#""set": [{"name": "x", "to": 1, "instead_of": ["y.z"]}]"#,
+        r#""set": [{"name": "x"}]"#,
+        r#""set": {"name": "x", "to": 1}"#,
+        r#""set": [{"name": "7", "to": 1}]"#,
+        r#""set": [{"name": "07", "to": 1}]"#,
+        r#""set": [{"name": "é", "to": 1}]"#,
+        r#""set": [{"name": "a b", "to": 1}]"#,
+        r#""set": [{"name": "a[b]", "to": 1}]"#,
+        r#""set": [{"name": "a-b!$()*,/:<>@^_`{|}~", "to": 1}]"#,
+        r#""set": [{"name": "__Host-x", "to": 1}]"#,
+        r#""rename": [{"from": [], "to": "x"}]"#,
+        r#""rename": [{"from": "x", "to": "y.z"}]"#,
+        r#""rename": [{"from": "x", "to": "y.z", "inside": ["w"]}]"#,
+        r#""rename": [{"from": "x", "to": "y", "yields_to": ["y.z"]}]"#,
+        r#""rename": [{"from": "x", "to": "y", "yield_to": ["z"]}]"#,
+        r#""map": [{"name": "x", "values": {"1": {}}}]"#,
+        r#""map": [{"name": "x", "values": {"1": 2.5}}]"#,
+        r#""remove": [{"name": "x", "when": {"name": "y.z"}}]"#,
+        r#""remove": [{"name": "x", "when": {"name": "y", "is": [null]}}]"#,
+        r#""remove": [{"name": "x", "when": {"name": "y", "is": ["1", 1, true]}}]"#,
+        r#""remove": [{"name": 7}]"#,
+        r#""examples": [{"says": "x", "call": {"target": "a"}}]"#,
+        r#""examples": [{"says": "x", "call": {"target": "a"}, "becomes": {"target": "b", "body": [1]}}]"#,
+    ];
+    files.extend(parts.map(|part| format!(r#"[{{"method": "a", "successor": "b", {part}}}]"#)));
+    files
+}
+
+#[test]
+fn the_schema_takes_the_rule_files_that_the_program_takes() {
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk/python");
+    if !python.join("lib").exists() || !has_validator(&python) {
+        eprintln!("skipped: jsonschema is not installed; tests/sdk/install.sh does it");
+        return;
+    }
+    let folder = folder();
+    let files = rule_files();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(
+        path("schema.json"),
+        said(folder.path(), &["rules", "schema"]),
+    )
+    .expect("written");
+    std::fs::write(
+        path("files.json"),
+        serde_json::to_string(&files).expect("JSON"),
+    )
+    .expect("written");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/schema.py");
+    let output = Command::new(python.join("bin/python"))
+        .arg(script)
+        .args([path("schema.json"), path("files.json")])
+        .output()
+        .expect("it runs");
+    let valid: Vec<bool> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&output.stderr)));
+    for (file, valid) in files.iter().zip(valid) {
+        let read = b24_migration_proxy::catalogue::file::read(file);
+        assert_eq!(valid, read.is_ok(), "{file}: {read:?}");
+    }
+}
+
+fn has_validator(python: &Path) -> bool {
+    let imports = Command::new(python.join("bin/python"))
+        .args(["-c", "import jsonschema"])
+        .output();
+    imports.is_ok_and(|output| output.status.success())
 }
 
 #[test]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts the published client libraries that tests/it/sdk.rs calls through the proxy under target/, in pinned versions.
+# Puts the published client libraries that tests/it/sdk.rs calls through the proxy under target/, in pinned versions, and a
+# validator for the JSON Schema of rule files.
 # The tests themselves need no network: they skip a library that is not there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,5 +23,5 @@ node() {
         { rm -rf "$folder/node_modules"; return 1; }
 }
 
-python || echo "skipped: fast_bitrix24 and b24pysdk cannot be installed; their tests will skip"
+python || echo "skipped: fast_bitrix24, b24pysdk and jsonschema cannot be installed; their tests will skip"
 node || echo "skipped: @bitrix24/b24jssdk cannot be installed; its tests will skip"
