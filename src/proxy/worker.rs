@@ -13,7 +13,7 @@ use super::tls::Certificates;
 use super::upstream::Upstream;
 use super::wire::head::{Limits, Name, RequestHead};
 use crate::catalogue::{Mode, Rule};
-use crate::ladder::{CallerView, Decision, Policy};
+use crate::ladder::{Because, CallerView, Decision, Policy};
 use crate::protocol::credentials;
 use crate::protocol::target::{Access, Place};
 use crate::telemetry::Telemetry;
@@ -371,8 +371,11 @@ impl Worker {
         let policy = self.shared.policy.load();
         for (entry, harm) in policy.answered(&caller.key, failed, jiff::Timestamp::now()) {
             tracing::warn!(
-                entry,
-                ?harm,
+                brownout = policy.origin(Because::Entry(entry)),
+                failed = harm.failed,
+                calls = harm.calls,
+                failed_before = harm.failed_before,
+                calls_before = harm.calls_before,
                 "a brownout was ended: its callers' other calls fail"
             );
         }

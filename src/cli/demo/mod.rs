@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use self::judge::Played;
 use super::assemble::{self, Running};
 use super::file::reason;
-use super::paint::Paint;
+use super::paint::{Paint, harmless};
 use super::settings::Settings;
 use super::{Failure, Outcome, print};
 use crate::catalogue::Mode;
@@ -137,6 +137,14 @@ impl Demo {
             paint.bold("One method, led off in steps that can be undone (--mode METHOD=MODE, or by caller and time):"),
             show::calls(&climbed, "mode", paint)
         ))?;
+        print(&format!("{}\n\n", paint.dim(show::LADDER_LEGEND)))?;
+        if let Some(refused) = climbed.iter().find(|played| played.answer.status == 410) {
+            print(&format!(
+                "{}\n  {}\n\n",
+                paint.bold("What a refused caller reads:"),
+                harmless(refused.answer.body.trim())
+            ))?;
+        }
         played.extend(climbed);
         let wrong = played
             .iter()

@@ -15,6 +15,11 @@ const LONG: &str = "details.configuration";
 /// Explains the table's only abbreviation.
 pub const LEGEND: &str = "… in a method's name stands for details.configuration";
 
+/// Explains the ladder's two odd calls.
+pub const LADDER_LEGEND: &str = "\
+2: what is sent to compare is no client's call, and not logged; metrics count how the answers agree
+6: a method that no portal has takes the refused command's place, so that all others run as they would";
+
 /// A row for each call, and for each command of a batch. `heading` says what tells the calls apart.
 pub fn calls(played: &[Played], heading: &'static str, paint: Paint) -> String {
     let mut table = Table::new(&[
