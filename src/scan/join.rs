@@ -429,7 +429,7 @@ pub fn declaration(text: &Text<'_>, start: usize) -> Option<Constant> {
         .or_else(|| line.strip_suffix(b","))?;
     // Any word in capitals on the line may be its name; the value found for it must be this one.
     line.split(|b| !is_word(*b))
-        .filter(|word| word.len() > 1)
+        .filter(|word| !word.is_empty())
         .find_map(|word| {
             let value = constant(text, word)?;
             let here = bytes[start..].get(..value.len())?;
@@ -452,16 +452,10 @@ pub fn uses(text: &Text<'_>, constant: &Constant) -> Vec<Beginning> {
             continue;
         }
         let before = &text[..at];
-        let (qualified, start) = match before.strip_suffix(b"self::") {
-            Some(head) => (false, head.len()),
-            None => (
-                before.ends_with(b".") || before.ends_with(b"::") || before.ends_with(b"->"),
-                at,
-            ),
-        };
-        if qualified {
+        if is_qualified(before) {
             continue;
         }
+        let start = before.strip_suffix(b"self::").map_or(at, <[u8]>::len);
         let braced = before.ends_with(b"{") && text.get(after) == Some(&b'}');
         let inside = braced || before.ends_with(b"$");
         beginnings.push(Beginning {
@@ -471,6 +465,24 @@ pub fn uses(text: &Text<'_>, constant: &Constant) -> Vec<Beginning> {
         });
     }
     beginnings
+}
+
+/// Where a constant of this name begins a name, but that of a class or module which may be another one: `Api::LEAD . '.get'`.
+pub fn qualified_uses(text: &Text<'_>, constant: &Constant) -> Vec<Range<usize>> {
+    let text = text.bytes;
+    let name = constant.name.as_str();
+    let is_one = |at: &usize| {
+        let rest = &text[at + name.len()..];
+        is_qualified(&text[..*at]) && operator(&rest[blanks(rest)..]).is_some()
+    };
+    let found = words(text, name).filter(is_one);
+    found.map(|at| at..at + name.len()).collect()
+}
+
+/// Whether something else than `self` qualifies the name that follows.
+fn is_qualified(before: &[u8]) -> bool {
+    let qualifies = |mark: &[u8]| before.ends_with(mark);
+    !qualifies(b"self::") && (qualifies(b".") || qualifies(b"::") || qualifies(b"->"))
 }
 
 /// Where this word stands by itself.

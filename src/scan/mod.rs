@@ -89,7 +89,7 @@ impl Why {
         match self {
             Why::Dynamic { begins } => {
                 format!(
-                    "a method that begins with {begins} and ends in something known only at run time"
+                    "a method that begins with {begins} and ends in something that this file does not tell"
                 )
             }
             Why::Variable => "a call whose method is known only at run time".to_owned(),

@@ -192,6 +192,11 @@ impl Finder {
                 let name = join::read_on(&text, &beginning, &constant.value, &self.names);
                 self.push(bytes, beginning.start, name, &mut hits);
             }
+            for span in join::qualified_uses(&text, &constant) {
+                let begins = constant.value.clone();
+                let what = What::Unsure(Why::Dynamic { begins });
+                hits.push(Hit { span, what });
+            }
         }
         hits.sort_by_key(|hit| hit.span.start);
         hits.dedup_by_key(|hit| hit.span.start);
@@ -560,6 +565,7 @@ mod tests {
             "const ENTITY = 'lead';\ncall('crm.' + ENTITY + '.get');",
             "const ENTITY = 'lead';\ncall(`crm.${ENTITY}.get`);",
             "const LEAD = 'crm.lead', GET = '.get';\ncall(LEAD + GET);",
+            "const L = 'crm.lead.';\ncall(L + 'get');",
         ] {
             assert_eq!(said(text), ["+crm.lead.get"], "{text}");
         }
@@ -579,10 +585,16 @@ mod tests {
             "const ACTION = 'get';\nACTION = 'list';\n'crm.lead.' + ACTION",
             "const ACTION = pick();\n'crm.lead.' + ACTION",
             "'crm.lead.' + Other.ACTION",
+            "const LEAD = 'crm.lead.';\ncall(Api::LEAD . 'get');",
+            "static LEAD = 'crm.lead.';\ncall(this.LEAD + 'get');",
         ] {
             assert_eq!(said(text), ["?crm.lead."], "{text}");
         }
         assert_eq!(said("\"crm.{$entity}.get\""), ["?crm."]);
+        assert_eq!(
+            said("const LEAD = 'crm.lead.';\nf(Api::LEAD, Api::LEAD->x);"),
+            NOTHING
+        );
     }
 
     #[test]
