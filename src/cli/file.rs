@@ -54,10 +54,16 @@ impl File {
     pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
         let source = Source { name, text };
         let table = DeTable::parse(text).map_err(|error| {
-            source.wrong(
-                error.span().unwrap_or(0..0),
-                &format!("this is not TOML: {}", error.message()),
-            )
+            let at = error.span().unwrap_or(0..0);
+            let why = match (error.message(), text.get(at.clone())) {
+                ("duplicate key", Some("mode")) => {
+                    "mode stands here twice; beside [[mode]] entries the mode for all is an entry without more, at the end"
+                        .to_owned()
+                }
+                ("duplicate key", Some(key)) => format!("{} stands here twice", shown(key)),
+                (message, _) => format!("this is not TOML: {message}"),
+            };
+            source.wrong(at, &why)
         })?;
         let mut file = Self::default();
         for (key, value) in table.into_inner() {
@@ -280,6 +286,15 @@ mod tests {
         assert_eq!(
             complaint("max_connections = 1"),
             "proxy.toml:1:1: there is no key max_connections; did you mean max-connections?"
+        );
+        assert_eq!(
+            complaint("http2 = true\nhttp2 = false"),
+            "proxy.toml:2:1: http2 stands here twice"
+        );
+        let both = complaint("mode = 'observe'\n[[mode]]\nmode = 'block'");
+        assert!(
+            both.starts_with("proxy.toml:2:3: mode stands here twice; beside"),
+            "{both}"
         );
         assert_eq!(
             complaint("zebra = 1"),

@@ -478,13 +478,19 @@ fn translated(
                     .unwrap_or(refusal),
                 None => refusal,
             };
+            let mut uses = verdict.uses;
+            if matches!(read, Read::Stream(_)) {
+                let has_body = head.framing != Framing::None;
+                let announced = Encoding::of(head.method(), content_type, has_body);
+                uses.iter_mut().for_each(|used| used.encoding = announced);
+            }
             let mut error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
             error.close = matches!(read, Read::TooLarge);
             record_refusal(
                 worker,
                 &moment(worker, span, &head, place),
                 caller(),
-                &verdict.uses,
+                &uses,
                 &error,
             );
             return Err(error);

@@ -856,6 +856,8 @@ fn a_blocked_caller_is_known_by_its_body_where_that_is_small() {
         .map(|event| event["caller"]["auth"].clone())
         .collect();
     assert_eq!(auths, ["oauth", "unknown"]);
+    let unread = proxy.events()[1]["encoding"].clone();
+    assert_eq!(unread, "form", "as its head announces it");
     assert_eq!(portal.request_count(), 0);
 }
 
