@@ -427,10 +427,16 @@ impl<'a> Fields<'a> {
         gone
     }
 
+    /// Whether a NUL ends the form. A raw body without anything before the NUL would lose it, blanks and NULs at its
+    /// begin being cut off, and what the NUL hid would count.
+    fn is_cut_by_a_nul(&self) -> bool {
+        matches!(&self.wire, Wire::Form { span, .. } if self.bytes.get(span.end) == Some(&0))
+    }
+
     /// A field no more.
     fn removed(&self, field: &Field) -> Vec<Edit> {
         match &field.raw_name {
-            RawName::Form(raw) if self.counted > self.limit => {
+            RawName::Form(raw) if self.counted > self.limit || self.is_cut_by_a_nul() => {
                 vec![Edit::new(raw.start..field.value.end, "=1")]
             }
             RawName::Form(raw) => {
