@@ -47,7 +47,7 @@ pub struct Member {
     pub after: usize,
 }
 
-/// Why PHP would not read a document.
+/// Why PHP would not read a document, or why that is not sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// The byte at which it shows.
@@ -69,6 +69,8 @@ pub enum Fault {
     Surrogate,
     /// A byte order mark.
     ByteOrderMark,
+    /// A line of a multipart head that PHP may read in pieces ([`super::multipart::LONGEST_LINE`]).
+    LongLine,
 }
 
 impl fmt::Display for Unreadable {
@@ -80,6 +82,11 @@ impl fmt::Display for Unreadable {
             Fault::Utf8 => write!(out, "is not UTF-8 (byte {at})"),
             Fault::Surrogate => write!(out, "escapes half of a surrogate pair (byte {at})"),
             Fault::ByteOrderMark => write!(out, "begins with a byte order mark"),
+            Fault::LongLine => write!(
+                out,
+                "has a line of over {} bytes beside the values of its fields (byte {at})",
+                super::multipart::LONGEST_LINE
+            ),
         }
     }
 }

@@ -11,6 +11,10 @@ pub const MOST_FIELDS: usize = 1000;
 /// With the `max_file_uploads` files that PHP takes beside its fields: later parts are not read.
 const MOST_PARTS: usize = MOST_FIELDS + 20;
 
+/// PHP reads lines of more than 5 KiB in pieces, and a piece may look like a boundary or a field of its own. No client writes such
+/// a line; this leaves room for what a translation makes longer.
+pub const LONGEST_LINE: usize = 4096;
+
 /// A field of a form: not a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -72,6 +76,7 @@ pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Fields<'a> {
         next,
         parts: 0,
         fields: 0,
+        long_line: None,
     }
 }
 
@@ -79,6 +84,13 @@ pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Fields<'a> {
 /// nothing.
 pub fn first_part(body: &[u8], boundary: &[u8]) -> Option<(usize, bool)> {
     fields(body, boundary).find_boundary()
+}
+
+/// Where a line begins that is too long to be sure of, if there is one.
+pub fn long_line(body: &[u8], boundary: &[u8]) -> Option<usize> {
+    let mut fields = fields(body, boundary);
+    fields.by_ref().for_each(drop);
+    fields.long_line
 }
 
 /// The fields of a body.
@@ -90,6 +102,7 @@ pub struct Fields<'a> {
     next: memmem::Finder<'static>,
     parts: usize,
     fields: usize,
+    long_line: Option<usize>,
 }
 
 impl Iterator for Fields<'_> {
@@ -129,7 +142,11 @@ impl Fields<'_> {
     /// line without an end is none.
     fn line(&mut self) -> Option<(Range<usize>, bool)> {
         let start = self.at;
-        let end = start + memchr(b'\n', &self.body[start..])?;
+        let end = memchr(b'\n', &self.body[start..]).map(|length| start + length);
+        if end.unwrap_or(self.body.len()) - start > LONGEST_LINE {
+            self.long_line.get_or_insert(start);
+        }
+        let end = end?;
         self.at = end + 1;
         let has_cr = end > start && self.body[end - 1] == b'\r';
         let line = start..end - usize::from(has_cr);
@@ -350,6 +367,18 @@ mod tests {
             read(&["--B\r\nX: y\r\n\r\nz\r\n".into(), part("name=b", "2")].concat()),
             [("b".into(), "2")]
         );
+    }
+
+    #[test]
+    fn a_line_is_long_where_php_may_read_it_in_pieces() {
+        let fits = "x".repeat(4000);
+        let long = "x".repeat(5000);
+        let of = |body: &str| long_line(body.as_bytes(), b"B");
+        assert_eq!(of(&part(&format!("name=\"a\"; x={fits}"), &long)), None);
+        assert_eq!(of(&part(&format!("name=\"a\"; x={long}"), "1")), Some(5));
+        assert_eq!(of(&format!("{long}\r\n{}", part("name=a", "1"))), Some(0));
+        assert_eq!(of(&format!("{}{long}", part("name=a", "1"))), None);
+        assert!(of(&format!("{}--B--\r\n{long}", part("name=a", "1"))).is_some());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Why a call goes no further, and what its sender can do.
 use crate::catalogue::{Mode, Rule};
-use crate::protocol::json::Unreadable;
+use crate::protocol::json::{Fault, Unreadable};
 use jiff::Timestamp;
 
 /// Why a deprecated call was refused.
@@ -51,11 +51,15 @@ impl Refusal {
     /// The body of a call cannot be read.
     pub(super) fn unreadable(rule: &Rule, why: Unreadable) -> Self {
         let method = &rule.method;
+        let (code, right) = match why.fault {
+            Fault::LongLine => ("INVALID_MULTIPART", "shorter lines"),
+            _ => ("INVALID_JSON", "valid JSON"),
+        };
         Self {
             status: 400,
-            code: "INVALID_JSON",
+            code,
             description: format!(
-                "The body of {method} {why}. Nothing was executed: send valid JSON, or call {}.",
+                "The body of {method} {why}. Nothing was executed: send {right}, or call {}.",
                 successor(rule)
             ),
             reason: Reason::Unreadable,

@@ -6,9 +6,9 @@ use super::object::Object;
 use super::steps::{self, Trouble};
 use super::{Action, Call, DeprecatedUse, Encoding, Outcome, Refusal, Verdict};
 use crate::catalogue::{Mode, Rule, RuleKind};
-use crate::protocol::call::{Body, read_body};
-use crate::protocol::json;
+use crate::protocol::call::{Body, Reader, read_body};
 use crate::protocol::name::Wanted;
+use crate::protocol::{json, multipart};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -105,6 +105,13 @@ pub(super) fn read<'a>(
         return Ok(Parameters::of_query(query));
     }
     let bytes = call.body;
+    if Reader::of(call.content_type) == Reader::Multipart
+        && let Some(boundary) = call.content_type.and_then(multipart::boundary)
+        && let Some(at) = multipart::long_line(bytes, boundary)
+    {
+        let fault = json::Fault::LongLine;
+        return Err(json::Unreadable { at, fault });
+    }
     let keep = |member: &json::Member| wanted.has(&json::text(bytes, &member.key));
     let (body, is_declared) = match read_body(call.content_type, bytes, keep)? {
         Body::Empty { json: None } => return Ok(Parameters::of_query(query)),

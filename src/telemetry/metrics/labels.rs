@@ -207,6 +207,7 @@ label! {
     OwnError, "code":
     BadRequest = "BAD_REQUEST",
     InvalidJson = "INVALID_JSON",
+    InvalidMultipart = "INVALID_MULTIPART",
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
     RequestTimeout = "REQUEST_TIMEOUT",
     DeprecatedMethodBrownout = "DEPRECATED_METHOD_BROWNOUT",
