@@ -16,10 +16,6 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(at) = bytes.windows(LINE.len()).position(|window| window == LINE) else { return };
     let Ok(text) = str::from_utf8(&bytes[..at]) else { return };
     let Some(request) = Request::read(&bytes[at + LINE.len()..]) else { return };
-    // A NUL cuts a line of a multipart head, and with it a name whose quote is closed further down: no client writes one.
-    if request.body.contains(&0) {
-        return;
-    }
     let Ok(own) = file::read(text) else { return };
     let Ok(said) = serde_json::from_str::<serde_json::Value>(text) else { return };
     let catalogue = Catalogue::with(own.into_iter().map(|own| own.rule));

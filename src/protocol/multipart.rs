@@ -77,6 +77,7 @@ pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Fields<'a> {
         parts: 0,
         fields: 0,
         long_line: None,
+        broke_off: None,
     }
 }
 
@@ -103,6 +104,7 @@ pub struct Fields<'a> {
     parts: usize,
     fields: usize,
     long_line: Option<usize>,
+    broke_off: Option<usize>,
 }
 
 impl Iterator for Fields<'_> {
@@ -117,6 +119,7 @@ impl Iterator for Fields<'_> {
             self.parts += 1;
             let (name, is_file) = disposition_names(&disposition);
             if name.is_none() && !is_file || self.parts > MOST_PARTS {
+                self.broke_off = Some(start);
                 self.at = self.body.len();
                 return None;
             }
@@ -138,6 +141,12 @@ impl Iterator for Fields<'_> {
 }
 
 impl Fields<'_> {
+    /// Where the part begins that has ended the reading before the body's end. Where no field was found until then, what PHP has
+    /// not read is still there, to be read as a form string.
+    pub fn broke_off(&self) -> Option<usize> {
+        self.broke_off
+    }
+
     /// Passes the next line; gives it without its end, and whether that was CR LF. A NUL ends what is seen of it. A last
     /// line without an end is none.
     fn line(&mut self) -> Option<(Range<usize>, bool)> {

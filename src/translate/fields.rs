@@ -34,6 +34,9 @@ enum Wire {
         start: usize,
         line: Option<String>,
         newline: &'static str,
+        /// Where the part begins that ends the portal's reading before the body's end, and how many parameters stand before
+        /// it. If they all were taken out, the portal would read what it has left unread as a form string.
+        broken: Option<(usize, usize)>,
     },
 }
 
@@ -122,17 +125,16 @@ impl<'a> Fields<'a> {
         let mut counted = 0;
         let (start, has_cr) = multipart::first_part(bytes, boundary).unwrap_or_default();
         let line = str::from_utf8(boundary).ok().map(str::to_owned);
-        let wire = Wire::Multipart {
-            start,
-            line,
-            newline: if has_cr { "\r\n" } else { "\n" },
-        };
-        for field in multipart::fields(bytes, boundary) {
+        let mut parameters = 0;
+        let mut fields = multipart::fields(bytes, boundary);
+        for field in fields.by_ref() {
             counted += 1;
             let is_read = field.is_read;
-            if let Some(name) = Name::read(&field.name.text)
-                && name.key(0).is_some_and(|key| wanted.has(key))
-            {
+            let Some(name) = Name::read(&field.name.text) else {
+                continue;
+            };
+            parameters += usize::from(is_read);
+            if name.key(0).is_some_and(|key| wanted.has(key)) {
                 found.push(Field {
                     name,
                     value: field.value,
@@ -147,6 +149,12 @@ impl<'a> Fields<'a> {
                 });
             }
         }
+        let wire = Wire::Multipart {
+            start,
+            line,
+            newline: if has_cr { "\r\n" } else { "\n" },
+            broken: fields.broke_off().map(|at| (at, parameters)),
+        };
         Self {
             bytes,
             wire,
@@ -410,8 +418,22 @@ impl<'a> Fields<'a> {
         };
         let mut is_emptied =
             parent.depth > 0 && !parent.live.is_empty() && of_it(self) == parent.live.len();
+        let read = self
+            .under(path, names)
+            .filter(|(_, field, _)| field.is_read);
+        let read = read.count();
+        let unread = match &self.wire {
+            Wire::Multipart {
+                broken: Some((at, parameters)),
+                line: Some(line),
+                ..
+            } if *parameters == read && !is_emptied => {
+                Some(Edit::new(*at..self.bytes.len(), format!("--{line}--")))
+            }
+            _ => None,
+        };
         let mut gone: Vec<String> = Vec::new();
-        let mut edits = Vec::new();
+        let mut edits: Vec<Edit> = unread.into_iter().collect();
         for (at, field, name) in self.under(path, names) {
             if is_emptied && is_live(at) {
                 is_emptied = false;
