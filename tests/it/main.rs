@@ -20,6 +20,7 @@ mod monitoring;
 mod own_rules_law;
 mod page;
 mod peers;
+mod refused;
 mod reload;
 mod rules;
 mod sandbox_http;
