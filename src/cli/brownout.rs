@@ -217,6 +217,9 @@ impl Wanted {
                 callers(distinct(busiest))
             ));
         }
+        if !always.refused.is_empty() {
+            text.push_str("Those that are meant, in the whole log:\n");
+        }
         for ((caller, method), count) in &always.refused {
             text.push_str(&format!(
                 "  {}  {method}  {}\n",
