@@ -164,6 +164,11 @@ impl Policy {
                     && entry.step.until.is_none()
             })
             .filter_map(|entry| entry.step.from)
+            // An entry before it may stand in its way.
+            .filter(|from| {
+                let then = self.general(rule, *from).mode;
+                matches!(then, Mode::Brownout | Mode::Block)
+            })
             .min()
     }
 

@@ -422,6 +422,27 @@ fn a_rule_goes_to_its_next_step_by_itself_and_says_so_before() {
 }
 
 #[test]
+fn a_day_that_another_entry_stands_in_the_way_of_is_no_sunset() {
+    let catalogue = Catalogue::builtin();
+    let block = || entry(RESET, "block from 2027-03-01", "f:9");
+    let sunset = |before: Entry| built(&[], vec![before, block()]).sunset(rule(&catalogue, RESET));
+    assert_eq!(sunset(entry(RESET, "observe", "f:1")), None);
+    let on_the_day = Some(at("2027-03-01"));
+    assert_eq!(
+        sunset(entry(RESET, "observe until 2027-01-01", "f:1")),
+        on_the_day
+    );
+    assert_eq!(
+        sunset(entry(RESET, "brownout until 2027-03-02", "f:1")),
+        on_the_day
+    );
+    assert_eq!(
+        sunset(of_user(entry(RESET, "observe", "f:1"), "7")),
+        on_the_day
+    );
+}
+
+#[test]
 fn what_is_planned_for_some_callers_is_known_before() {
     let catalogue = Catalogue::builtin();
     let policy = built(
