@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::file::reason;
 use super::reload::Reload;
 use super::settings::Source;
-use super::supervisor::Supervisor;
+use super::supervisor::{Signals, Supervisor};
 use super::{Failure, Outcome, assemble, effective, operational_log, options, print};
 use crate::telemetry::log::survive_the_file_size_limit;
 
@@ -45,6 +45,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .build()
         .map_err(cannot_start)?;
     runtime.block_on(async {
+        let signals = Signals::listen()?;
         let running = assemble::start(&settings)?;
         if running.shared.config.upstream_insecure {
             tracing::warn!(
@@ -67,6 +68,6 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             drain_timeout: settings.time.drain,
             reload: Reload::new(source, settings, running.shared, running.admin),
         };
-        supervisor.stay().await
+        supervisor.stay(signals).await
     })
 }

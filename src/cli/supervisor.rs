@@ -36,9 +36,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Stays until the server has ended. Gives the exit status: 0, or 1 when calls had to be cut.
-    pub async fn stay(mut self) -> Result<u8, Failure> {
-        let mut signals = Signals::listen()
-            .map_err(|error| Failure::found(format!("cannot listen to signals: {error}")))?;
+    pub async fn stay(mut self, mut signals: Signals) -> Result<u8, Failure> {
         let ticking = tokio::spawn(tick(self.reload.shared()));
         self.telemetry.health.enter(Stage::Serving);
         tell(&[NotifyState::Ready]);
@@ -167,7 +165,7 @@ async fn write_last_lines(telemetry: &Telemetry) {
 }
 
 /// The signals that a proxy listens to.
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
@@ -184,12 +182,17 @@ enum Asked {
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    /// Listens to them, and keeps what comes: before anything is served, for each of them would end the process by itself.
+    pub fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::found(format!("cannot listen to signals: {error}")))
+        };
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            reload: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+            reopen: listen(SignalKind::user_defined1())?,
         })
     }
 

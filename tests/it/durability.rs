@@ -495,6 +495,30 @@ fn terminate(child: &std::process::Child) {
 }
 
 #[test]
+fn a_reload_that_is_asked_for_as_soon_as_the_socket_is_there_ends_no_proxy() {
+    let portal = Portal::plain();
+    for _ in 0..5 {
+        let wanted = proxy::before(&portal.url());
+        let socket = wanted.folder().join("proxy");
+        let wanted = wanted
+            .own_listeners()
+            .with(&["--listen", &address(&socket)]);
+        let mut child = piped(&wanted);
+        let until = Instant::now() + PATIENCE;
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < until, "it listens");
+            std::thread::yield_now();
+        }
+        let pid = i32::try_from(child.id()).ok();
+        let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
+        rustix::process::kill_process(pid, Signal::HUP).expect("it is there");
+        call_unix(&socket, &call("then"));
+        terminate(&child);
+        assert!(child.wait().expect("its end").success());
+    }
+}
+
+#[test]
 fn a_standard_error_that_nobody_reads_stalls_no_call_and_says_later_what_was_dropped() {
     use std::io::Read;
     let portal = Portal::plain();
