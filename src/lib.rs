@@ -15,12 +15,14 @@
 //! - [`catalogue`] the rules, as data (pure)
 //! - [`protocol`] how a portal reads a call (pure)
 //! - `digits` numbers and addresses as bytes (pure)
+//! - [`memory`] what the allocator is told
 
 pub mod admin;
 pub mod catalogue;
 pub mod cli;
 mod digits;
 pub mod ladder;
+pub mod memory;
 pub mod protocol;
 pub mod proxy;
 pub mod sandbox;

@@ -1,10 +1,8 @@
 //! Starts the command line; an outcome becomes one line and an exit status.
 
-mod memory;
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    memory::give_back_large_blocks();
+    b24_migration_proxy::memory::give_back_large_blocks();
     b24_migration_proxy::cli::run(std::env::args_os())
 }

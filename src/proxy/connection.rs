@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long an idle connection keeps hyper's buffers before it is parked.
-const PARK_AFTER: Duration = Duration::from_secs(1);
+const PARK_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a head may take that has begun to come, or is the first of a new connection, when the connection drains.
 const HALF_HEAD_GRACE: Duration = Duration::from_secs(1);
@@ -202,6 +202,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Cli
     let link = client.link.clone();
     let control = client.control.clone();
     let id = worker.register(Handle::new(control.clone(), link.clone()));
+    let _open = worker.footprint.hold();
     let client = Rc::new(client);
     let mut wire = Wire::new(stream, link.clone());
     wire.begin_with(first);
@@ -293,6 +294,7 @@ async fn drive(
     wire: Wire<Stream>,
     interval: Duration,
 ) -> Ended {
+    let _driven = worker.footprint.hold();
     let service = Requests {
         worker: worker.clone(),
         client: client.clone(),

@@ -48,6 +48,7 @@ const TICK: Duration = Duration::from_millis(500);
 pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Client) {
     let control = client.control.clone();
     let id = worker.register(Handle::new(control.clone(), client.link.clone()));
+    let _open = worker.footprint.hold();
     let client = Rc::new(client);
     let service = {
         let (worker, client) = (worker.clone(), client.clone());

@@ -14,6 +14,7 @@ pub mod error;
 mod executor;
 mod expiry;
 mod finish;
+mod footprint;
 mod frames;
 mod greet;
 mod handle;

@@ -4,6 +4,7 @@ use super::applications::Applications;
 use super::compare::Turns;
 use super::config::{Config, Portal};
 use super::connection::Handle;
+use super::footprint::Footprint;
 use super::handle::{Client, LastCaller};
 use super::origin;
 use super::peer;
@@ -236,6 +237,8 @@ pub struct Worker {
     told: RefCell<Vec<Option<Told>>>,
     draining: Cell<bool>,
     cut: Notify,
+    /// Who holds memory.
+    pub footprint: Rc<Footprint>,
     /// Connections that are accepted and not served yet; and those that are told that they are too many.
     greeting: Rc<Cell<usize>>,
     refusing: Rc<Cell<usize>>,
@@ -275,6 +278,7 @@ impl Worker {
             told: RefCell::default(),
             draining: Cell::new(false),
             cut: Notify::new(),
+            footprint: Rc::default(),
             greeting: Rc::default(),
             refusing: Rc::default(),
             tunnels: Rc::default(),

@@ -341,6 +341,31 @@ fn others_are_served_at_once_beside_idle_and_dripping_clients() {
     assert!(resident < 96 * 1024, "{resident} KiB for 2,200 clients");
 }
 
+#[test]
+#[cfg(target_env = "gnu")]
+fn what_many_connections_held_is_given_back_when_they_have_gone() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    assert_eq!(proxy.call(get("/warm")).status(), 200);
+    let before = proxy.figure("VmRSS");
+    let mut clients: Vec<Client> = (0..2_000).map(|_| proxy.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.call(get("/once")).expect("an answer").status(), 200);
+    }
+    let with = proxy.figure("VmRSS");
+    drop(clients);
+    let allowed = before + (with - before) / 3;
+    let until = Instant::now() + PATIENCE;
+    while proxy.figure("VmRSS") > allowed {
+        let now = proxy.figure("VmRSS");
+        assert!(
+            Instant::now() < until,
+            "{before} KiB before, {with} with 2,000 connections, {now} after"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Sends heads, then bodies, a byte now and then.
 fn drip(mut clients: Vec<Client>, stop: &AtomicBool) {
     let request = post(
