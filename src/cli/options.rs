@@ -220,9 +220,11 @@ pub const OPTIONS: &[Spec] = &[
     spec(LIMITS, "max-target-size", One, "SIZE", Some("64KiB"), NeedsRestart,
         ("A request's address (414)", "")),
     spec(LIMITS, "max-connections", One, "COUNT", Some("20000"), NeedsRestart,
-        ("Clients' connections in total (503); 0 is no limit", "")),
+        ("Clients' connections in total (503); 0 is no limit",
+         "Over HTTP/2 each call in flight counts as one.")),
     spec(LIMITS, "max-connections-per-client", One, "COUNT", Some("0"), NeedsRestart,
-        ("Connections of one client address (503); 0 is no limit", "")),
+        ("Connections of one client address (503); 0 is no limit",
+         "Over HTTP/2 each call in flight counts as one.")),
 ];
 
 /// The option of that name.

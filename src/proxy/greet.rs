@@ -72,7 +72,8 @@ pub async fn greet(
     };
     let _open = worker.local.open(Open::Connection);
     if client.http2 {
-        http2::serve(worker, stream, first, client).await
+        let peer = peer_address.map(|peer| peer.ip().to_canonical());
+        http2::serve(worker, stream, first, client, peer).await
     } else {
         connection::serve(worker, stream, first, client).await
     }

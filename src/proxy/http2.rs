@@ -5,17 +5,19 @@
 
 use super::body::{ResponseBody, Truncated};
 use super::connection::Handle;
+use super::error::ProxyError;
 use super::frames::Frames;
 use super::greet::First;
 use super::handle::{Client, handle};
-use super::reply::Reply;
-use super::span::SpannedBody;
+use super::reply::{self, Reply};
+use super::span::{Span, SpannedBody};
 use super::stream::Stream;
 use super::watch::{self, Look};
 use super::wire::head::{HeadError, RequestHead, read_request};
 use super::wire::{BadRequest, Link};
-use super::worker::Worker;
-use crate::telemetry::metrics::{LocalMetrics, Phase};
+use super::worker::{Counted, Full, Worker};
+use crate::protocol::answer::Format;
+use crate::telemetry::metrics::{ConnectionRefused, Kind, LocalMetrics, Phase};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{COOKIE, HeaderName, HeaderValue};
@@ -23,13 +25,15 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Streams that a client may have open at once (RFC 9113 §6.5.2).
 pub const STREAMS: u32 = 100;
@@ -41,18 +45,36 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams reset by the client, or by us for its errors, that are remembered before the connection ends
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS: usize = 32;
+/// Streams of a new connection that are handled at once. Each good answer lets one more in: a client that opens a hundred
+/// and breaks off, again and again, must not cost the portal a hundred connections each time.
+const FIRST_STREAMS: u32 = 8;
+/// How long a stream waits for its turn at most.
+const TURN: Duration = Duration::from_secs(1);
 /// How often a connection looks at its time limits.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Serves an HTTP/2 connection to its end.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Client) {
+/// Serves an HTTP/2 connection to its end; `peer` is whose limit it counts towards.
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: Stream,
+    first: First,
+    client: Client,
+    peer: Option<IpAddr>,
+) {
     let control = client.control.clone();
     let id = worker.register(Handle::new(control.clone(), client.link.clone()));
     let _open = worker.footprint.hold();
     let client = Rc::new(client);
     let service = {
         let (worker, client) = (worker.clone(), client.clone());
-        service_fn(move |request| answer(worker.clone(), client.clone(), request))
+        let turns = Rc::new(Turns {
+            room: Semaphore::new(FIRST_STREAMS as usize),
+            size: Cell::new(FIRST_STREAMS),
+            open: Cell::new(0),
+            counted: RefCell::default(),
+            peer,
+        });
+        service_fn(move |request| answer(worker.clone(), client.clone(), turns.clone(), request))
     };
     let timeouts = worker.config.timeouts;
     let tasks = Tasks {
@@ -117,15 +139,27 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Cli
 async fn answer(
     worker: Rc<Worker>,
     connection: Rc<Client>,
+    turns: Rc<Turns>,
     request: Request<Incoming>,
 ) -> Result<Response<StreamBody>, Infallible> {
-    let (head, body) = read(&worker, request);
     // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
     let link = Link::new(worker.limits);
     let client = Rc::new(connection.stream(link));
     connection.link.enter();
-    let in_flight = InFlight(connection.link.clone());
-    let (reply, span) = handle(&worker, &client, Some(head.map(|head| (head, None))), body).await;
+    let mut in_flight = InFlight(connection.link.clone(), None);
+    let (reply, span) = match turns.count_in(&worker) {
+        Ok(counted) => {
+            in_flight.1 = Some(counted);
+            let turn = turns.take().await;
+            let (head, body) = read(&worker, request);
+            let head = head.map(|head| (head, None));
+            let answered = handle(&worker, &client, Some(head), body).await;
+            drop(turn);
+            turns.answered(&answered.0);
+            answered
+        }
+        Err(full) => too_many(&worker, &client, full),
+    };
     let given = GIVEN.try_with(Rc::clone).unwrap_or_default();
     given.set(Some(Instant::now()));
     Ok(response(reply, |body| StreamBody {
@@ -135,8 +169,71 @@ async fn answer(
     }))
 }
 
+/// Whose turn it is among the streams of a connection, and what they count.
+struct Turns {
+    room: Semaphore,
+    size: Cell<u32>,
+    open: Cell<u32>,
+    /// One for each open stream but one: that is the connection's own.
+    counted: RefCell<Vec<Counted>>,
+    peer: Option<IpAddr>,
+}
+
+impl Turns {
+    /// Counts a stream as a connection, unless it is the only one of its own.
+    fn count_in(self: &Rc<Self>, worker: &Worker) -> Result<CountedStream, Full> {
+        if self.open.get() > 0 {
+            let counted = worker.shared.count_in(self.peer)?;
+            self.counted.borrow_mut().push(counted);
+        }
+        self.open.set(self.open.get() + 1);
+        Ok(CountedStream(self.clone()))
+    }
+
+    /// A turn, first come, first served; none where it was waited for long enough.
+    async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(turn) = self.room.try_acquire() {
+            return Some(turn);
+        }
+        let turn = Box::pin(tokio::time::timeout(TURN, self.room.acquire())).await;
+        // hyper looks for a stream's end while it is waited for: one that has ended meanwhile goes no further.
+        tokio::task::yield_now().await;
+        turn.ok()?.ok()
+    }
+
+    fn answered(&self, reply: &Reply) {
+        if reply.status.as_u16() < 400 && self.size.get() < STREAMS {
+            self.size.set(self.size.get() + 1);
+            self.room.add_permits(1);
+        }
+    }
+}
+
+/// A stream that counts as a connection for as long as this is held.
+struct CountedStream(Rc<Turns>);
+
+impl Drop for CountedStream {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.counted.borrow_mut().pop();
+    }
+}
+
+/// Answers a stream that is one too many.
+fn too_many(worker: &Rc<Worker>, client: &Client, full: Full) -> (Reply, Rc<Span>) {
+    worker
+        .local
+        .connection_refused(ConnectionRefused::from(full));
+    let span = Span::begin(worker, client, None, Kind::Other, Instant::now());
+    let error = ProxyError::busy("has as many calls of this client as it may have");
+    span.failed(&error);
+    let reply = reply::error(&error, Format::Json, false, span.id_line().as_bytes());
+    span.answered(reply.status.as_u16(), reply.head.len());
+    (reply, span)
+}
+
 /// A stream that is counted until its answer has gone or it was reset.
-struct InFlight(Rc<Link>);
+struct InFlight(Rc<Link>, Option<CountedStream>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {

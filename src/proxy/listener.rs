@@ -4,8 +4,8 @@ use super::greet::greet;
 use super::refuse::refuse;
 use super::run::Listening;
 use super::stream::Stream;
-use super::worker::{Full, Worker};
-use crate::telemetry::metrics::{ConnectionRefused, Held, Open};
+use super::worker::Worker;
+use crate::telemetry::metrics::{Held, Open};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -79,10 +79,7 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
                         });
                     }
                     Err(full) => {
-                        worker.local.connection_refused(match full {
-                            Full::Total => ConnectionRefused::Total,
-                            Full::PerClient => ConnectionRefused::PerClient,
-                        });
+                        worker.local.connection_refused(full.into());
                         tokio::task::spawn_local(refuse(worker.clone(), stream, tls));
                     }
                 }

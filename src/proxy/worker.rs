@@ -21,7 +21,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::telemetry::log::LogUnavailable;
-use crate::telemetry::metrics::{LocalMetrics, Open, Phase};
+use crate::telemetry::metrics::{ConnectionRefused, LocalMetrics, Open, Phase};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::server::conn::http1;
@@ -64,6 +64,15 @@ pub struct Shared {
 pub enum Full {
     Total,
     PerClient,
+}
+
+impl From<Full> for ConnectionRefused {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Total => ConnectionRefused::Total,
+            Full::PerClient => ConnectionRefused::PerClient,
+        }
+    }
 }
 
 /// A connection that is counted for as long as this is held.
