@@ -102,7 +102,16 @@ fn a_rotation_loses_and_tears_nothing() {
     load.wait_for(load.answered() + 100);
     let outcomes = load.stop();
     let counts = logged(&files);
-    assert_eq!(wrong(&outcomes, &counts), Vec::<String>::new());
+    let missing = wrong(&outcomes, &counts);
+    figure(
+        "8 rotations under load",
+        format!(
+            "{} answered calls, {} without their line",
+            outcomes.len(),
+            missing.len()
+        ),
+    );
+    assert_eq!(missing, Vec::<String>::new());
     for file in &files {
         assert!(
             std::fs::metadata(file).expect("a file").len() > 0,
@@ -124,14 +133,22 @@ fn the_real_logrotate_loses_nothing_with_the_example_for_it() {
     let folder = proxy.folder().to_owned();
     let rules = folder.join("rules");
     let state = folder.join("state");
-    let text = format!(
-        "{} {{\n  rotate 9\n  create\n  missingok\n  nocompress\n  postrotate\n    kill -HUP {}\n  endscript\n}}\n",
-        proxy.log_path().display(),
-        proxy.pid()
-    );
+    // The example as it stands, but for the log's place and how its process is found.
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/logrotate");
+    let example = std::fs::read_to_string(example).expect("the example");
+    let place = "/var/log/b24-migration-proxy/*.jsonl";
+    let tell = example
+        .lines()
+        .find(|line| line.contains("--signal=USR1"))
+        .expect("it tells the proxy");
+    assert!(example.contains(place));
+    let text = example
+        .replace(place, &format!("{}/*.jsonl", folder.display()))
+        .replace(tell, &format!("kill -USR1 {}", proxy.pid()));
     std::fs::write(&rules, text).expect("a file");
     let load = Load::start(proxy.address(), 4, "c", Mix::Deprecated);
     for _ in 0..3 {
+        let begun = Instant::now();
         load.wait_for(load.answered() + 50);
         let run = Command::new("logrotate")
             .args(["--force", "--state"])
@@ -144,18 +161,29 @@ fn the_real_logrotate_loses_nothing_with_the_example_for_it() {
             "{}",
             String::from_utf8_lossy(&run.stderr)
         );
+        // The names of what was rotated tell seconds apart.
+        std::thread::sleep(Duration::from_millis(1_100).saturating_sub(begun.elapsed()));
     }
     load.wait_for(load.answered() + 50);
     let outcomes = load.stop();
-    let mut files = vec![proxy.log_path().to_owned()];
-    files.extend((1..=3).map(|number| with_suffix(proxy.log_path(), number)));
+    let names = std::fs::read_dir(&folder).expect("a folder");
+    let rotated = names
+        .map(|one| one.expect("a file").path())
+        .filter(|path| path.display().to_string().contains(".jsonl-"));
+    let mut files: Vec<PathBuf> = rotated.map(unpacked).collect();
+    assert_eq!(files.len(), 3);
+    files.push(proxy.log_path().to_owned());
     assert_eq!(wrong(&outcomes, &logged(&files)), Vec::<String>::new());
 }
 
-fn with_suffix(path: &Path, number: usize) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
+/// The file, unpacked where logrotate has compressed it.
+fn unpacked(path: PathBuf) -> PathBuf {
+    if path.extension().is_none_or(|extension| extension != "gz") {
+        return path;
+    }
+    let run = Command::new("gzip").arg("-d").arg(&path).output();
+    assert!(run.expect("gzip runs").status.success());
+    path.with_extension("")
 }
 
 #[test]
@@ -201,8 +229,10 @@ fn a_call_whose_client_has_gone_is_logged_with_its_outcome() {
     for event in proxy.events() {
         assert_eq!(event["action"], "rewritten");
         assert_eq!(event["caller"]["auth"], "webhook");
+        assert_eq!(event["status"], 200, "its outcome was awaited");
     }
     assert_eq!(portal.request_count(), 8);
+    figure("calls whose client has gone", "8 of 8 in the log");
 }
 
 #[test]
@@ -367,6 +397,10 @@ fn what_a_full_disk_does_not_take_is_written_when_there_is_room_again() {
             }
         }
     }
+    figure(
+        "a full disk that has room again",
+        format!("{} of 30 answered calls in the log", counts.len()),
+    );
     for number in 0..30 {
         assert_eq!(
             counts.get(&format!("c-{number}")),
@@ -378,6 +412,43 @@ fn what_a_full_disk_does_not_take_is_written_when_there_is_room_again() {
         proxy.metric("b24_proxy_deprecation_log_lines_dropped_total"),
         0.0
     );
+}
+
+#[test]
+fn what_the_memory_for_a_full_disk_does_not_take_is_dropped_counted_and_said() {
+    let portal = Portal::plain();
+    let proxy = proxy::before(&portal.url())
+        .log(Path::new("/dev/full"))
+        .start();
+    let metric = |name: &str| proxy.metric(&format!("b24_proxy_deprecation_log_{name}"));
+    // A portal reads fifty commands of a batch, and of each batch in it.
+    let inner = format!("\"Batch?{}\"", vec!["cmd[]=crm.lead.list"; 50].join("&"));
+    let batch = format!("{{\"cmd\":[{}]}}", vec![inner; 50].join(","));
+    let batch = crate::support::client::post("/rest/1/code/batch", "application/json", &batch);
+    let mut calls = 0.0;
+    while metric("lines_dropped_total") == 0.0 {
+        assert!(calls < 20.0, "nothing is dropped");
+        assert_eq!(proxy.call(&batch).status(), 200, "calls go on");
+        calls += 1.0;
+    }
+    assert_eq!(
+        metric("queued_lines") + metric("lines_dropped_total"),
+        calls * 2_500.0
+    );
+    let health = proxy.admin("/healthz");
+    assert!(
+        health.status() == 200 && health.text().contains("degraded"),
+        "{}",
+        health.text()
+    );
+    assert_eq!(proxy.admin("/readyz").status(), 200);
+    let said = proxy.stderr.wait_for(|text| {
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter_map(|line| line["dropped"].as_u64())
+            .find(|dropped| *dropped > 0)
+    });
+    assert!(said.is_some(), "{}", proxy.stderr.text());
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Whatever breaks between proxy and portal: the caller gets a clear answer within its limit, which says whether
 //! repeating is safe; the next call works; and no call reaches the portal twice.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -201,6 +204,13 @@ fn every_fault_of_an_answer_is_told_clearly_and_the_next_call_works() {
         wrong.join("\n")
     );
     no_call_came_twice(&portal);
+    figure(
+        "faults of an answer",
+        format!(
+            "0 of {} calls without a clear answer in time, 0 doubled",
+            number.load(Ordering::Relaxed)
+        ),
+    );
     let mut events = proxy.events();
     events.retain(|event| event["action"] == "rewritten");
     assert_eq!(
@@ -350,6 +360,74 @@ fn serve(listener: TcpListener) {
 fn a_name_that_does_not_resolve_is_503() {
     let proxy = proxy::before("http://no-such-portal.invalid").start();
     is_unreachable(&proxy, "dns");
+}
+
+#[test]
+fn a_portal_to_which_no_route_leads_is_503() {
+    // A group's address: no connection can be made to it.
+    let proxy = proxy::before("http://224.0.0.1").start();
+    is_unreachable(&proxy, "destination_ip_unroutable");
+}
+
+/// The command, which sees these lines as its table of hosts; `None` where a machine does not allow that.
+fn with_hosts(serve: &Command, hosts: &Path) -> Option<Command> {
+    let bound = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+    let inside = |program: &OsStr| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["-rm", "sh", "-c", bound])
+            .arg(hosts)
+            .arg(program);
+        command
+    };
+    let tried = inside(OsStr::new("true")).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("skipped: no table of hosts of one's own (unshare)");
+        return None;
+    }
+    let mut command = inside(serve.get_program());
+    command.args(serve.get_args());
+    Some(command)
+}
+
+#[test]
+fn a_name_is_looked_up_for_each_connection_and_its_addresses_are_tried_in_turn() {
+    let portal = Portal::plain();
+    let moved_to = SocketAddr::from(([127, 0, 0, 3], portal.address.port()));
+    let wanted = proxy::before(&format!("http://portal.test:{}", portal.address.port()))
+        .with(&["--pool-idle-timeout", "50ms"]);
+    // Nobody listens at the first two, whichever is tried first.
+    let hosts = wanted.folder().join("hosts");
+    std::fs::write(
+        &hosts,
+        "::1 portal.test\n127.0.0.2 portal.test\n127.0.0.1 portal.test\n",
+    )
+    .expect("a file");
+    let Some(command) = with_hosts(&wanted.command(), &hosts) else {
+        return;
+    };
+    let proxy = wanted.start_as(command);
+    works(&proxy);
+    assert!(
+        portal
+            .requests()
+            .iter()
+            .all(|one| one.one("host") == Some(format!("portal.test:{}", portal.address.port())))
+    );
+    // The name leads elsewhere: connections that are opened from now on go there.
+    serve(TcpListener::bind(moved_to).expect("the same port of another address"));
+    std::fs::write(&hosts, "127.0.0.2 portal.test\n127.0.0.3 portal.test\n").expect("a file");
+    assert!(portal.wait_until(|all| all.iter().all(|one| !one.open)));
+    let before = portal.request_count();
+    works(&proxy);
+    assert_eq!(portal.request_count(), before);
+    std::fs::write(&hosts, "127.0.0.1 localhost\n").expect("a file");
+    let until = Instant::now() + LATEST;
+    while proxy.call(get("/")).status() == 200 {
+        assert!(Instant::now() < until, "a connection is kept for ever");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    is_unreachable(&proxy, "dns_error");
 }
 
 #[test]

@@ -655,3 +655,57 @@ fn a_call_that_finds_no_room_is_told_to_come_again_and_small_ones_never_wait() {
         assert!(Instant::now() < until, "the room is not given back");
     }
 }
+
+#[test]
+fn room_is_given_in_the_order_in_which_it_was_asked_for() {
+    let portal = Portal::plain();
+    let limits = ["--rewrite-memory", "2MiB", "--max-rewrite-body", "1MiB"];
+    let proxy = proxy::start(&portal, &[&limits[..], &["--threads", "1"]].concat());
+    let body = large_body(MIB - 1000);
+    let ask = |name: usize| {
+        post(RESET, "application/json", &body).replacen(
+            "\r\n",
+            &format!("\r\nX-Call: {name}\r\n"),
+            1,
+        )
+    };
+    let waiting = |count: f64| {
+        let until = Instant::now() + PATIENCE;
+        while proxy.metric("b24_proxy_rewrite_waiting") != count {
+            assert!(Instant::now() < until, "not {count} wait");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    // The first has all the room and keeps it until its last byte has come.
+    let request = ask(0);
+    let (half, rest) = request.split_at(request.len() / 2);
+    let mut holder = proxy.connect();
+    holder.send(half);
+    let until = Instant::now() + PATIENCE;
+    while proxy.metric("b24_proxy_rewrite_memory_bytes") == 0.0 {
+        assert!(Instant::now() < until, "no room is taken");
+    }
+    let mut others: Vec<Client> = Vec::new();
+    for name in 1..=5 {
+        // Their heads alone: they have their turn, and their bodies come when it is theirs.
+        let mut client = proxy.connect();
+        let request = ask(name);
+        let end = request.find("\r\n\r\n").expect("a head") + 4;
+        client.send(&request[..end]);
+        others.push(client);
+        waiting(name as f64);
+    }
+    holder.send(rest);
+    assert_eq!(holder.response("POST").expect("an answer").status(), 200);
+    for (at, client) in others.iter_mut().enumerate() {
+        waiting((4 - at) as f64);
+        client.send(&body);
+        assert_eq!(client.response("POST").expect("an answer").status(), 200);
+    }
+    let order: Vec<String> = portal
+        .requests()
+        .iter()
+        .filter_map(|one| one.one("x-call"))
+        .collect();
+    assert_eq!(order, ["0", "1", "2", "3", "4", "5"]);
+}
