@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::client::{deprecated_call, get, post};
+use crate::interop::{Running, free_port, is_installed};
+use crate::support::client::{Client, deprecated_call, get, post};
 use crate::support::portal::{Portal, Visit};
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::Message;
@@ -613,6 +614,108 @@ fn a_post_that_meets_the_close_of_a_pooled_connection_is_never_sent_twice() {
         &format!("{RACES} POSTs against the closing of a pooled connection"),
         format!("0 doubled, {lost} met the close"),
     );
+}
+
+/// A portal that takes the second request on each connection and closes it without an answer.
+fn executing_portal() -> Portal {
+    Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            if request.target() != b"/warm" && visit.number_of_requests() > 1 {
+                return visit.close();
+            }
+            visit.answer_to(&request, 200, "", b"{\"result\":true}");
+        }
+    })
+}
+
+/// Has calls meet the end of the connection that they were written to; how many came to the portal more than once, and
+/// the statuses of all.
+fn meet_the_end(address: SocketAddr, portal: &Portal, method: &str) -> (usize, Vec<u16>) {
+    const CALLS: usize = 20;
+    let mut client = Client::connect(address);
+    let mut statuses = Vec::new();
+    for id in 0..CALLS {
+        assert_eq!(client.call(get("/warm")).expect("an answer").status(), 200);
+        let call = format!(
+            "{method} /rest/1/code/crm.deal.add?fields[TITLE]=a HTTP/1.1\r\nHost: h\r\nX-Call: {method}-{id}\r\nContent-Length: 0\r\n\r\n"
+        );
+        // HAProxy may close without an answer, for the client to repeat the call: 0.
+        let answer = client.call(&call);
+        statuses.push(answer.as_ref().map_or(0, Message::status));
+        if !answer.is_ok_and(|answer| answer.list("connection") != ["close"]) {
+            client = Client::connect(address);
+        }
+    }
+    let came = portal.requests();
+    let times = |id: usize| {
+        let name = format!("{method}-{id}");
+        came.iter()
+            .filter(|one| one.one("x-call").as_deref() == Some(&*name))
+            .count()
+    };
+    ((0..CALLS).filter(|id| times(*id) > 1).count(), statuses)
+}
+
+#[test]
+fn a_call_that_the_portal_has_taken_is_not_sent_again_whatever_its_method() {
+    let portal = executing_portal();
+    let proxy = proxy::start(&portal, &["--threads", "1"]);
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        let (doubled, statuses) = meet_the_end(proxy.address(), &portal, method);
+        assert_eq!(doubled, 0, "{method}");
+        assert!(statuses.iter().all(|status| *status == 502), "{statuses:?}");
+    }
+}
+
+/// The same, for comparison, with connections to the portal that are kept. By hand, with `B24_HEAVY=1`.
+#[test]
+fn calls_that_the_portal_has_taken_are_put_to_nginx_and_haproxy_too() {
+    if std::env::var_os("B24_HEAVY").is_none() {
+        return;
+    }
+    for name in ["nginx", "haproxy"] {
+        if !is_installed(name) {
+            continue;
+        }
+        let (portal, folder, port) = (
+            executing_portal(),
+            tempfile::tempdir().expect("a folder"),
+            free_port(),
+        );
+        let (place, path) = (folder.path().display(), folder.path().join("configuration"));
+        let nginx = format!(
+            "daemon off; master_process off; pid {place}/pid; error_log {place}/err;\n\
+             events {{ worker_connections 256; }}\n\
+             http {{ access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p;\n\
+             fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;\n\
+             upstream portal {{ server {0}; keepalive 8; }}\n\
+             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://portal;\n\
+             proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}\n",
+            portal.address
+        );
+        let haproxy = format!(
+            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
+               http-reuse always\n\
+             frontend in\n  bind 127.0.0.1:{port}\n  default_backend portal\n\
+             backend portal\n  server one {}\n",
+            portal.address
+        );
+        let text = if name == "nginx" { nginx } else { haproxy };
+        std::fs::write(&path, text).expect("a file");
+        let path = path.to_str().expect("UTF-8");
+        let arguments: &[&str] = match name {
+            "nginx" => &["-p", folder.path().to_str().expect("UTF-8"), "-c", path],
+            _ => &["-db", "-f", path],
+        };
+        let running = Running::start(name, arguments, port);
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            let (doubled, statuses) = meet_the_end(running.1, &portal, method);
+            figure(
+                &format!("{method} that the portal has taken, put to {name}"),
+                format!("{doubled} of {} doubled", statuses.len()),
+            );
+        }
+    }
 }
 
 fn is_call(request: &Message, id: usize) -> bool {

@@ -10,7 +10,7 @@ use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::{self, Message, Reading};
 use crate::support::wire::Lost;
-use crate::support::{Dice, shown};
+use crate::support::{Dice, figure, shown};
 
 /// What the portal does behind its bytes.
 #[derive(Clone, Copy, PartialEq)]
@@ -439,6 +439,14 @@ fn a_bad_answer_harms_only_its_own_call() {
             ))
         })
         .collect();
+    figure(
+        "kinds of bad answers",
+        format!(
+            "{} of {} harmed another call than their own",
+            wrong.len(),
+            kinds.len()
+        ),
+    );
     assert!(
         wrong.is_empty(),
         "{} wrong of {}:\n{}",

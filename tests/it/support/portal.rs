@@ -244,6 +244,11 @@ impl Visit {
         self.request_within(Duration::from_secs(600))
     }
 
+    /// How many whole requests this connection has brought.
+    pub fn number_of_requests(&self) -> usize {
+        self.shared.lock().connections[self.number].requests.len()
+    }
+
     /// As [`Visit::request`], for as long.
     pub fn request_within(&mut self, wait: Duration) -> Option<Message> {
         let until = Instant::now() + wait;
