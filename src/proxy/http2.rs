@@ -23,7 +23,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{COOKIE, HeaderName, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -158,7 +158,7 @@ async fn answer(
             turns.answered(&answered.0);
             answered
         }
-        Err(full) => too_many(&worker, &client, full),
+        Err(full) => too_many(&worker, &client, full, request.method() == Method::HEAD),
     };
     let given = GIVEN.try_with(Rc::clone).unwrap_or_default();
     given.set(Some(Instant::now()));
@@ -220,14 +220,14 @@ impl Drop for CountedStream {
 }
 
 /// Answers a stream that is one too many.
-fn too_many(worker: &Rc<Worker>, client: &Client, full: Full) -> (Reply, Rc<Span>) {
+fn too_many(worker: &Rc<Worker>, client: &Client, full: Full, to_head: bool) -> (Reply, Rc<Span>) {
     worker
         .local
         .connection_refused(ConnectionRefused::from(full));
     let span = Span::begin(worker, client, None, Kind::Other, Instant::now());
     let error = ProxyError::busy("has as many calls of this client as it may have");
     span.failed(&error);
-    let reply = reply::error(&error, Format::Json, false, span.id_line().as_bytes());
+    let reply = reply::error(&error, Format::Json, to_head, span.id_line().as_bytes());
     span.answered(reply.status.as_u16(), reply.head.len());
     (reply, span)
 }
