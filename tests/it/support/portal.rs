@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 use super::strict::Message;
 use super::wire::{self, Inbox, Lost, PATIENCE, Stream};
 
@@ -88,7 +90,7 @@ impl Portal {
         tls: Option<Arc<rustls::ServerConfig>>,
         script: impl Fn(&mut Visit) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = listener();
         let address = listener.local_addr().expect("a bound address");
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -193,6 +195,16 @@ impl Drop for Portal {
         self.shared.stopping.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
     }
+}
+
+/// A free port with a queue as web servers have it: in the 128 places of the standard library's, a crowd of callers waits
+/// for its connections for seconds.
+fn listener() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("a free port");
+    socket.listen(511).expect("it listens");
+    socket.into()
 }
 
 fn open(shared: &Shared, socket: &TcpStream) -> usize {
