@@ -606,6 +606,40 @@ fn many_large_bodies_to_be_rewritten_share_a_budget_and_give_it_back() {
 }
 
 #[test]
+fn a_body_that_is_sent_is_not_held_while_its_answer_comes() {
+    const CALLS: usize = 12;
+    let portal = Portal::start(|visit| {
+        if let Some(head) = visit.head() {
+            let text = String::from_utf8_lossy(&head).to_lowercase();
+            let length = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+            visit.swallow(head.len() as u64 + length.unwrap_or(0));
+            visit.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+            visit.wait_closed(Duration::from_secs(60));
+        }
+    });
+    let limits = ["--rewrite-memory", "16MiB", "--max-rewrite-body", "8MiB"];
+    let proxy = proxy::start(&portal, &[&limits[..], &["--threads", "1"]].concat());
+    let small = proxy.figure("VmRSS");
+    let request = post(RESET, "application/json", &large_body(8 * MIB - 1000));
+    // Each answer has begun, so that its room is given to the next call, and none has ended.
+    let begun: Vec<Client> = (0..CALLS)
+        .map(|_| {
+            let mut client = proxy.connect();
+            assert!(client.send(&request));
+            while !client.inbox.bytes.ends_with(b"\r\n\r\nha") {
+                assert!(client.inbox.fill(&mut client.stream, PATIENCE) && !client.inbox.ended);
+            }
+            client
+        })
+        .collect();
+    let more = proxy.figure("VmRSS").saturating_sub(small);
+    assert!(more < 32 * 1024, "{more} KiB for {CALLS} bodies of 8 MiB");
+    drop(begun);
+}
+
+#[test]
 fn a_call_that_finds_no_room_is_told_to_come_again_and_small_ones_never_wait() {
     let portal = Portal::plain();
     let limits = [

@@ -522,6 +522,8 @@ impl Request {
 
     fn written(&mut self, mut n: usize) {
         self.wrote = true;
+        // From now on it goes nowhere else, and what is written need not be held.
+        self.kept = None;
         self.write_wait = None;
         self.last_write = Instant::now();
         let of_out = n.min(self.out.len() - self.at);
@@ -534,6 +536,9 @@ impl Request {
         if n > 0 {
             let of_piece = n.min(self.piece.len());
             bytes::Buf::advance(&mut self.piece, of_piece);
+            if self.piece.is_empty() {
+                self.piece = Bytes::new();
+            }
             n -= of_piece;
         }
         if self.piece.is_empty() && !self.piece_end.is_empty() {
