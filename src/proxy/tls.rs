@@ -45,6 +45,19 @@ fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> 
     }
 }
 
+fn key_of(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = std::fs::read(path).map_err(|e| unusable(path, e))?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        let encrypted = memchr::memmem::find(&text, b"ENCRYPTED").is_some();
+        let why = if encrypted {
+            "its private key is encrypted; decrypt it first, as with openssl pkey"
+        } else {
+            "it has no private key in PEM form"
+        };
+        unusable(path, why)
+    })
+}
+
 /// The certificates for clients; the first serves names that no other has.
 #[derive(Debug)]
 pub struct Certificates {
@@ -126,7 +139,7 @@ impl Loaded {
             .iter()
             .map(|f| {
                 let chain = certificates_of(&f.certificate)?;
-                let key = PrivateKeyDer::from_pem_file(&f.key).map_err(|e| unusable(&f.key, e))?;
+                let key = key_of(&f.key)?;
                 let pair =
                     CertifiedKey::from_der(chain, key, &provider()).map_err(|e| match e {
                         rustls::Error::InconsistentKeys(_) => unusable(

@@ -615,27 +615,66 @@ fn a_bad_new_pair_is_refused_and_the_old_one_stays() {
 }
 
 #[test]
-fn a_pair_that_does_not_match_keeps_it_from_starting() {
-    let wanted = proxy::before("http://127.0.0.1:9");
-    let authority = Authority::new(wanted.folder(), "authority");
+fn a_pair_that_does_not_match_or_cannot_be_read_keeps_it_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
     let (one, other) = (
         authority.issue("one", &["localhost"], Kind::Ecdsa),
         authority.issue("other", &["localhost"], Kind::Ecdsa),
     );
-    let output = wanted
-        .with(&[
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIH=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMIH=\n\
+               -----END RSA PRIVATE KEY-----\n";
+    let (encrypted, old) = (file("encrypted.key", encrypted), file("old.key", old));
+    let empty = file("empty.pem", "");
+    for (certificate, key, name, why) in [
+        (&one.certificate, &other.key, "other.key", "is not the key"),
+        (
+            &one.certificate,
+            &encrypted,
+            "encrypted.key",
+            "encrypted; decrypt it first",
+        ),
+        (
+            &one.certificate,
+            &old,
+            "old.key",
+            "encrypted; decrypt it first",
+        ),
+        (
+            &one.certificate,
+            &empty,
+            "empty.pem",
+            "no private key in PEM form",
+        ),
+        (
+            &one.certificate,
+            &one.certificate,
+            "one",
+            "no private key in PEM form",
+        ),
+        (&empty, &one.key, "empty.pem", "no certificate in PEM form"),
+    ] {
+        let pair = [
             "--tls-cert",
-            one.certificate.to_str().unwrap(),
+            certificate.to_str().unwrap(),
             "--tls-key",
-            other.key.to_str().unwrap(),
-        ])
-        .command()
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("other.key") && said.contains("is not the key"),
-        "{said}"
-    );
+            key.to_str().unwrap(),
+        ];
+        let output = proxy::before("http://127.0.0.1:9")
+            .with(&pair)
+            .command()
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(name) && said.contains(why), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    }
 }
