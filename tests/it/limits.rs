@@ -268,7 +268,8 @@ fn a_portal_that_stops_taking_an_upload_is_504() {
 #[test]
 fn when_descriptors_run_out_accepting_pauses_says_so_once_and_goes_on_by_itself() {
     let portal = Portal::plain();
-    let wanted = proxy::before(&portal.url()).with(&["--threads", "1"]);
+    let wanted =
+        proxy::before(&portal.url()).with(&["--threads", "1", "--pool-idle-timeout", "50ms"]);
     let serve = wanted.command();
     let mut command = std::process::Command::new("prlimit");
     if command.arg("--version").output().is_err() {
@@ -287,6 +288,11 @@ fn when_descriptors_run_out_accepting_pauses_says_so_once_and_goes_on_by_itself(
         let many: Vec<Client> = (0..100).map(|_| proxy.connect()).collect();
         std::thread::sleep(Duration::from_millis(700));
         assert!(proxy.descriptors() >= 58);
+        let answer = served.call(get("/")).expect("an answer");
+        let checked = ours::check(&answer, 503, "PORTAL_UNREACHABLE", false);
+        assert_eq!(checked, Ok(()));
+        let why = answer.one("proxy-status").unwrap_or_default();
+        assert!(why.contains("connection_limit_reached"), "{why}");
         drop(many);
         let answer = proxy.call(deprecated_call(1));
         assert_eq!(answer.status(), 200);

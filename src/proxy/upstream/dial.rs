@@ -103,6 +103,15 @@ async fn connect_in_turn(
 
 fn refused(e: &io::Error) -> ConnectError {
     let (proxy_status, what) = match e.kind() {
+        // EMFILE, ENFILE.
+        _ if matches!(e.raw_os_error(), Some(23 | 24)) => (
+            "connection_limit_reached",
+            "the proxy has no descriptor left for a connection",
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "connection_limit_reached",
+            "the proxy has no port left for a connection",
+        ),
         io::ErrorKind::ConnectionRefused => ("connection_refused", "it refused the connection"),
         io::ErrorKind::NotFound => ("connection_refused", "its socket does not exist"),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
