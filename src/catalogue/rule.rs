@@ -129,17 +129,14 @@ impl Rule {
     /// The top-level parameters that matter to the translation.
     pub fn wanted(&self) -> Wanted<'_> {
         let set = self.set.iter().flat_map(Set::names);
-        let renamed = self
-            .rename
-            .iter()
-            .flat_map(|rename| match rename.inside.first() {
-                Some(spellings) => spellings.iter().map(String::as_str).collect(),
-                None => [&rename.from, &rename.to]
-                    .into_iter()
-                    .chain(&rename.yields_to)
-                    .map(String::as_str)
-                    .collect::<Vec<_>>(),
-            });
+        let renamed = self.rename.iter().flat_map(|rename| {
+            let outside = rename.inside.first().into_iter().flatten();
+            let own = [&rename.from, &rename.to]
+                .into_iter()
+                .chain(&rename.yields_to);
+            outside.chain(own.filter(|_| rename.inside.is_empty()))
+        });
+        let renamed = renamed.map(String::as_str);
         Wanted::keys(set.chain(renamed).map(str::as_bytes))
     }
 }

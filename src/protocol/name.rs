@@ -116,7 +116,7 @@ impl<'w> Wanted<'w> {
     /// These keys, as they are spelled.
     pub fn keys(keys: impl IntoIterator<Item = &'w [u8]>) -> Self {
         let mut wanted = Self {
-            keys: Vec::new(),
+            keys: Vec::with_capacity(8),
             in_any_case: false,
             begins: [false; 256],
         };

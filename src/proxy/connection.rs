@@ -392,7 +392,9 @@ fn look(
 async fn linger(wire: Wire<Stream>) {
     let unread = wire.has_unread();
     let (mut stream, _) = wire.into_inner();
-    let _ = stream.shutdown().await;
+    if unread || stream.says_its_end() {
+        let _ = stream.shutdown().await;
+    }
     if !unread {
         return;
     }

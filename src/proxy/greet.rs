@@ -96,7 +96,7 @@ async fn begin(
     };
     let mut address = peer_address.map(|a| a.ip().to_canonical());
     let mut trusted = is_trusted(address);
-    let ends = stream.ends();
+    let ends = stream.local_address().zip(peer_address);
     let header = worker.config.timeouts.header;
     if worker.config.accept_proxy_protocol && trusted {
         match tokio::time::timeout(header, read_preface(&mut stream)).await {

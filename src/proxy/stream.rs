@@ -22,14 +22,27 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 
-    /// Our end's address and the peer's, where the connection has them.
-    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
-        let tcp = match self {
-            Stream::Tcp(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
-            Stream::Unix(_) => return None,
-        };
-        Some((tcp.local_addr().ok()?, tcp.peer_addr().ok()?))
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Stream::Tcp(tcp) => Some(tcp),
+            Stream::Tls(tls) => Some(tls.get_ref().0),
+            Stream::Unix(_) => None,
+        }
+    }
+
+    /// Our end's address, where the connection has one.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.tcp()?.local_addr().ok()
+    }
+
+    /// The peer's address, where the connection has one.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.tcp()?.peer_addr().ok()
+    }
+
+    /// Whether an end has to be said before the socket is closed: TLS tells it from a connection that was cut.
+    pub fn says_its_end(&self) -> bool {
+        matches!(self, Stream::Tls(_))
     }
 }
 

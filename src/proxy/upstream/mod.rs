@@ -439,7 +439,8 @@ impl Upstream {
             return sender.map(Made::Http2).map_err(|()| unusable());
         }
         let ends = stream
-            .ends()
+            .local_address()
+            .zip(stream.peer_address())
             .map(|ends| OwnEnds::new(self.shared.clone(), ends));
         let patience = Patience {
             response: self.config.timeouts.response,

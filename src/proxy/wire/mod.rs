@@ -121,6 +121,10 @@ impl Link {
         self.requests.borrow_mut().pop_front()
     }
 
+    fn next_head_length(&self) -> usize {
+        let heads = self.out_heads.borrow();
+        heads.front().map_or(0, |head| head.bytes.len())
+    }
     /// The head that takes the place of the next one that hyper writes.
     pub fn send_head(&self, head: OutHead) {
         self.out_heads.borrow_mut().push_back(head);
@@ -920,6 +924,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
             return Poll::Ready(Ok(0));
         };
         if let WriteState::Head = this.write {
+            let joined = if total <= JOIN { total } else { 0 };
+            this.output.reserve(this.link.next_head_length() + joined);
             let mut taken = this.swap_head(first)?;
             let rest = total - taken;
             if rest <= JOIN {
