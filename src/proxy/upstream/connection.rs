@@ -381,11 +381,24 @@ impl Connection {
                 return Poll::Ready(Err(Fault::Closed));
             }
             if answer.input.is_empty() {
-                return Poll::Ready(answer.take_head(piece, limits));
+                return Poll::Ready(answer.take_head(piece, limits).map(|found| match found {
+                    Found::Head(head) => Some(head),
+                    Found::More(used) => {
+                        answer.input.extend_from_slice(&piece[used..]);
+                        None
+                    }
+                }));
             }
             let mut input = std::mem::take(&mut answer.input);
             input.extend_from_slice(piece);
-            Poll::Ready(answer.take_head(&input, limits))
+            Poll::Ready(answer.take_head(&input, limits).map(|found| match found {
+                Found::Head(head) => Some(head),
+                Found::More(used) => {
+                    input.drain(..used);
+                    answer.input = input;
+                    None
+                }
+            }))
         })
     }
 
@@ -633,20 +646,22 @@ impl Request {
     }
 }
 
+/// What was found of an answer's head in what has come.
+enum Found {
+    Head(ResponseHead),
+    /// Only a part of one, behind so many bytes of interim answers.
+    More(usize),
+}
+
 impl Answer {
-    /// Takes the head out of what has come. What has come behind it becomes `rest`, a part of a head `input`.
-    fn take_head(
-        &mut self,
-        mut buffer: &[u8],
-        limits: &Limits,
-    ) -> Result<Option<ResponseHead>, Fault> {
+    /// Takes the head out of what has come. What has come behind it becomes `rest`.
+    fn take_head(&mut self, all: &[u8], limits: &Limits) -> Result<Found, Fault> {
+        let mut used = 0;
         loop {
+            let buffer = &all[used..];
             let length = match self.finder.find(buffer).map_err(Fault::BadHead)? {
                 Some(length) if length <= limits.head => length,
-                None if buffer.len() < limits.head => {
-                    self.input = buffer.to_vec();
-                    return Ok(None);
-                }
+                None if buffer.len() < limits.head => return Ok(Found::More(used)),
                 _ => return Err(Fault::BadHead(HeadError::TooLarge)),
             };
             let (raw, rest) = buffer.split_at(length);
@@ -658,10 +673,7 @@ impl Answer {
             }
             if head.status < 200 && head.status != 101 {
                 // An interim answer: it says nothing that a proxy had to pass on (RFC 9110 §15.2).
-                if rest.is_empty() {
-                    return Ok(None);
-                }
-                buffer = rest;
+                used += length;
                 continue;
             }
             self.awaited = false;
@@ -673,7 +685,7 @@ impl Answer {
                 Framing::Close => Follow::Close,
             };
             self.rest = Bytes::copy_from_slice(rest);
-            return Ok(Some(head));
+            return Ok(Found::Head(head));
         }
     }
 
@@ -991,6 +1003,23 @@ mod tests {
                 // Until the connection closes: whatever came is the body.
                 Ok((got, _)) => prop_assert!(!delimited && body.starts_with(&got)),
             }
+        }
+    }
+
+    #[test]
+    fn interim_answers_are_left_out_in_whatever_pieces_they_come() {
+        let raw = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let single: Vec<&[u8]> = raw.chunks(1).collect();
+        for pieces in [
+            &[&raw[..]][..],
+            &[&raw[..30], &raw[30..75], &raw[75..]],
+            &single,
+        ] {
+            let (read, reusable) = run(answered(pieces));
+            assert_eq!(
+                (read.expect("it is whole").0, reusable),
+                (b"ok".to_vec(), true)
+            );
         }
     }
 
