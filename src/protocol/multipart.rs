@@ -141,6 +141,11 @@ impl Iterator for Fields<'_> {
 }
 
 impl Fields<'_> {
+    /// Where a line begins that is too long to be sure of, of those that were read.
+    pub fn long_line(&self) -> Option<usize> {
+        self.long_line
+    }
+
     /// Where the part begins that has ended the reading before the body's end. Where no field was found until then, what PHP has
     /// not read is still there, to be read as a form string.
     pub fn broke_off(&self) -> Option<usize> {

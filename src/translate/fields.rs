@@ -37,6 +37,8 @@ enum Wire {
         /// Where the part begins that ends the portal's reading before the body's end, and how many parameters stand before
         /// it. If they all were taken out, the portal would read what it has left unread as a form string.
         broken: Option<(usize, usize)>,
+        /// Where a line begins that the portal may read in pieces.
+        long_line: Option<usize>,
     },
 }
 
@@ -154,6 +156,7 @@ impl<'a> Fields<'a> {
             line,
             newline: if has_cr { "\r\n" } else { "\n" },
             broken: fields.broke_off().map(|at| (at, parameters)),
+            long_line: fields.long_line(),
         };
         Self {
             bytes,
@@ -447,6 +450,14 @@ impl<'a> Fields<'a> {
         }
         self.edits.extend(edits);
         gone
+    }
+
+    /// Where a line of a multipart body begins that the portal may read in pieces.
+    pub fn long_line(&self) -> Option<usize> {
+        match &self.wire {
+            Wire::Multipart { long_line, .. } => *long_line,
+            Wire::Form { .. } => None,
+        }
     }
 
     /// Whether a NUL ends the form. A raw body without anything before the NUL would lose it, blanks and NULs at its

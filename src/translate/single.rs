@@ -105,16 +105,23 @@ pub(super) fn read<'a>(
         return Ok(Parameters::of_query(query));
     }
     let bytes = call.body;
-    if Reader::of(call.content_type) == Reader::Multipart
-        && let Some(boundary) = call.content_type.and_then(multipart::boundary)
-        && let Some(at) = multipart::long_line(bytes, boundary)
-    {
-        let fault = json::Fault::LongLine;
-        return Err(json::Unreadable { at, fault });
-    }
+    let is_sure = |long_line: Option<usize>| match long_line {
+        Some(at) => Err(json::Unreadable {
+            at,
+            fault: json::Fault::LongLine,
+        }),
+        None => Ok(()),
+    };
     let keep = |member: &json::Member| wanted.has(&json::text(bytes, &member.key));
     let (body, is_declared) = match read_body(call.content_type, bytes, keep)? {
-        Body::Empty { json: None } => return Ok(Parameters::of_query(query)),
+        Body::Empty { json: None } => {
+            if Reader::of(call.content_type) == Reader::Multipart
+                && let Some(boundary) = call.content_type.and_then(multipart::boundary)
+            {
+                is_sure(multipart::long_line(bytes, boundary))?;
+            }
+            return Ok(Parameters::of_query(query));
+        }
         Body::Empty { json: Some(span) } => {
             (Source::Object(Object::in_place_of(bytes, span)), true)
         }
@@ -127,10 +134,11 @@ pub(super) fn read<'a>(
             Source::Fields(Fields::form(bytes, span, limit, wanted)),
             is_declared,
         ),
-        Body::Multipart { boundary } => (
-            Source::Fields(Fields::multipart(bytes, boundary, wanted)),
-            true,
-        ),
+        Body::Multipart { boundary } => {
+            let fields = Fields::multipart(bytes, boundary, wanted);
+            is_sure(fields.long_line())?;
+            (Source::Fields(fields), true)
+        }
     };
     Ok(Parameters::of_body_and_query(body, is_declared, query))
 }
