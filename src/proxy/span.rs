@@ -80,7 +80,7 @@ impl Span {
             _open: worker.local.open(Open::Request),
             worker: worker.clone(),
             link: client.link.clone(),
-            bytes_before: body_length.is_none().then(|| client.link.bytes().0),
+            bytes_before: body_length.is_none().then(|| client.link.bytes_in()),
             bytes_in: head_length + body_length.unwrap_or(0),
             bytes_out: Cell::new(0),
             began,
@@ -205,7 +205,7 @@ impl Drop for Span {
         let until_ready = self.ready.get().unwrap_or(now) - self.began;
         let of_body = self
             .bytes_before
-            .map_or(0, |before| self.link.bytes().0.saturating_sub(before));
+            .map_or(0, |before| self.link.bytes_in().saturating_sub(before));
         let seen = RequestSeen {
             outcome: self.outcome.get(),
             kind: self.kind,

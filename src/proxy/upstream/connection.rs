@@ -380,19 +380,19 @@ impl Connection {
             if piece.is_empty() {
                 return Poll::Ready(Err(Fault::Closed));
             }
-            if answer.input.is_empty() {
-                return Poll::Ready(answer.take_head(piece, limits).map(|found| match found {
-                    Found::Head(head) => Some(head),
-                    Found::More(used) => {
-                        answer.input.extend_from_slice(&piece[used..]);
-                        None
-                    }
-                }));
-            }
+            // A head that comes whole, as nearly all do, is read where it stands.
             let mut input = std::mem::take(&mut answer.input);
-            input.extend_from_slice(piece);
-            Poll::Ready(answer.take_head(&input, limits).map(|found| match found {
+            let is_first = input.is_empty();
+            if !is_first {
+                input.extend_from_slice(piece);
+            }
+            let come = if is_first { piece } else { &input };
+            Poll::Ready(Ok(match answer.take_head(come, limits)? {
                 Found::Head(head) => Some(head),
+                Found::More(used) if is_first => {
+                    answer.input = piece[used..].to_vec();
+                    None
+                }
                 Found::More(used) => {
                     input.drain(..used);
                     answer.input = input;

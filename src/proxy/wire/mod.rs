@@ -84,7 +84,6 @@ pub struct Link {
     /// Whether the message being written is written whole.
     message_done: Cell<bool>,
     bytes_in: Cell<u64>,
-    bytes_out: Cell<u64>,
     expire_head: Cell<bool>,
     close_now: Cell<bool>,
     fail_read: Cell<bool>,
@@ -106,7 +105,6 @@ impl Link {
             in_flight: Cell::new(0),
             message_done: Cell::new(true),
             bytes_in: Cell::new(0),
-            bytes_out: Cell::new(0),
             expire_head: Cell::new(false),
             close_now: Cell::new(false),
             fail_read: Cell::new(false),
@@ -154,9 +152,9 @@ impl Link {
     pub fn in_flight(&self) -> u32 {
         self.in_flight.get()
     }
-    /// Bytes read from and written to the socket so far.
-    pub fn bytes(&self) -> (u64, u64) {
-        (self.bytes_in.get(), self.bytes_out.get())
+    /// Bytes read from the socket so far.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.get()
     }
     /// Gives up on the head that comes too slowly: the service answers 408.
     pub fn expire_head(&self) {
@@ -236,8 +234,6 @@ enum ReadState {
 enum Follow {
     Length(u64),
     Chunked(Chunked),
-    /// Everything: a tunnel.
-    Rest,
     /// Nothing more is read after a refused head.
     Stop,
 }
@@ -618,7 +614,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         self.link.read_wait.set(None);
         let piece = &out.filled()[before..];
         let ended = match &mut follow {
-            Follow::Rest | Follow::Stop => None,
+            Follow::Stop => None,
             Follow::Length(left) => {
                 if (piece.len() as u64) < *left {
                     *left -= piece.len() as u64;
@@ -687,9 +683,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(n)) => {
                 self.link.write_wait.set(None);
-                self.link
-                    .bytes_out
-                    .set(self.link.bytes_out.get() + n as u64);
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(e)) => {
@@ -818,8 +811,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
 /// The line that tells hyper how a body is framed.
 fn short_framing(short: &mut Vec<u8>, framing: Framing) -> Follow {
     match framing {
-        Framing::None => Follow::Length(0),
-        Framing::Close => Follow::Rest,
+        // A request never goes on until the connection closes (RFC 9112 §6.3).
+        Framing::None | Framing::Close => Follow::Length(0),
         Framing::Length(n) => {
             short.extend_from_slice(b"content-length: ");
             decimal(short, n);
