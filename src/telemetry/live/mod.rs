@@ -1,0 +1,236 @@
+//! Who still calls what, kept in memory for the status page and the API; rebuilt from the event log at the start.
+//!
+//! - [`row`] what is known of one caller's use of one method
+//! - [`trend`] its calls a day and an hour
+//! - [`state`] all rows, and the changes of modes
+//! - [`replay`] the state as an event log tells it
+
+mod replay;
+mod row;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trend;
+
+pub use replay::{MOST_READ, ReadPart, Rebuilt};
+pub use row::Row;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::callers::Callers;
+use super::event::{DeprecationEvent, ModeChanged, mode_word};
+use super::json::{LONGEST_TEXT, cut};
+use row::{AddressText, Use, set_if};
+use state::State;
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+/// Days of a row's trend.
+pub const DAYS: usize = 30;
+/// Hours of a row's trend.
+pub const HOURS: usize = 48;
+
+/// A change of a mode, as the page shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ModeChange {
+    /// In milliseconds since 1970.
+    pub at: u64,
+    pub method: String,
+    pub from: String,
+    pub to: String,
+    pub scope: Option<String>,
+    pub cause: String,
+}
+
+/// The whole state at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Grows with each change.
+    pub version: u64,
+    /// In milliseconds since 1970.
+    pub now: u64,
+    /// All rows, those seen last first.
+    pub rows: Vec<Row>,
+    /// The last use of any deprecated method, in milliseconds since 1970.
+    pub last_use: Option<u64>,
+    /// Since when uses are known: the first event read, or the start. In milliseconds since 1970.
+    pub known_since: u64,
+    /// What the page says about where its state comes from: nothing when all of the log was read.
+    pub note: Option<String>,
+    /// How many rows were given up for lack of room.
+    pub forgotten: u64,
+    /// The last changes of modes, newest first.
+    pub mode_changes: Vec<ModeChange>,
+}
+
+/// The state, shared.
+#[derive(Debug)]
+pub struct Live {
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            version: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Live {
+    /// Shows the events of one request. `names` are their callers' in the callers file.
+    pub fn record(&self, events: &[DeprecationEvent], names: &[Option<&str>]) {
+        if events.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.version += 1;
+        let version = state.version;
+        let mut address = AddressText::default();
+        for (event, name) in events.iter().zip(names) {
+            let at = millis(event.timestamp);
+            let entry = state.entry(&event.rule.method, &event.caller.key, at);
+            let changes = event.changes.iter().map(|change| cut(change, LONGEST_TEXT));
+            entry.take(&Use::of(event, at, &mut address), changes);
+            let row = &mut entry.row;
+            row.version = version;
+            set_if(&mut row.name, *name);
+            if row.documentation.is_none() {
+                row.documentation = event.rule.documentation_url();
+            }
+        }
+        self.tell(state);
+    }
+
+    /// Shows changes of modes.
+    pub fn modes_changed(&self, changes: &[ModeChanged]) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.version += 1;
+        for change in changes {
+            state.mode_changed(ModeChange {
+                at: millis(change.timestamp),
+                method: change.method.clone(),
+                from: mode_word(change.from).to_owned(),
+                to: mode_word(change.to).to_owned(),
+                scope: change.scope.clone(),
+                cause: change.cause.to_owned(),
+            });
+        }
+        self.tell(state);
+    }
+
+    /// Gives all rows their names again, from another callers file.
+    pub fn rename(&self, callers: &Callers) {
+        let mut state = self.lock();
+        state.version += 1;
+        let version = state.version;
+        for entry in state.entries_mut() {
+            let name = callers.name_of(&entry.caller()).map(str::to_owned);
+            if entry.row.name != name {
+                entry.row.name = name;
+                entry.row.version = version;
+            }
+        }
+        self.tell(state);
+    }
+
+    /// Reads an event log, or its tail where it is large; names come from `callers`. Events are added to what is
+    /// already known, so rotated files can be read one after the other, the oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read; one that does not exist is an empty one.
+    pub fn rebuild_from(
+        &self,
+        path: &Path,
+        part: ReadPart,
+        callers: &Callers,
+    ) -> io::Result<Rebuilt> {
+        // Read apart from what is shown, so that the page is not held up.
+        let (state, rebuilt) = replay::read(path, part, callers)?;
+        let mut shown = self.lock();
+        shown.merge(state);
+        self.tell(shown);
+        Ok(rebuilt)
+    }
+
+    /// Says on the page where its state comes from, for instance that the log goes to standard output.
+    pub fn set_note(&self, note: impl Into<String>) {
+        let mut state = self.lock();
+        state.version += 1;
+        state.note = Some(note.into());
+        self.tell(state);
+    }
+
+    /// The version of the state: grows with each change.
+    pub fn version(&self) -> u64 {
+        *self.version.borrow()
+    }
+
+    /// Tells of each new version; versions that come faster than they are read are told of once.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// The whole state.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_at(SystemTime::now())
+    }
+
+    fn snapshot_at(&self, now: SystemTime) -> Snapshot {
+        let now = millis(now);
+        let state = self.lock();
+        Snapshot {
+            version: state.version,
+            now,
+            rows: state.rows_at(now, |_| true),
+            last_use: state.last_use,
+            known_since: state.known_since.unwrap_or(now),
+            note: state.note.clone(),
+            forgotten: state.forgotten,
+            mode_changes: state.modes.iter().rev().cloned().collect(),
+        }
+    }
+
+    /// The rows that changed after `version`, those seen last first.
+    pub fn changed_since(&self, version: u64) -> Vec<Row> {
+        self.lock()
+            .rows_at(millis(SystemTime::now()), |row| row.version > version)
+    }
+
+    /// One row.
+    pub fn row(&self, key: &str, method: &str) -> Option<Row> {
+        self.lock().row_at(key, method, millis(SystemTime::now()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let version = state.version;
+        drop(state);
+        self.version.send_if_modified(|told| {
+            let newer = version > *told;
+            *told = version.max(*told);
+            newer
+        });
+    }
+}
+
+fn millis(moment: SystemTime) -> u64 {
+    moment
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
