@@ -10,6 +10,7 @@ use super::settings::Source;
 use super::supervisor::{Signals, Supervisor};
 use super::{Failure, Outcome, assemble, effective, operational_log, options, print};
 use crate::telemetry::log::survive_the_file_size_limit;
+use crate::telemetry::panics;
 
 pub fn command() -> Command {
     let command = Command::new("serve")
@@ -37,6 +38,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         return Ok(0);
     }
     operational_log::start(&settings);
+    panics::watch();
     let cannot_start =
         |error: std::io::Error| Failure::usage(format!("cannot start: {}", reason(&error)));
     survive_the_file_size_limit().map_err(cannot_start)?;

@@ -201,7 +201,7 @@ impl Future for Serving<'_> {
 pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Client) {
     let link = client.link.clone();
     let control = client.control.clone();
-    let id = worker.register(Handle::new(control.clone(), link.clone()));
+    let registered = worker.register(Handle::new(control.clone(), link.clone()));
     let _open = worker.footprint.hold();
     let client = Rc::new(client);
     let mut wire = Wire::new(stream, link.clone());
@@ -220,22 +220,18 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Cli
         first = false;
         match drive(&worker, &client, wire, interval).await {
             Ended::Park(parked) => wire = parked,
-            Ended::Done(None) => {
-                worker.forget(id);
-                return;
-            }
+            Ended::Done(None) => return,
             Ended::Done(Some(done)) => {
                 wire = done;
                 if let Some(tunnel) = client.tunnel.take() {
                     upgrade::run(&worker, wire, tunnel).await;
-                    worker.forget(id);
                     return;
                 }
                 break;
             }
         }
     }
-    worker.forget(id);
+    drop(registered);
     linger(wire).await;
 }
 

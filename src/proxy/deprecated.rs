@@ -17,6 +17,7 @@ use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +49,24 @@ pub struct Job {
     pub reserved: Option<Reserved>,
     /// The same call as its successor, to be compared (mode `compare`).
     pub successor: Option<Successor>,
+    /// Its uses are in the log.
+    pub recorded: Cell<bool>,
+}
+
+impl Drop for Job {
+    /// A call that met a panic may have been executed: its uses are logged all the same.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.recorded.get() {
+            let error = ProxyError::panicked();
+            let told = Told {
+                status: Some(error.status),
+                error: Some(error.code.into()),
+                errors: Vec::new(),
+            };
+            let recording = std::panic::AssertUnwindSafe(|| self.record(&told));
+            let _ = std::panic::catch_unwind(recording);
+        }
+    }
 }
 
 /// When a request's head came, by both clocks, and what it is called.
@@ -109,6 +128,8 @@ impl Job {
             return Err(self.cut());
         };
         drop(self.reserved.take());
+        #[cfg(test)]
+        super::caught::panic_if_asked(self.head.target(), "sent");
         match sent {
             Err(error) => {
                 let error = blame(&self.client, error);
@@ -259,6 +280,7 @@ impl Job {
     }
 
     fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
+        self.recorded.set(true);
         let asked = self.asked.as_ref().unwrap_or(&self.caller);
         let decided = |usage: &DeprecatedUse| decide(&self.worker, asked, usage);
         record(

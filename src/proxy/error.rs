@@ -249,6 +249,16 @@ impl ProxyError {
         Self::new(status, code, At::Client, "http_request_denied", description)
     }
 
+    /// The proxy met a fault of its own, and what it had done by then is not known.
+    pub fn panicked() -> Self {
+        ProxyError {
+            close: true,
+            ..Self::internal(
+                "The proxy met a fault of its own in this call. It may have been executed: check before repeating it.",
+            )
+        }
+    }
+
     pub fn internal(what: &str) -> Self {
         ProxyError {
             maybe_executed: true,

@@ -18,12 +18,13 @@ impl<T> Future for Finish<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Some(work) = &mut self.0 else {
+        // Taken out while it runs: work that panics is not finished by anybody.
+        let Some(mut work) = self.0.take() else {
             return Poll::Pending;
         };
         let polled = work.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.0 = None;
+        if polled.is_pending() {
+            self.0 = Some(work);
         }
         polled
     }

@@ -1,6 +1,7 @@
 //! The way of one request, from its head to the head of its answer.
 
 use super::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, peek};
+use super::caught::{Panicked, caught};
 use super::compare::{self, Successor};
 use super::connection::Control;
 use super::deprecated::{Job, Moment, record_refusal};
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -97,7 +99,14 @@ impl protocol::Fields for Fields {
     }
 }
 
-/// Answers one request.
+/// What has to be known of a request to answer it with an error.
+struct Known {
+    span: Rc<Span>,
+    format: Format,
+    to_head: bool,
+}
+
+/// Answers one request, whatever comes of it.
 pub async fn handle(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
@@ -105,6 +114,33 @@ pub async fn handle(
     body: Incoming,
 ) -> (Reply, Rc<Span>) {
     let began = Instant::now();
+    let known = OnceCell::new();
+    let answered = {
+        let answering = pin!(answered(worker, client, came, body, began, &known));
+        caught(answering).await
+    };
+    answered.unwrap_or_else(|Panicked| {
+        let known = known.into_inner().unwrap_or_else(|| Known {
+            span: Span::begin(worker, client, None, Kind::Other, began),
+            format: Format::Json,
+            to_head: false,
+        });
+        let Known { span, format, to_head } = known;
+        tracing::error!(request_id = %span.id(), "a call was answered 502 for a fault in the program");
+        let reply = fail(&span, &ProxyError::panicked(), format, to_head);
+        span.answered(reply.status.as_u16(), reply.head.len());
+        (reply, span)
+    })
+}
+
+async fn answered(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    came: Option<Came>,
+    body: Incoming,
+    began: Instant,
+    known: &OnceCell<Known>,
+) -> (Reply, Rc<Span>) {
     let stall = client
         .http2
         .then(|| (worker.config.timeouts.body, client.link.clone()));
@@ -134,6 +170,11 @@ pub async fn handle(
     };
     let to_head = head.method() == b"HEAD";
     let span = Span::begin(worker, client, Some(&head), kind, began);
+    let _ = known.set(Known {
+        span: span.clone(),
+        format,
+        to_head,
+    });
     let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
     let guarded = guarded.then(|| worker.caller(client, &place, &head, None));
     let reply = match answer(worker, client, &span, head, &place, body).await {
@@ -170,6 +211,8 @@ async fn answer(
     place: &Place<'_>,
     body: ClientBody,
 ) -> Result<Reply, ProxyError> {
+    #[cfg(test)]
+    super::caught::panic_if_asked(head.target(), "begun");
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
         return Err(ProxyError::method_not_allowed());
     }
@@ -409,6 +452,7 @@ async fn observe(
         uses: vec![DeprecatedUse::observed(rule, encoding)],
         caller,
         asked: None,
+        recorded: Cell::new(false),
     })))
 }
 
@@ -556,6 +600,7 @@ fn translated(
         plan,
         caller,
         asked: None,
+        recorded: Cell::new(false),
         reserved,
         successor: None,
     })))

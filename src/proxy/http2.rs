@@ -62,7 +62,7 @@ pub async fn serve(
     peer: Option<IpAddr>,
 ) {
     let control = client.control.clone();
-    let id = worker.register(Handle::new(control.clone(), client.link.clone()));
+    let _registered = worker.register(Handle::new(control.clone(), client.link.clone()));
     let _open = worker.footprint.hold();
     let client = Rc::new(client);
     let service = {
@@ -133,7 +133,6 @@ pub async fn serve(
             connection.as_mut().graceful_shutdown();
         }
     }
-    worker.forget(id);
 }
 
 async fn answer(

@@ -6,6 +6,7 @@
 
 mod applications;
 pub mod body;
+mod caught;
 mod compare;
 pub mod config;
 mod connection;

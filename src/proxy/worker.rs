@@ -224,6 +224,19 @@ impl Drop for InWork {
     }
 }
 
+/// A connection that the worker can tell to end, and waits for when it drains.
+pub struct Registered {
+    worker: Rc<Worker>,
+    id: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.id);
+        self.worker.gone.notify_waiters();
+    }
+}
+
 /// A rule, and the lines that answers to its calls carry.
 type Told = (Arc<Rule>, Bytes);
 
@@ -498,21 +511,18 @@ impl Worker {
         !client.checked.replace(true) && client.ends.is_some_and(|ends| self.shared.is_ours(ends))
     }
 
-    /// Counts a connection in.
-    pub fn register(&self, handle: Handle) -> u64 {
+    /// Counts a connection in, for as long as the result is held.
+    pub fn register(self: &Rc<Self>, handle: Handle) -> Registered {
         let id = self.next.get();
         self.next.set(id + 1);
         if self.draining.get() {
             handle.drain();
         }
         self.connections.borrow_mut().insert(id, handle);
-        id
-    }
-
-    /// Counts a connection out.
-    pub fn forget(&self, id: u64) {
-        self.connections.borrow_mut().remove(&id);
-        self.gone.notify_waiters();
+        Registered {
+            worker: self.clone(),
+            id,
+        }
     }
 
     /// Counts a connection that is accepted, until it is served.
@@ -618,12 +628,29 @@ pub fn finish(work: impl std::future::Future<Output = ()> + 'static) {
     if tokio::runtime::Handle::try_current().is_err() {
         return;
     }
-    UNFINISHED.set(UNFINISHED.get() + 1);
+    let unfinished = Unfinished::new();
     tokio::task::spawn_local(async move {
         work.await;
-        UNFINISHED.set(UNFINISHED.get() - 1);
-        GONE.with(|gone| gone.notify_waiters());
+        drop(unfinished);
     });
+}
+
+/// Work that goes on without its client, counted for as long as this is held.
+struct Unfinished(());
+
+impl Unfinished {
+    fn new() -> Self {
+        UNFINISHED.set(UNFINISHED.get() + 1);
+        Unfinished(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // At a thread's end there is nobody to tell.
+        let _ = UNFINISHED.try_with(|count| count.set(count.get() - 1));
+        let _ = GONE.try_with(|gone| gone.notify_waiters());
+    }
 }
 
 /// How much work goes on without its client.

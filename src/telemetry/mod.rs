@@ -10,6 +10,7 @@ mod json;
 pub mod live;
 pub mod log;
 pub mod metrics;
+pub mod panics;
 mod sdk;
 
 use std::cell::RefCell;

@@ -21,6 +21,7 @@ mod own_rules_law;
 mod page;
 mod peers;
 mod refused;
+mod refused_law;
 mod reload;
 mod rules;
 mod sandbox_http;

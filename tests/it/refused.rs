@@ -132,6 +132,57 @@ fn in_a_batch_all_other_commands_run_with_their_references_and_in_batches_inside
 }
 
 #[test]
+fn a_command_that_is_refused_under_two_spellings_of_cmd_is_answered_in_every_encoding() {
+    let portal = sandbox::start(SandboxConfig::default());
+    let proxy = blocking(&portal.sandbox.url());
+    let nested = format!("Batch?cmd[a]={BLOCKED}&CMD[a]={BLOCKED}").replace('&', "%26");
+    let form = format!(
+        "cmd[a]={BLOCKED}&cmd[b]=user.current&CMD[a]={BLOCKED}&CMD[b]=user.current&CMD[in]={nested}&cmd[in]={nested}"
+    );
+    let part = |name: &str, value: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let multipart = form.split('&').filter_map(|pair| pair.split_once('='));
+    let multipart: String = multipart
+        .map(|(name, value)| part(name, &value.replace("%26", "&")))
+        .collect();
+    let commands = format!(
+        r#"{{"a":"{BLOCKED}","b":"user.current","in":"{}"}}"#,
+        nested.replace("%26", "&")
+    );
+    let target = "/rest/1/sandboxcode/batch";
+    for request in [
+        post(
+            target,
+            "application/json",
+            &format!(r#"{{"cmd":{commands},"CMD":{commands}}}"#),
+        ),
+        post(target, "application/x-www-form-urlencoded", &form),
+        post(
+            target,
+            "multipart/form-data; boundary=B",
+            &format!("{multipart}--B--\r\n"),
+        ),
+        post(
+            &format!("{target}?{form}"),
+            "application/json",
+            &format!(r#"{{"CmD":{commands}}}"#),
+        ),
+        format!("GET {target}?{form} HTTP/1.1\r\nHost: b24\r\n\r\n"),
+    ] {
+        let whole = json(&proxy.call(&request));
+        let code = "DEPRECATED_METHOD_BLOCKED";
+        assert_eq!(
+            whole["result"]["result_error"]["a"]["error"], code,
+            "{request}"
+        );
+        assert_eq!(whole["result"]["result"]["b"]["ID"], "1", "{request}");
+        let inner = &whole["result"]["result"]["in"]["result_error"]["a"]["error"];
+        assert_eq!(inner, code, "{request}");
+    }
+}
+
+#[test]
 fn a_batch_that_halts_at_an_error_halts_at_a_refused_command() {
     let portal = sandbox::start(SandboxConfig::default());
     let proxy = blocking(&portal.sandbox.url());

@@ -335,6 +335,11 @@ fn limits(page: &mut Page<'_, '_>, shards: &[Arc<Shard>]) -> Result<(), Error> {
         "b24_proxy_requests_cut",
         "Requests with a complete head that the end of the drain cut.",
         sum(shards, |s| &s.cut),
+    )?;
+    page.counter(
+        "b24_proxy_panics",
+        "Faults in the program (panics): each ended one call or task. The operational log has their places.",
+        crate::telemetry::panics::count(),
     )
 }
 
