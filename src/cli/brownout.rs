@@ -1,16 +1,14 @@
 //! `brownout`: prepares one. Says from a log what it would have refused, and prints the entry that starts it.
 
-use std::fs::File as Opened;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jiff::{SignedDuration, Timestamp};
 
 use super::failure::Failure;
-use super::file::reason;
 use super::paint::harmless;
-use super::{Outcome, own_rules, print};
+use super::{Outcome, log_files, own_rules, print};
 use crate::catalogue::Catalogue;
 use crate::catalogue::Mode;
 use crate::ladder::rehearsal::{PastCall, Rehearsal};
@@ -64,7 +62,12 @@ pub fn command() -> Command {
                 .help("Say what it would have refused"),
         )
         .arg(
-            one("log", "FILE", "The deprecation log to look at")
+            Arg::new("log")
+                .long("log")
+                .value_name("FILE")
+                .help(format!("The deprecation logs to look at; {}", log_files::FORMS))
+                .num_args(1..)
+                .action(ArgAction::Append)
                 .env("B24_PROXY_DEPRECATION_LOG")
                 .hide_env_values(true)
                 .value_parser(value_parser!(PathBuf)),
@@ -75,10 +78,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let entry = Wanted::read(matches)?;
     let mut text = String::new();
     if matches.get_flag("dry-run") {
-        let path = matches
-            .get_one::<PathBuf>("log")
-            .ok_or_else(|| Failure::usage("--dry-run needs the log; name it with --log"))?;
-        text.push_str(&entry.rehearse(path)?);
+        text.push_str(&entry.rehearse(&logs(matches)?)?);
         text.push('\n');
     }
     text.push_str(&entry.instructions(Timestamp::now())?);
@@ -158,42 +158,37 @@ impl Wanted {
         .map_err(|wrong| Failure::usage(wrong.why))
     }
 
-    fn rehearse(&self, path: &PathBuf) -> Result<String, Failure> {
-        let cannot = |error: std::io::Error| {
-            Failure::usage(format!(
-                "cannot read the log {}: {}; check --log",
-                path.display(),
-                reason(&error)
-            ))
-        };
+    fn rehearse(&self, logs: &[PathBuf]) -> Result<String, Failure> {
         let policy = self.policy()?;
         let catalogue = &self.catalogue;
-        let mut lines = BufReader::with_capacity(1 << 20, Opened::open(path).map_err(cannot)?);
-        let mut line = Vec::new();
         let mut always = Rehearsal::default();
         let mut in_windows = Rehearsal::default();
-        let mut refused: Vec<(Timestamp, String)> = Vec::new();
+        let mut refused: Vec<Refused> = Vec::new();
         let mut seen: Option<(Timestamp, Timestamp)> = None;
-        while lines.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
-            if let Some(call) = PastCall::read(&line) {
-                let (first, last) = seen.unwrap_or((call.at, call.at));
-                seen = Some((first.min(call.at), last.max(call.at)));
-                if always.ask(&policy, catalogue, &call, call.at) {
-                    if self
-                        .entry
-                        .windows
-                        .iter()
-                        .any(|window| window.open_at(call.at).is_some())
-                    {
-                        in_windows.ask(&policy, catalogue, &call, call.at);
-                    }
-                    refused.push((call.at, call.name.unwrap_or(call.caller.key)));
+        log_files::read(log_files::open(logs)?, |line| {
+            let Some(call) = PastCall::of(line) else {
+                return;
+            };
+            let (first, last) = seen.unwrap_or((call.at, call.at));
+            seen = Some((first.min(call.at), last.max(call.at)));
+            if always.ask(&policy, catalogue, &call, call.at) {
+                if self
+                    .entry
+                    .windows
+                    .iter()
+                    .any(|window| window.open_at(call.at).is_some())
+                {
+                    in_windows.ask(&policy, catalogue, &call, call.at);
                 }
+                refused.push(Refused {
+                    at: call.at,
+                    caller: call.name.unwrap_or(call.caller.key),
+                    calls: call.count,
+                });
             }
-            line.clear();
-        }
+        })?;
         let Some((first, last)) = seen else {
-            return Ok(format!("{} holds no deprecated call.\n", path.display()));
+            return Ok("The log holds no deprecated call.\n".to_owned());
         };
         let mut text = format!(
             "In the log from {first:.0} to {last:.0} there are {} deprecated calls; {} of {} are meant.\n",
@@ -213,7 +208,7 @@ impl Wanted {
             text.push_str(&format!(
                 "At the busiest time, from {from:.0} for {:#}, it would have refused {} of {}.\n",
                 self.length,
-                calls(busiest.len() as u64),
+                calls(count(busiest)),
                 callers(distinct(busiest))
             ));
         }
@@ -292,27 +287,53 @@ impl Wanted {
     }
 }
 
-/// The stretch of this length in which most calls were made: when the first of them came, and all of them.
-fn busiest(
-    calls: &[(Timestamp, String)],
-    length: SignedDuration,
-) -> Option<(Timestamp, &[(Timestamp, String)])> {
-    let mut first = 0;
-    let mut best = 0..0;
-    for (last, (at, _)) in calls.iter().enumerate() {
-        while at.duration_since(calls[first].0) >= length {
-            first += 1;
-        }
-        if last + 1 - first > best.len() {
-            best = first..last + 1;
-        }
+/// The logs to look at. Where the log's own option comes from the environment, it may say that there is no file.
+fn logs(matches: &ArgMatches) -> Result<Vec<PathBuf>, Failure> {
+    let logs = log_files::paths(matches, "log");
+    let from_environment = matches.value_source("log") == Some(ValueSource::EnvVariable);
+    if logs.is_empty() || (from_environment && logs == [PathBuf::from("-")]) {
+        return Err(Failure::usage(
+            "--dry-run needs the log as a file; name it with --log",
+        ));
     }
-    let found = calls.get(best)?;
-    Some((found.first()?.0, found))
+    Ok(logs)
 }
 
-fn distinct(calls: &[(Timestamp, String)]) -> usize {
-    let mut names: Vec<&str> = calls.iter().map(|(_, caller)| caller.as_str()).collect();
+/// Calls that would have been refused: one, or as many as a line of the log sums up.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Refused {
+    at: Timestamp,
+    caller: String,
+    calls: u64,
+}
+
+/// The stretch of this length in which most calls were made: when the first of them came, and all of them.
+fn busiest(refused: &[Refused], length: SignedDuration) -> Option<(Timestamp, &[Refused])> {
+    let (mut first, mut calls) = (0, 0);
+    let (mut best, mut most) = (0..0, 0);
+    for (last, at) in refused.iter().enumerate() {
+        calls += at.calls;
+        while at.at.duration_since(refused[first].at) >= length {
+            calls -= refused[first].calls;
+            first += 1;
+        }
+        if calls > most {
+            (best, most) = (first..last + 1, calls);
+        }
+    }
+    let found = refused.get(best)?;
+    Some((found.first()?.at, found))
+}
+
+fn count(refused: &[Refused]) -> u64 {
+    refused.iter().map(|refused| refused.calls).sum()
+}
+
+fn distinct(refused: &[Refused]) -> usize {
+    let mut names: Vec<&str> = refused
+        .iter()
+        .map(|refused| refused.caller.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
     names.len()
@@ -333,12 +354,28 @@ mod tests {
     #[test]
     fn the_busiest_stretch_is_found() {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap_or_default();
-        let calls: Vec<_> = [0, 5, 60, 61, 69, 70, 200]
+        let refused: Vec<Refused> = [0, 5, 60, 61, 69, 70, 200]
             .iter()
-            .map(|minute| (at(*minute), (minute % 2).to_string()))
+            .map(|minute| Refused {
+                at: at(*minute),
+                caller: (minute % 2).to_string(),
+                calls: 1,
+            })
             .collect();
-        let (from, found) = busiest(&calls, SignedDuration::from_mins(10)).unwrap();
-        assert_eq!((from, found.len(), distinct(found)), (at(60), 3, 2));
+        let (from, found) = busiest(&refused, SignedDuration::from_mins(10)).unwrap();
+        assert_eq!((from, count(found), distinct(found)), (at(60), 3, 2));
         assert!(busiest(&[], SignedDuration::from_mins(10)).is_none());
+    }
+
+    #[test]
+    fn a_summed_line_weighs_as_much_as_it_counts() {
+        let refused = |minute: i64, calls| Refused {
+            at: Timestamp::from_second(minute * 60).unwrap_or_default(),
+            caller: "a".to_owned(),
+            calls,
+        };
+        let all = [refused(0, 1), refused(1, 1), refused(60, 51)];
+        let (_, found) = busiest(&all, SignedDuration::from_mins(10)).unwrap();
+        assert_eq!((found.len(), count(found)), (1, 51));
     }
 }

@@ -16,6 +16,7 @@ mod file;
 mod generate;
 mod healthcheck;
 mod layers;
+mod log_files;
 mod mode_watch;
 mod modes;
 mod operational_log;

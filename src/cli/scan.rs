@@ -1,14 +1,12 @@
 //! `scan`: deprecated methods in source code, before they are called.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::file::reason;
-use super::{Failure, Outcome, own_rules, print};
+use super::{Failure, Outcome, log_files, own_rules, print};
 use crate::catalogue::{Catalogue, RuleKind};
 use crate::scan::alive::Log;
 use crate::scan::text::Finder;
@@ -54,7 +52,11 @@ pub fn command() -> Command {
                 .long("with-log")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("A deprecation log: tells which methods were seen called, and which are called from elsewhere"),
+                .action(ArgAction::Append)
+                .help(format!(
+                    "A deprecation log: tells which methods were seen called, and which are called from elsewhere; repeatable; {}",
+                    log_files::FORMS
+                )),
         )
 }
 
@@ -68,14 +70,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         path.metadata()
             .map_err(|error| cannot_read(path, &error, "name a file or folder"))?;
     }
-    let log = matches
-        .get_one::<PathBuf>("with-log")
-        .map(|path| {
-            File::open(path)
-                .and_then(|file| Log::read(BufReader::with_capacity(1 << 20, file)))
-                .map_err(|error| cannot_read(path, &error, "check --with-log"))
-        })
-        .transpose()?;
+    let log = called(&log_files::paths(matches, "with-log"))?;
     let known = known(&own_rules::catalogue_of(matches)?);
     let report = walk::search(&paths, &Finder::new(&known));
     let outcome = output::Outcome {
@@ -92,6 +87,21 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     print(&text)?;
     let failed = matches.get_flag("fail") && !report.found.is_empty();
     Ok(u8::from(failed))
+}
+
+/// What the logs say of each method; nothing without one.
+fn called(logs: &[PathBuf]) -> Result<Option<Log>, Failure> {
+    if logs.is_empty() {
+        return Ok(None);
+    }
+    let mut log = Log::default();
+    log_files::read(log_files::open(logs)?, |line| {
+        let calls = line.uses();
+        if calls > 0 {
+            log.called(&line.method, &line.timestamp, &line.caller.key, calls);
+        }
+    })?;
+    Ok(Some(log))
 }
 
 fn cannot_read(path: &std::path::Path, error: &std::io::Error, what_to_do: &str) -> Failure {

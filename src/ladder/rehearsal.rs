@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::{CallerView, Policy};
 use crate::catalogue::{Catalogue, Mode};
-use crate::telemetry::caller::{Auth, Caller};
+use crate::telemetry::caller::Caller;
+use crate::telemetry::reader::Line;
 
 /// A call as its event tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct PastCall {
     pub caller: Caller,
     /// The caller's name, as the event has it.
     pub name: Option<String>,
+    /// How many there were: more than one where the log sums them up.
+    pub count: u64,
 }
 
 /// What would have been refused.
@@ -32,54 +34,19 @@ pub struct Rehearsal {
     pub refused: BTreeMap<(String, String), u64>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    event: String,
-    timestamp: String,
-    #[serde(default)]
-    method: String,
-    #[serde(default)]
-    caller: LineCaller,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct LineCaller {
-    auth: String,
-    key: String,
-    name: Option<String>,
-    user: Option<String>,
-    fingerprint: Option<String>,
-    application: Option<String>,
-    address: Option<String>,
-    user_agent: Option<String>,
-    sdk: Option<String>,
-}
-
 impl PastCall {
-    /// Reads one line of a deprecation log; nothing when it is no deprecated call.
-    pub fn read(line: &[u8]) -> Option<Self> {
-        let line: Line = serde_json::from_slice(line).ok()?;
-        if line.event != "deprecated_call" {
+    /// What a line of a deprecation log tells of; nothing when it is not a use of a deprecated method.
+    pub fn of(line: &Line<'_>) -> Option<Self> {
+        let count = line.uses();
+        if count == 0 {
             return None;
         }
-        let caller = line.caller;
-        let auths = [Auth::Webhook, Auth::OAuth, Auth::Session, Auth::None];
-        let auth = auths.into_iter().find(|auth| auth.as_str() == caller.auth);
         Some(Self {
-            at: line.timestamp.parse().ok()?,
-            method: line.method,
-            name: caller.name,
-            caller: Caller {
-                auth: auth.unwrap_or_default(),
-                user: caller.user,
-                fingerprint: caller.fingerprint,
-                application: caller.application,
-                address: caller.address.and_then(|address| address.parse().ok()),
-                user_agent: caller.user_agent,
-                sdk: caller.sdk,
-                key: caller.key,
-            },
+            at: Timestamp::from_millisecond(line.at()?.try_into().ok()?).ok()?,
+            method: line.method.to_string(),
+            name: line.caller.name.as_deref().map(str::to_owned),
+            caller: line.caller.owned(),
+            count,
         })
     }
 }
@@ -96,7 +63,7 @@ impl Rehearsal {
         let Some(rule) = catalogue.find(call.method.to_ascii_lowercase().as_bytes()) else {
             return false;
         };
-        self.calls += 1;
+        self.calls += call.count;
         let view = CallerView {
             caller: &call.caller,
             name: call.name.as_deref(),
@@ -108,7 +75,7 @@ impl Rehearsal {
             *self
                 .refused
                 .entry((caller, rule.method.clone()))
-                .or_default() += 1;
+                .or_default() += call.count;
         }
         refused
     }

@@ -1,9 +1,6 @@
 //! Which of the methods found in source code an event log has seen called: dead code can wait, living code cannot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead};
-
-use serde::Deserialize;
 
 /// What a log says of one method.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,60 +17,19 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct Log {
     seen: BTreeMap<String, (Seen, BTreeSet<String>)>,
-    /// Lines that are no event.
-    pub unreadable: u64,
-}
-
-#[derive(Deserialize)]
-struct Line<'l> {
-    event: &'l str,
-    #[serde(default)]
-    timestamp: &'l str,
-    #[serde(default)]
-    method: String,
-    #[serde(default)]
-    caller: Caller,
-}
-
-#[derive(Deserialize, Default)]
-struct Caller {
-    #[serde(default)]
-    key: String,
 }
 
 impl Log {
-    /// Reads event lines.
-    ///
-    /// # Errors
-    /// When reading fails; a line that is no event is only counted.
-    pub fn read(mut lines: impl BufRead) -> io::Result<Self> {
-        let mut log = Log::default();
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            if !line.trim_ascii().is_empty() {
-                match serde_json::from_slice::<Line<'_>>(&line) {
-                    Ok(event) => log.take(event),
-                    Err(_) => log.unreadable += 1,
-                }
-            }
-            line.clear();
+    /// Takes note of a use of a method: at which time (RFC 3339 in UTC), by whom, how many calls.
+    pub fn called(&mut self, method: &str, at: &str, caller: &str, calls: u64) {
+        let (seen, callers) = self.seen.entry(method.to_ascii_lowercase()).or_default();
+        seen.calls += calls;
+        if at > seen.last.as_str() {
+            at.clone_into(&mut seen.last);
         }
-        Ok(log)
-    }
-
-    fn take(&mut self, event: Line<'_>) {
-        if event.event != "deprecated_call" {
-            return;
+        if !callers.contains(caller) {
+            callers.insert(caller.to_owned());
         }
-        let (seen, callers) = self
-            .seen
-            .entry(event.method.to_ascii_lowercase())
-            .or_default();
-        seen.calls += 1;
-        if event.timestamp > seen.last.as_str() {
-            event.timestamp.clone_into(&mut seen.last);
-        }
-        callers.insert(event.caller.key);
         seen.callers = callers.len();
     }
 

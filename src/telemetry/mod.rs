@@ -11,6 +11,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod panics;
+pub mod reader;
 mod sdk;
 
 use std::cell::RefCell;

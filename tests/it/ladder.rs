@@ -12,6 +12,7 @@ use b24_migration_proxy::ladder::{
 };
 use b24_migration_proxy::telemetry::caller::{Auth, Caller};
 use b24_migration_proxy::telemetry::callers::{Network, Pattern, Selector};
+use b24_migration_proxy::telemetry::reader::Line;
 use jiff::Timestamp;
 use rustix::process::Signal;
 
@@ -759,7 +760,7 @@ fn a_rehearsal_says_how_many_calls_of_how_many_callers_would_have_been_refused()
         line("7", GET),
         "torn".to_owned(),
     ] {
-        if let Some(call) = PastCall::read(text.as_bytes()) {
+        if let Some(call) = Line::read(text.as_bytes()).and_then(|line| PastCall::of(&line)) {
             rehearsal.ask(&policy, &catalogue, &call, call.at);
         }
     }

@@ -297,6 +297,40 @@ fn a_brownout_says_what_it_would_have_refused_and_how_to_start_it() {
         "{text}"
     );
 
+    // Several logs; one that is none.
+    let more = |log: &str| {
+        let words = [
+            "brownout",
+            "--rule",
+            reset,
+            "--dry-run",
+            "--log",
+            "events.log",
+            log,
+        ];
+        run(folder.path(), &words)
+    };
+    std::fs::write(folder.path().join("more.log"), line("12:00", "9", reset)).expect("written");
+    std::fs::write(folder.path().join("none.log"), "GET / 200\n").expect("written");
+    std::fs::write(folder.path().join("empty.log"), "").expect("written");
+    let several = String::from_utf8_lossy(&more("more.log").stdout).into_owned();
+    assert!(
+        several.contains("there are 6 deprecated calls"),
+        "{several}"
+    );
+    let several = String::from_utf8_lossy(&more("empty.log").stdout).into_owned();
+    assert!(
+        several.contains("there are 5 deprecated calls"),
+        "{several}"
+    );
+    let wrong = more("none.log");
+    assert_eq!(wrong.status.code(), Some(2));
+    let said_of_it = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        said_of_it.starts_with("none.log is not a deprecation log: of 1 lines none is an event"),
+        "{said_of_it}"
+    );
+
     // What it prints is what the configuration takes.
     let entry: String = text
         .lines()

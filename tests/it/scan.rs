@@ -275,6 +275,48 @@ fn with_a_log_living_calls_are_told_from_dead_ones() {
 }
 
 #[test]
+fn logs_may_be_several_compressed_or_standard_input_and_are_to_be_logs() {
+    let tree = planted();
+    let event = |day: u8| {
+        format!(
+            "{{\"schema\":1,\"timestamp\":\"2026-11-{day:02}T08:00:00.000Z\",\"event\":\"deprecated_calls\",\
+             \"method\":\"{RESET}\",\"count\":10,\"caller\":{{\"key\":\"a\"}}}}\n"
+        )
+    };
+    plant(tree.path(), "old.log", event(1));
+    plant(tree.path(), "piped", event(9));
+    plant(tree.path(), "empty.log", "");
+    plant(tree.path(), "foreign.log", "a\nb\n");
+    let packed = Command::new("gzip")
+        .arg("old.log")
+        .current_dir(tree.path())
+        .status();
+    assert!(packed.expect("gzip runs").success());
+    plant(tree.path(), "new.log", event(7));
+    let logs = |logs: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_b24-migration-proxy"));
+        command.current_dir(tree.path()).args(["scan", "src/a.php"]);
+        for log in logs {
+            command.args(["--with-log", log]);
+        }
+        let piped = std::fs::File::open(tree.path().join("piped")).expect("a file");
+        command.stdin(piped).output().expect("it runs")
+    };
+    let output = stdout(&logs(&["new.log", "old.log.gz", "-", "empty.log"]));
+    assert!(
+        output.contains("30 calls by 1 caller, last 2026-11-09"),
+        "{output}"
+    );
+    let output = logs(&["new.log", "foreign.log"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "foreign.log is not a deprecation log: of 2 lines none is an event; name the file that --deprecation-log writes\n"
+    );
+    assert!(stdout(&logs(&["empty.log"])).contains(RESET));
+}
+
+#[test]
 fn a_path_that_is_not_there_is_one_line_and_status_2() {
     let tree = tempfile::tempdir().expect("a folder");
     for words in [&["nowhere"][..], &[".", "--with-log", "nowhere"]] {
