@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::read::{ReadError, is_key, is_method, is_top_level};
+use super::correction;
+use super::read::{ReadError, check_method, is_key, is_top_level, page};
 use super::rule::{Rule, RuleKind};
 use super::step::{Step, What, When, scalar};
 
@@ -13,7 +14,7 @@ use super::step::{Step, What, When, scalar};
 pub const SCHEMA: &str = include_str!("../../docs/rules.schema.json");
 
 /// What a rule can say.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 13] = [
     "method",
     "successor",
     "watched",
@@ -24,6 +25,7 @@ pub const KEYS: [&str; 12] = [
     "set",
     "deprecated",
     "documentation",
+    "migration",
     "examples",
     "comment",
 ];
@@ -103,6 +105,8 @@ struct Entry<'f> {
     deprecated: Option<&'f RawValue>,
     #[serde(borrow)]
     documentation: Option<&'f RawValue>,
+    #[serde(borrow)]
+    migration: Option<&'f RawValue>,
     #[serde(borrow, default)]
     examples: Vec<&'f RawValue>,
     #[serde(default, rename = "comment")]
@@ -280,8 +284,33 @@ fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<O
     };
     let method = method_of(entry.method)?;
     let successor = entry.successor.map(method_of).transpose()?;
+    let text_of = |part: Option<&'f RawValue>, check: fn(String) -> Result<String, String>| {
+        let checked =
+            |part: &'f RawValue| check(file.read(part)?).map_err(|why| file.wrong(part, why));
+        part.map(checked).transpose()
+    };
     let edits = [&entry.rename, &entry.map, &entry.remove, &entry.set];
     let edit = edits.into_iter().flatten().next();
+    let migration = match entry.migration {
+        None => None,
+        Some(part) => {
+            let members: serde_json::Map<String, Value> = file.read(part)?;
+            let own = correction::own(&method, successor.as_deref(), &members);
+            Some(own.map_err(|why| file.wrong(part, why))?)
+        }
+    };
+    if let (None, false, None, Some(migration)) = (&successor, entry.watched, edit, &migration) {
+        let mut rule = correction::shipped_with(&method, migration.clone())
+            .map_err(|why| file.wrong(raw, why))?;
+        rule.read_only |= entry.read_only;
+        rule.deprecated = text_of(entry.deprecated, date)?.or(rule.deprecated);
+        rule.documentation = text_of(entry.documentation, page)?.or(rule.documentation);
+        return Ok(OwnRule {
+            rule,
+            line: place(file.0, file.offset(raw)).0,
+            examples: examples(file, entry.examples)?,
+        });
+    }
     let kind = match (&successor, entry.watched, edit) {
         (Some(_), false, _) => RuleKind::Exact,
         (None, false, _) => {
@@ -336,19 +365,8 @@ fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<O
         let step = step("set", set.inside, what, set.when);
         steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
     }
-    let text_of = |part: Option<&'f RawValue>, check: fn(String) -> Result<String, String>| {
-        let checked =
-            |part: &'f RawValue| check(file.read(part)?).map_err(|why| file.wrong(part, why));
-        part.map(checked).transpose()
-    };
     let deprecated = text_of(entry.deprecated, date)?;
     let documentation = text_of(entry.documentation, page)?;
-    let mut examples = Vec::new();
-    for part in entry.examples {
-        let line = place(file.0, file.offset(part)).0;
-        let example: Example = file.read(part)?;
-        examples.push(Example { line, ..example });
-    }
     Ok(OwnRule {
         rule: Rule {
             method,
@@ -358,33 +376,21 @@ fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<O
             steps,
             deprecated,
             documentation,
+            migration: migration.map(Box::new),
             ..Rule::default()
         },
         line: place(file.0, file.offset(raw)).0,
-        examples,
+        examples: examples(file, entry.examples)?,
     })
 }
 
-/// A method's name as an address or a batch has it.
-fn check_method(method: &str) -> Result<(), String> {
-    let format = method.rsplit_once('.').map_or("", |(_, format)| format);
-    if !is_method(method) || method.split('.').any(str::is_empty) {
-        return Err(format!(
-            "{method:?} is no method: letters, digits, dots between them, `_` and `-`"
-        ));
-    }
-    if ["json", "xml"]
-        .iter()
-        .any(|name| format.eq_ignore_ascii_case(name))
-    {
-        return Err(format!(
-            "{method:?} ends in a format, which each call has as it likes; leave .{format} out"
-        ));
-    }
-    if method.eq_ignore_ascii_case("batch") {
-        return Err("a batch has no rule; its commands have, each by its own method".to_owned());
-    }
-    Ok(())
+fn examples<'f>(file: Text<'f>, parts: Vec<&'f RawValue>) -> Result<Vec<Example>, ReadError> {
+    let read = |part| {
+        let line = place(file.0, file.offset(part)).0;
+        let example: Example = file.read(part)?;
+        Ok(Example { line, ..example })
+    };
+    parts.into_iter().map(read).collect()
 }
 
 fn date(text: String) -> Result<String, String> {
@@ -392,22 +398,6 @@ fn date(text: String) -> Result<String, String> {
         Ok(date) if date.to_string() == text => Ok(text),
         _ => Err(format!("{text:?} is no day; write it as 2026-02-04")),
     }
-}
-
-/// A page of the documentation, by its path or its address.
-fn page(text: String) -> Result<String, String> {
-    let path = text
-        .strip_prefix("https://apidocs.bitrix24.com/")
-        .unwrap_or(&text);
-    let path = path.strip_suffix(".html").unwrap_or(path);
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
-    if path.is_empty() || path.starts_with('/') || !path.bytes().all(fits) {
-        return Err(format!(
-            "{text:?} is no page of the documentation; write its path below https://apidocs.bitrix24.com/, as \
-             api-reference/crm/leads/crm-lead-list"
-        ));
-    }
-    Ok(path.to_owned())
 }
 
 fn step(key: &str, inside: Vec<Names>, what: What, when: Option<WhenEntry>) -> Result<Step, Wrong> {

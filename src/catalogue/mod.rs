@@ -1,13 +1,18 @@
 //! The rules: which methods are deprecated, and what becomes of their calls (pure).
 //!
 //! `rules.json` holds the methods that are call for call the same as their successors, `watched.tsv` all that the
-//! documentation marks as deprecated. Adding an equivalent method is one entry in the first.
+//! documentation marks as deprecated. Adding an equivalent method is one entry in the first. `successors.json` and
+//! `fields.json` tell what the owner of a caller has to change.
+mod builtin;
+mod correction;
 pub mod file;
 mod lookup;
+pub mod migration;
 mod read;
 mod rule;
 mod step;
 
+pub use migration::Migration;
 pub use read::{ReadError, read_rules, read_watched};
 pub use rule::{Mode, Rename, Rule, RuleKind, Set};
 use std::sync::Arc;
@@ -27,10 +32,7 @@ impl Catalogue {
     /// # Panics
     /// Never: the files are part of the program, and a test reads them.
     pub fn builtin() -> Self {
-        let exact = read_rules(include_str!("rules.json")).expect("rules.json is read by a test");
-        let watched =
-            read_watched(include_str!("watched.tsv")).expect("watched.tsv is read by a test");
-        Self::new(exact.into_iter().chain(watched))
+        Self::new(builtin::rules())
     }
 
     /// Rules of one's own, then those that ship.

@@ -118,11 +118,49 @@ fn checked(entry: Entry, json: &str) -> Result<Rule, ReadError> {
         rename: entry.rename,
         steps: Vec::new(),
         reads: entry.reads,
-        entity_type_id: None,
+        migration: None,
         deprecated: entry.deprecated,
         sunset: entry.sunset,
         documentation: entry.documentation,
     })
+}
+
+/// A method's name as an address or a batch has it.
+pub(super) fn check_method(method: &str) -> Result<(), String> {
+    let format = method.rsplit_once('.').map_or("", |(_, format)| format);
+    if !is_method(method) || method.split('.').any(str::is_empty) {
+        return Err(format!(
+            "{method:?} is no method: letters, digits, dots between them, `_` and `-`"
+        ));
+    }
+    if ["json", "xml"]
+        .iter()
+        .any(|name| format.eq_ignore_ascii_case(name))
+    {
+        return Err(format!(
+            "{method:?} ends in a format, which each call has as it likes; leave .{format} out"
+        ));
+    }
+    if method.eq_ignore_ascii_case("batch") {
+        return Err("a batch has no rule; its commands have, each by its own method".to_owned());
+    }
+    Ok(())
+}
+
+/// A page of the documentation, by its path or its address.
+pub(super) fn page(text: String) -> Result<String, String> {
+    let path = text
+        .strip_prefix("https://apidocs.bitrix24.com/")
+        .unwrap_or(&text);
+    let path = path.strip_suffix(".html").unwrap_or(path);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    if path.is_empty() || path.starts_with('/') || !path.bytes().all(fits) {
+        return Err(format!(
+            "{text:?} is no page of the documentation; write its path below https://apidocs.bitrix24.com/, as \
+             api-reference/crm/leads/crm-lead-list"
+        ));
+    }
+    Ok(path.to_owned())
 }
 
 pub(super) fn is_method(name: &str) -> bool {
@@ -156,18 +194,16 @@ fn top_level_names(rename: &Rename) -> Vec<&str> {
     }
 }
 
-/// Reads watched methods: a table with tabs and a heading, as `watched.tsv`: method, replacement, the successor's
-/// `entityTypeId`, date, page.
+/// Reads watched methods: a table with tabs and a heading, as `watched.tsv`: method, replacement, date, page.
 ///
 /// # Errors
-/// Where a line has not five fields or no method.
+/// Where a line has not four fields or no method.
 pub fn read_watched(table: &str) -> Result<Vec<Rule>, ReadError> {
     let text = |field: &str| Some(field.to_owned()).filter(|field| !field.is_empty());
     let line = |(at, line): (usize, &str)| match line.split('\t').collect::<Vec<_>>()[..] {
-        [method, replacement, entity_type_id, since, page] if is_method(method) => Ok(Rule {
+        [method, replacement, since, page] if is_method(method) => Ok(Rule {
             method: method.to_owned(),
             replacement: text(replacement),
-            entity_type_id: entity_type_id.parse().ok(),
             deprecated: text(since),
             documentation: text(page),
             ..Rule::default()
@@ -175,7 +211,7 @@ pub fn read_watched(table: &str) -> Result<Vec<Rule>, ReadError> {
         _ => Err(ReadError {
             line: at + 1,
             column: 0,
-            message: "not method, replacement, type, date, page".into(),
+            message: "not method, replacement, date, page".into(),
         }),
     };
     table.lines().enumerate().skip(1).map(line).collect()

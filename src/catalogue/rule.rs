@@ -2,6 +2,7 @@
 //!
 //! A rule says *what* the portal is to read, never *how* that is written: the engine finds the parameter that counts in
 //! whatever encoding a call has.
+use super::migration::{DOCUMENTATION, Migration};
 use super::step::Step;
 use crate::protocol::name::Wanted;
 use serde::Deserialize;
@@ -40,7 +41,7 @@ pub struct Rule {
     pub id: usize,
     /// The deprecated method, spelled as the documentation does.
     pub method: String,
-    /// What to call instead: a method, a family `x.*`, or several; none for some watched methods.
+    /// What to call instead: a method, or several with blanks between them; none for some watched methods.
     pub replacement: Option<String>,
     /// Whether calls can be translated.
     pub kind: RuleKind,
@@ -55,8 +56,8 @@ pub struct Rule {
     /// The top-level parameters that the method reads, in all spellings: where a call has so many parameters that the
     /// portal drops some, what is set takes the place of another one.
     pub reads: Vec<String>,
-    /// The `entityTypeId` that the successor of a watched method takes: for the instructions to owners, never for a call.
-    pub entity_type_id: Option<u32>,
+    /// What changes for callers, where a rule of one's own says so; see [`Rule::migration`].
+    pub migration: Option<Box<Migration>>,
     /// The date (`YYYY-MM-DD`) of the first public revision of the documentation that marks the method as deprecated.
     pub deprecated: Option<String>,
     /// The date (`YYYY-MM-DD`) from which calls are refused, where one is set.
@@ -123,7 +124,18 @@ impl Rule {
     /// The same in pieces, for who writes it without putting it together first.
     pub fn documentation_parts(&self) -> Option<[&str; 3]> {
         let page = self.documentation.as_deref()?;
-        Some(["https://apidocs.bitrix24.com/", page, ".html"])
+        Some([DOCUMENTATION, page, ".html"])
+    }
+
+    /// What changes for this method's callers: the rule's own entry, or the one that ships, where it is about the rule's
+    /// successor.
+    pub fn migration(&self) -> Option<&Migration> {
+        match &self.migration {
+            Some(own) => Some(own),
+            None => Migration::shipped(&self.method).filter(|shipped| {
+                self.replacement.is_none() || shipped.replacement() == self.replacement
+            }),
+        }
     }
 
     /// The top-level parameters that matter to the translation.

@@ -11,7 +11,7 @@ use super::file::File;
 use super::layers::Layers;
 use super::paint::{Paint, harmless};
 use super::{Outcome, assemble, modes, options, own_rules, print, translate};
-use crate::catalogue::{Catalogue, Rule, RuleKind, Step, What, form_text};
+use crate::catalogue::{Catalogue, Migration, Rule, RuleKind, Step, What, form_text, migration};
 use crate::ladder::standing::Standing;
 use crate::ladder::window::moment;
 use crate::ladder::{CallerView, Methods, Policy, word};
@@ -123,7 +123,13 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             .iter()
             .map(|(rule, standing)| as_value(rule, standing))
             .collect();
-        format!("{:#}\n", json!({ "schema": 1, "rules": rules }))
+        let value = json!({
+            "schema": 1,
+            "rules": rules,
+            "fields": migration::field_maps(),
+            "documentation": migration::source(),
+        });
+        format!("{value:#}\n")
     } else if let [(rule, standing)] = standings.as_slice() {
         details(rule, standing, Paint::for_stdout())
     } else {
@@ -395,7 +401,61 @@ fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
     if let Some(page) = rule.documentation_url() {
         lines.push(row("documentation", &page));
     }
+    if let Some(entry) = rule.migration() {
+        lines.extend(migration_rows(entry));
+    }
     lines.join("\n") + "\n"
+}
+
+/// What changes for the method's callers.
+fn migration_rows(entry: &Migration) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut add = |label: &str, text: String| rows.push(row(label, &text));
+    if let Some(page) = entry.page_url() {
+        add("successor's", page);
+    }
+    if let Some(family) = &entry.documented {
+        add("documented", format!("{family}, which is no method"));
+    }
+    if let Some(scope) = &entry.scope {
+        add("scope", scope.successor.clone());
+    }
+    if let Some(rights) = &entry.rights {
+        add("rights", rights.clone());
+    }
+    for (name, value) in entry.set.iter() {
+        add("send", format!("{name}={}", form_text(value)));
+    }
+    for (from, to) in entry.rename.iter() {
+        add("send", format!("{to} for {from}"));
+    }
+    for name in &entry.required {
+        add("send", format!("{name}, which is required"));
+    }
+    if let Some(map) = entry.call_fields() {
+        for (from, to) in map.iter() {
+            add(
+                "field",
+                match to {
+                    Some(to) => format!("{to} for {from}"),
+                    None => format!("none for {from}"),
+                },
+            );
+        }
+    }
+    if let Some(answer) = &entry.result {
+        add(
+            "answer",
+            format!("in {}; was in {}", answer.successor, answer.legacy),
+        );
+    }
+    for text in &entry.types {
+        add("note", text.clone());
+    }
+    if !entry.lost.is_empty() {
+        add("lost", entry.lost.join(", "));
+    }
+    rows
 }
 
 /// A step of a rule of one's own, in words.
@@ -510,5 +570,6 @@ fn as_value(rule: &Rule, standing: &Standing) -> Value {
         "sunset": standing.sunset.map(|sunset| sunset.to_string()),
         "deprecated": rule.deprecated,
         "documentation": rule.documentation_url(),
+        "migration": rule.migration(),
     })
 }

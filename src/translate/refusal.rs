@@ -1,5 +1,5 @@
 //! Why a call goes no further, and what its sender can do.
-use crate::catalogue::{Mode, Rule};
+use crate::catalogue::{Mode, Rule, form_text};
 use crate::protocol::json::{Fault, Unreadable};
 use jiff::Timestamp;
 
@@ -144,14 +144,10 @@ impl Refusal {
         let sunset = sunset
             .map(|date| format!(" It stops working for good on {date}."))
             .unwrap_or_default();
-        let read = rule
-            .documentation_url()
-            .map(|url| format!(" ({url})"))
-            .unwrap_or_default();
-        let method = &rule.method;
         let description = format!(
-            "{method} is deprecated and switched off {how_long}.{sunset} Nothing was executed: call {}{read}.",
-            successor(rule)
+            "{} is deprecated and switched off {how_long}.{sunset} Nothing was executed{}.",
+            rule.method,
+            instead(rule)
         );
         Some(Self {
             status: 410,
@@ -162,9 +158,91 @@ impl Refusal {
     }
 }
 
-/// What to call instead, in words.
+/// The method to call instead, in words.
 fn successor(rule: &Rule) -> &str {
     rule.replacement
         .as_deref()
         .unwrap_or("what the documentation names in its place")
+}
+
+/// Says what to call instead, as the end of a sentence, with the pages that tell more.
+fn instead(rule: &Rule) -> String {
+    let pages = |pages: [Option<String>; 2]| {
+        let pages: Vec<String> = pages.into_iter().flatten().collect();
+        match pages.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", pages.join(", ")),
+        }
+    };
+    let page = rule.documentation_url();
+    let Some(entry) = rule.migration() else {
+        return format!(": call {}{}", successor(rule), pages([page, None]));
+    };
+    if entry.successor.is_empty() {
+        let read = pages([entry.page_url(), entry.legacy_page_url()]);
+        return format!(", and no method takes its place{read}");
+    }
+    let set = entry.set.iter();
+    let set: Vec<String> = set
+        .map(|(name, value)| format!("{name}={}", form_text(value)))
+        .collect();
+    let with = match set.is_empty() {
+        true => String::new(),
+        false => format!(" with {}", set.join(" and ")),
+    };
+    let successor = entry.successor.join(" or ");
+    let (differs, read) = match entry.equal {
+        true => ("", pages([entry.page_url(), None])),
+        false => (
+            "; other parameters and the answer differ",
+            pages([entry.page_url(), entry.legacy_page_url()]),
+        ),
+    };
+    let scope = entry.scope.as_ref();
+    let scope = scope.filter(|scope| scope.legacy != scope.successor);
+    let scope = scope.map(|scope| format!("; it needs the scope {}", scope.successor));
+    format!(
+        ": call {successor}{with}{}{differs}{read}",
+        scope.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    fn said(method: &str) -> String {
+        let catalogue = Catalogue::builtin();
+        let rule = catalogue.find_in_any_case(method.as_bytes()).expect(method);
+        let refusal = Refusal::switched_off(rule, Mode::Block, None).expect("a refusal");
+        refusal
+            .description
+            .replace("https://apidocs.bitrix24.com/api-reference/", "…/")
+    }
+
+    #[test]
+    fn a_switched_off_method_names_the_call_that_takes_its_place() {
+        assert_eq!(
+            said("crm.deal.details.configuration.get"),
+            "crm.deal.details.configuration.get is deprecated and switched off for good. Nothing was executed: call \
+             crm.item.details.configuration.get with entityTypeId=2 \
+             (…/crm/universal/item-details-configuration/crm-item-details-configuration-get.html)."
+        );
+        assert_eq!(
+            said("crm.measure.list"),
+            "crm.measure.list is deprecated and switched off for good. Nothing was executed: call catalog.measure.list; \
+             it needs the scope catalog; other parameters and the answer differ \
+             (…/catalog/measure/catalog-measure-list.html, …/crm/outdated/measure/crm-measure-list.html)."
+        );
+    }
+
+    #[test]
+    fn a_switched_off_method_without_a_successor_says_so() {
+        assert_eq!(
+            said("crm.paysystem.list"),
+            "crm.paysystem.list is deprecated and switched off for good. Nothing was executed, and no method takes its \
+             place (…/crm/universal/invoice.html, …/crm/outdated/invoice/crm-pay-system-list.html)."
+        );
+    }
 }

@@ -1005,14 +1005,14 @@ fn a_refused_caller_is_told_until_when_in_a_batch_too() {
     let brownout = call(WATCHED, 410)["error_description"].to_string();
     for part in [
         "switched off until 2099-01-02T03:04:00Z. It stops working for good on 2099-03-01.",
-        "call crm.item.list (https://apidocs.bitrix24.com/",
+        "call crm.item.list with entityTypeId=1; other parameters and the answer differ (https://apidocs.bitrix24.com/",
     ] {
         assert!(brownout.contains(part), "{brownout}");
     }
     let block = call(RESET, 410)["error_description"].to_string();
     for part in [
         "switched off for good.",
-        "call crm.item.details.configuration.reset (https://apidocs.bitrix24.com/",
+        "call crm.item.details.configuration.reset with entityTypeId=1 (https://apidocs.bitrix24.com/",
     ] {
         assert!(block.contains(part), "{block}");
     }

@@ -16,6 +16,7 @@ mod http2;
 mod interop;
 mod ladder;
 mod limits;
+mod methods;
 mod monitoring;
 mod own_rules_law;
 mod page;

@@ -2,7 +2,7 @@
 //! the engine in few forms; what has another form is shown as words only.
 
 use super::{AS_BEFORE, clean};
-use crate::catalogue::Rule;
+use crate::catalogue::{Rule, form_text};
 
 /// A parameter's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,11 @@ impl Parameters {
         for set in rule.iter().flat_map(|rule| &rule.set) {
             parameters.insert(&[clean(&set.name)], literal(&set.form_value()));
         }
-        if let Some(id) = rule.and_then(|rule| rule.entity_type_id) {
-            parameters.insert(&["entityTypeId".to_owned()], Value::Number(id.into()));
+        let entry = rule.and_then(Rule::migration);
+        for (name, value) in entry.iter().flat_map(|entry| entry.set.iter()) {
+            if let Some(path) = path(name) {
+                parameters.insert(&path, literal(&form_text(value)));
+            }
         }
         for (name, value) in changes.iter().filter_map(|change| constant(change)) {
             parameters.insert(&name, value);
