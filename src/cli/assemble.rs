@@ -233,6 +233,9 @@ pub fn sockets(config: &Config) -> Result<Vec<Listening>, Failure> {
     }
 }
 
+/// The descriptor of the first socket that is passed (sd_listen_fds(3)).
+const FIRST_PASSED: usize = 3;
+
 fn passed_sockets() -> Result<Vec<Listening>, Failure> {
     let mut passed = ListenFd::from_env();
     let strange = |error: std::io::Error| {
@@ -241,16 +244,28 @@ fn passed_sockets() -> Result<Vec<Listening>, Failure> {
             reason(&error)
         ))
     };
+    let listens = |at: usize, socket: socket2::SockRef<'_>| {
+        // Otherwise each accept would fail at once, for ever.
+        if socket.is_listener().map_err(strange)? {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "the socket passed by LISTEN_FDS as descriptor {} does not listen; pass listening TCP or Unix stream sockets (in a systemd socket unit: ListenStream= and Accept=no)",
+            FIRST_PASSED + at
+        )))
+    };
     let mut sockets = Vec::new();
     for at in 0..passed.len() {
         // A socket of the other family is no error to ask for: it is put back.
         if let Ok(Some(socket)) = passed.take_tcp_listener(at) {
+            listens(at, (&socket).into())?;
             socket.set_nonblocking(true).map_err(strange)?;
             sockets.push(Listening::Tcp {
                 socket,
                 plain: false,
             });
         } else if let Some(socket) = passed.take_unix_listener(at).map_err(strange)? {
+            listens(at, (&socket).into())?;
             socket.set_nonblocking(true).map_err(strange)?;
             sockets.push(Listening::Unix { socket, path: None });
         }

@@ -148,7 +148,7 @@ pub const OPTIONS: &[Spec] = &[
         ("The largest body of a call to be rewritten; a larger one is refused (413)",
          "Calls that are only forwarded have no limit.")),
     spec(TRANSLATION, "rewrite-memory", One, "SIZE", Some("256MiB"), NeedsRestart,
-        ("What all bodies being rewritten may hold together; further ones wait", "Bodies up to 64 KiB never wait.")),
+        ("What all bodies being rewritten may hold together; further ones wait", "While others wait, the bodies of one address get no more than half. Bodies up to 64 KiB never wait.")),
     spec(TRANSLATION, "rewrite-wait", One, "TIME", Some("10s"), NeedsRestart,
         ("How long a call waits for that room before 503 PROXY_BUSY", "")),
 

@@ -1,15 +1,18 @@
 //! Bodies: streamed through as they come, or held whole.
 
+use super::error::ProxyError;
+use super::room::{self, Reserved};
 use super::upstream::PortalBody;
+use super::watch::is_over;
 use super::wire::{Fault, Link};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The body of a request on its way to the portal.
 pub enum RequestBody {
@@ -72,7 +75,7 @@ impl Body for ClientBody {
             }
             return polled.map_err(Into::into);
         }
-        if stall.sleep.as_mut().poll(cx).is_ready() {
+        if is_over(stall.sleep.as_mut(), cx) {
             link.set_fault(Fault::ReadTimeout);
             return Poll::Ready(Some(Err("the client's body stalled".into())));
         }
@@ -201,7 +204,7 @@ impl Body for ResponseBody {
                     Poll::Pending => {
                         let stalled = stall
                             .as_mut()
-                            .is_some_and(|stall| stall.sleep.as_mut().poll(cx).is_ready());
+                            .is_some_and(|stall| is_over(stall.sleep.as_mut(), cx));
                         return if stalled {
                             Poll::Ready(Some(Err(Truncated)))
                         } else {
@@ -254,49 +257,160 @@ impl Body for ResponseBody {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unread {
     TooLarge,
+    /// It came below the least rate.
+    TooSlow,
+    /// There is no room for it.
+    NoRoom(ProxyError),
     /// The client's connection failed; what is known of why.
     Client(Option<Fault>),
 }
 
-/// Reads a body whole, up to the limit.
+/// The least rate of a body that is read whole, as Apache's default (`RequestReadTimeout body=20,MinRate=500`): so long, and
+/// so long more for each byte.
+const BODY_TIME: Duration = Duration::from_secs(20);
+const TIME_OF_A_BYTE: Duration = Duration::from_millis(2);
+
+/// Whether a body comes at the least rate.
+struct Pace {
+    /// When it would have to be whole, if no more came.
+    until: Instant,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Pace {
+    fn lasting(time: Duration) -> Self {
+        Pace {
+            until: Instant::now() + time,
+            timer: None,
+        }
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.more(TIME_OF_A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX)));
+    }
+
+    fn more(&mut self, time: Duration) {
+        self.until += time;
+    }
+
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let until = self.until;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+        while is_over(timer.as_mut(), cx) {
+            if Instant::now() >= until {
+                return true;
+            }
+            timer.as_mut().reset(until.into());
+        }
+        false
+    }
+}
+
+/// Reads a body whole, up to the limit, into room that is taken as it comes. Without a room, the limit is one for which no
+/// room is needed.
 ///
 /// # Errors
-/// A body over the limit, or a connection that failed before its end.
-pub async fn collect(mut body: ClientBody, limit: u64, link: &Rc<Link>) -> Result<Bytes, Unread> {
+/// A body over the limit, one that comes too slowly, one without room, or a connection that failed before its end.
+pub async fn collect(
+    mut body: ClientBody,
+    limit: u64,
+    link: &Rc<Link>,
+    mut room: Option<&mut Reserved>,
+) -> Result<Bytes, Unread> {
     if body.size_hint().lower() > limit {
         return Err(Unread::TooLarge);
     }
     if let Some(whole) = body.whole {
         return Ok(whole);
     }
+    let known = body.size_hint().exact();
+    let mut pace = Pace::lasting(BODY_TIME);
+    let mut has_room_for = room::FREE;
     let mut first: Option<Bytes> = None;
     let mut all: Vec<u8> = Vec::new();
-    let known = body.size_hint().exact();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return Err(Unread::Client(link.fault()));
+    loop {
+        let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                Poll::Ready(frame.transpose().map_err(|_| Unread::Client(link.fault())))
+            }
+            Poll::Pending if pace.is_too_slow(cx) => Poll::Ready(Err(Unread::TooSlow)),
+            Poll::Pending => match &room {
+                Some(room) => room
+                    .poll_gives_way(cx)
+                    .map(|error| Err(Unread::NoRoom(error))),
+                None => Poll::Pending,
+            },
+        });
+        let Some(frame) = next.await? else {
+            break;
         };
         let Ok(data) = frame.into_data() else {
             continue;
         };
+        pace.came(data.len());
         let so_far = first.as_ref().map_or(all.len(), Bytes::len);
-        if (so_far + data.len()) as u64 > limit {
+        let length = (so_far + data.len()) as u64;
+        if length > limit {
             return Err(Unread::TooLarge);
         }
+        if length > has_room_for
+            && let Some(room) = &mut room
+        {
+            while has_room_for < length {
+                has_room_for *= 2;
+            }
+            has_room_for = has_room_for.min(known.unwrap_or(limit));
+            let since = Instant::now();
+            room.grow(has_room_for).await.map_err(Unread::NoRoom)?;
+            pace.more(since.elapsed());
+        }
         if first.is_none() && all.is_empty() {
-            if known == Some(data.len() as u64) {
-                return Ok(data);
+            if known == Some(length) {
+                first = Some(data);
+                break;
             }
             first = Some(data);
             continue;
         }
+        if all.capacity() < length as usize {
+            match known.filter(|known| *known <= has_room_for) {
+                Some(known) => all.reserve_exact(known as usize - all.len()),
+                None if has_room_for > room::FREE => {
+                    all.reserve_exact(has_room_for as usize - all.len());
+                }
+                None => all.reserve(length as usize - all.len()),
+            }
+        }
         if let Some(first) = first.take() {
-            all.reserve_exact(known.map_or(first.len() + data.len(), |n| n as usize));
             all.extend_from_slice(&first);
         }
         all.extend_from_slice(&data);
     }
-    Ok(first.unwrap_or_else(|| all.into()))
+    let whole = first.unwrap_or_else(|| all.into());
+    if let Some(room) = room {
+        room.come(whole.len() as u64);
+    }
+    Ok(whole)
+}
+
+/// Reads away what is left of a body, as far as `most` and for so long; true if that is all of it.
+pub async fn discard(mut body: ClientBody, most: u64, wait: Duration) -> bool {
+    let reading = async {
+        let mut read = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return false;
+            };
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if read > most {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(wait, reading).await == Ok(true)
 }
 
 /// Bytes of an error answer that are read for its code.
@@ -327,4 +441,32 @@ pub async fn peek(body: &mut PortalBody, limit: usize) -> Result<(Bytes, bool), 
         }
     }
     Ok((read.into(), true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_byte_gives_a_body_that_is_read_whole_more_time() {
+        let begun = Instant::now();
+        let mut pace = Pace::lasting(Duration::from_millis(50));
+        let mut looked = false;
+        poll_fn(|cx| {
+            if !looked {
+                assert!(!pace.is_too_slow(cx), "nothing has come yet");
+                // 1 s for 500 bytes.
+                pace.came(100);
+                looked = true;
+            }
+            match pace.is_too_slow(cx) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(250), "{took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
 }

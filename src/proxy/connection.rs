@@ -10,7 +10,7 @@ use super::span::SpannedBody;
 use super::stream::Stream;
 use super::upgrade;
 use super::watch::{Look, limit, watched};
-use super::wire::{Fault, Link, OutHead, Wire};
+use super::wire::{Fault, Link, OutHead, Wire, with_scratch};
 use super::worker::Worker;
 use crate::telemetry::metrics::{LocalMetrics, Phase};
 use hyper::body::Incoming;
@@ -25,7 +25,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 /// How long an idle connection keeps hyper's buffers before it is parked.
 const PARK_AFTER: Duration = Duration::from_millis(100);
@@ -37,10 +37,12 @@ const HALF_HEAD_GRACE: Duration = Duration::from_secs(1);
 /// cannot be told apart before something is sent to it, or may only have nothing more to say (RFC 9112 §9.6).
 const HALF_CLOSED: Duration = Duration::from_secs(3);
 
-/// How long, and how much, a closing connection reads what its client still sends, so that the client reads the answer
-/// and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// How long a closing connection reads what its client still sends, so that the client reads the answer and not a reset:
+/// in all, and while nothing comes (nginx's `lingering_time` and `lingering_timeout`); and how much. It is read into the
+/// thread's own buffer, and the connection counts towards the limits.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_IDLE: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 256 * 1024 * 1024;
 
 /// What the connection's task and those who end it share.
 #[derive(Default)]
@@ -395,12 +397,18 @@ async fn linger(wire: Wire<Stream>) {
         return;
     }
     let _ = tokio::time::timeout(LINGER, async {
-        let mut scratch = vec![0u8; 16 * 1024];
         let mut total = 0;
-        while let Ok(n) = stream.read(&mut scratch).await {
-            total += n;
-            if n == 0 || total > LINGER_BYTES {
-                break;
+        while total < LINGER_BYTES {
+            let read = poll_fn(|cx| {
+                with_scratch(|scratch| {
+                    let mut buffer = ReadBuf::new(scratch);
+                    let polled = Pin::new(&mut stream).poll_read(cx, &mut buffer);
+                    polled.map_ok(|()| buffer.filled().len())
+                })
+            });
+            match tokio::time::timeout(LINGER_IDLE, read).await {
+                Ok(Ok(read @ 1..)) => total += read,
+                _ => break,
             }
         }
     })

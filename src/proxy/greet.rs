@@ -135,6 +135,7 @@ async fn begin(
         trusted,
         scheme: if tls { "https" } else { "http" },
         last: RefCell::default(),
+        unread: Cell::new(None),
         tunnel: Cell::new(None),
     };
     Some(Greeted {

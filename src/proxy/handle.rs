@@ -1,6 +1,6 @@
 //! The way of one request, from its head to the head of its answer.
 
-use super::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, peek};
+use super::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, discard, peek};
 use super::caught::{Panicked, caught};
 use super::compare::{self, Successor};
 use super::connection::Control;
@@ -9,7 +9,7 @@ use super::error::ProxyError;
 use super::finish::Finish;
 use super::headers::{self, BodyPlan, RequestPlan};
 use super::reply::{self, Additions, Reply};
-use super::room;
+use super::room::{self, Reserved};
 use super::span::{self, Span};
 use super::upgrade::Tunnel;
 use super::upstream::{Answer, Sending};
@@ -30,10 +30,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of a body that is read for nothing but the caller who may stand in it.
 const CALLER_BODY: u64 = 64 * 1024;
+
+/// How long a small body that nobody looks at may take, before its connection is given up instead.
+const DISCARDING: Duration = Duration::from_secs(1);
 
 /// The longest id of a client's that is logged, in bytes.
 const CLIENT_ID: usize = 128;
@@ -56,6 +59,8 @@ pub struct Client {
     pub checked: Cell<bool>,
     /// The caller of this connection's last webhook call: most connections have one.
     pub last: RefCell<Option<LastCaller>>,
+    /// A small body that a refusal has left unread.
+    pub unread: Cell<Option<ClientBody>>,
     /// Both sides have switched protocols.
     pub tunnel: Cell<Option<Tunnel>>,
 }
@@ -75,6 +80,7 @@ impl Client {
             control: Rc::new(Control::default()),
             checked: Cell::new(self.checked.get()),
             last: RefCell::default(),
+            unread: Cell::new(None),
             tunnel: Cell::new(None),
             ..*self
         }
@@ -179,7 +185,10 @@ async fn answered(
     let guarded = guarded.then(|| worker.caller(client, &place, &head, None));
     let reply = match answer(worker, client, &span, head, &place, body).await {
         Ok(reply) => reply,
-        Err(error) => fail(&span, &error, format, to_head),
+        Err(mut error) => {
+            end_body(client, &mut error).await;
+            fail(&span, &error, format, to_head)
+        }
     };
     span.answered(reply.status.as_u16(), reply.head.len());
     if let Some(caller) = guarded
@@ -188,6 +197,15 @@ async fn answered(
         worker.guard(&caller, reply.status.is_server_error());
     }
     (reply, span)
+}
+
+/// Reads away a small body that was not looked at. With any other behind which no request can come, the connection ends
+/// with the answer, and says so.
+async fn end_body(client: &Client, error: &mut ProxyError) {
+    if let Some(body) = client.unread.take() {
+        discard(body, CALLER_BODY, DISCARDING).await;
+    }
+    error.close |= client.link.reads_body();
 }
 
 fn fail(span: &Span, error: &ProxyError, format: Format, to_head: bool) -> Reply {
@@ -254,7 +272,7 @@ async fn answer(
                 && worker.caller(client, place, &head, None).auth == Auth::None;
             let read = if tells {
                 let bytes = read_small(span, client, body).await?;
-                Read::Whole(bytes, room::Reserved::nothing())
+                Read::Whole(bytes, None)
             } else {
                 Read::Stream(body)
             };
@@ -291,7 +309,7 @@ struct Untouched {
     body: RequestBody,
     plan: BodyPlan,
     upgrade: bool,
-    _reserved: Option<room::Reserved>,
+    _reserved: Option<Reserved>,
 }
 
 /// A request in which nothing is looked for: nearly all traffic.
@@ -332,23 +350,32 @@ async fn read_whole(
     if length.is_some_and(|length| length > limit) {
         return Ok(Read::TooLarge);
     }
+    if head.framing == Framing::None {
+        return Ok(Read::Whole(Bytes::new(), None));
+    }
     let since = Instant::now();
-    let reserved = room::reserve(
-        &worker.shared.rewrite_room,
-        &worker.local,
-        worker.config.rewrite_memory,
-        length.unwrap_or(limit),
-        worker.config.timeouts.rewrite_wait,
-    )
-    .await?;
-    let read = match (head.framing, collect(body, limit, &client.link).await) {
-        (Framing::None, _) => Read::Whole(Bytes::new(), reserved),
-        (_, Ok(bytes)) => Read::Whole(bytes, reserved),
-        (_, Err(Unread::TooLarge)) => Read::TooLarge,
-        (_, Err(Unread::Client(fault))) => return Err(client_error(fault, false)),
-    };
+    let mut reserved = length.is_none_or(|length| length > room::FREE).then(|| {
+        let (shared, wait) = (&worker.shared, worker.config.timeouts.rewrite_wait);
+        let address = worker.client_address(client, head);
+        Reserved::nothing(&shared.rewrite_room, &worker.local, address, wait)
+    });
+    let collected = collect(body, limit, &client.link, reserved.as_mut()).await;
     span.waited(since.elapsed());
-    Ok(read)
+    match collected {
+        Ok(bytes) => Ok(Read::Whole(bytes, reserved)),
+        Err(Unread::TooLarge) => Ok(Read::TooLarge),
+        Err(unread) => Err(unread_error(unread)),
+    }
+}
+
+/// The answer to a call whose body was not read whole. Nothing of it was sent.
+fn unread_error(unread: Unread) -> ProxyError {
+    match unread {
+        Unread::Client(fault) => client_error(fault, false),
+        Unread::TooSlow => ProxyError::client_timeout("body", false),
+        Unread::NoRoom(error) => error,
+        Unread::TooLarge => ProxyError::client_gone(),
+    }
 }
 
 /// The format that a call asked to be answered in.
@@ -376,12 +403,9 @@ async fn read_small(
     body: ClientBody,
 ) -> Result<Bytes, ProxyError> {
     let since = Instant::now();
-    let collected = collect(body, CALLER_BODY, &client.link).await;
+    let collected = collect(body, CALLER_BODY, &client.link, None).await;
     span.waited(since.elapsed());
-    collected.map_err(|unread| match unread {
-        Unread::Client(fault) => client_error(fault, false),
-        Unread::TooLarge => ProxyError::client_gone(),
-    })
+    collected.map_err(unread_error)
 }
 
 /// Forwards a deprecated call as it came. Its body is read only where it is small and nothing else says who calls.
@@ -410,7 +434,7 @@ async fn observe(
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
         caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
         if matches!(worker.mode_of(rule, &caller), Mode::Brownout | Mode::Block) {
-            let read = Read::Whole(bytes, room::Reserved::nothing());
+            let read = Read::Whole(bytes, None);
             return translated(worker, client, span, head, place, read);
         }
         read = Some(bytes.clone());
@@ -460,7 +484,7 @@ async fn observe(
 enum Read {
     /// Nothing: the portal does not read it either, or nobody needs to.
     Stream(ClientBody),
-    Whole(Bytes, room::Reserved),
+    Whole(Bytes, Option<Reserved>),
     TooLarge,
 }
 
@@ -528,8 +552,7 @@ fn translated(
                 let announced = Encoding::of(head.method(), content_type, has_body);
                 uses.iter_mut().for_each(|used| used.encoding = announced);
             }
-            let mut error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
-            error.close = matches!(read, Read::TooLarge);
+            let error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
             record_refusal(
                 worker,
                 &moment(worker, span, &head, place),
@@ -537,6 +560,14 @@ fn translated(
                 &uses,
                 &error,
             );
+            // Who waits for a go-ahead sends no body.
+            let is_small = has_small_body(&head) || head.framing == Framing::Chunked;
+            if let Read::Stream(body) = read
+                && is_small
+                && !head.expects_continue
+            {
+                client.unread.set(Some(body));
+            }
             return Err(error);
         }
     };
@@ -548,18 +579,18 @@ fn translated(
     let (body, plan, reserved) = match (read, new_body) {
         (Read::Whole(_, reserved), Some(new)) => {
             let plan = BodyPlan::Whole(new.len() as u64);
-            (RequestBody::Whole(Some(new.into())), plan, Some(reserved))
+            (RequestBody::Whole(Some(new.into())), plan, reserved)
         }
         (Read::Whole(bytes, reserved), None) => match head.framing {
-            Framing::None => (RequestBody::Empty, BodyPlan::AsItCame, Some(reserved)),
+            Framing::None => (RequestBody::Empty, BodyPlan::AsItCame, reserved),
             Framing::Length(_) => (
                 RequestBody::Whole(Some(bytes)),
                 BodyPlan::AsItCame,
-                Some(reserved),
+                reserved,
             ),
             _ => {
                 let plan = BodyPlan::Whole(bytes.len() as u64);
-                (RequestBody::Whole(Some(bytes)), plan, Some(reserved))
+                (RequestBody::Whole(Some(bytes)), plan, reserved)
             }
         },
         (Read::Stream(body), _) if head.framing != Framing::None => {

@@ -11,6 +11,7 @@ mod compare;
 pub mod config;
 mod connection;
 mod deprecated;
+mod descriptors;
 pub mod error;
 mod executor;
 mod expiry;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -43,6 +44,16 @@ impl Stream {
     /// Whether an end has to be said before the socket is closed: TLS tells it from a connection that was cut.
     pub fn says_its_end(&self) -> bool {
         matches!(self, Stream::Tls(_))
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(tcp) => tcp.as_fd(),
+            Stream::Tls(tls) => tls.get_ref().0.as_fd(),
+            Stream::Unix(unix) => unix.as_fd(),
+        }
     }
 }
 

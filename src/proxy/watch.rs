@@ -7,7 +7,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
@@ -35,7 +35,7 @@ pub async fn watched<F: Future + Unpin>(
             if let Poll::Ready(output) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Some(output));
             }
-            if sleep.as_mut().poll(cx).is_pending() {
+            if !is_over(sleep.as_mut(), cx) {
                 return Poll::Pending;
             }
             let now = Instant::now();
@@ -48,6 +48,14 @@ pub async fn watched<F: Future + Unpin>(
         }
     })
     .await
+}
+
+/// Whether a timer has fired; it wakes the task otherwise. A peer that sends without end uses up the turn's budget, and a
+/// timer that shares it would never be asked.
+pub fn is_over(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
+    pin!(tokio::task::coop::unconstrained(timer))
+        .poll(cx)
+        .is_ready()
 }
 
 /// The limit of a phase that began at `since`.

@@ -9,6 +9,7 @@ use super::handle::{Client, LastCaller};
 use super::origin;
 use super::peer;
 use super::reply;
+use super::room::Room;
 use super::span::Span;
 use super::tls::Certificates;
 use super::upstream::Upstream;
@@ -32,7 +33,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 /// What all threads share.
 pub struct Shared {
@@ -45,8 +46,8 @@ pub struct Shared {
     pub applications: Applications,
     /// Whose turn it is to compare.
     pub comparing: Turns,
-    /// Room for bodies that are being translated, in KiB.
-    pub rewrite_room: Arc<Semaphore>,
+    /// Room for bodies that are being translated.
+    pub rewrite_room: Arc<Room>,
     pub certificates: Option<Arc<Certificates>>,
     pub acceptor: Option<tokio_rustls::TlsAcceptor>,
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
@@ -108,9 +109,6 @@ impl Shared {
         telemetry: Arc<Telemetry>,
         policy: Policy,
     ) -> Result<Arc<Self>, String> {
-        let room = usize::try_from(config.rewrite_memory / 1024)
-            .unwrap_or(usize::MAX)
-            .clamp(1, Semaphore::MAX_PERMITS);
         let certificates = if config.certificates.is_empty() {
             None
         } else {
@@ -128,7 +126,7 @@ impl Shared {
         Ok(Arc::new(Shared {
             applications: Applications::default(),
             comparing: Turns::default(),
-            rewrite_room: Arc::new(Semaphore::new(room)),
+            rewrite_room: Room::new(config.rewrite_memory),
             telemetry,
             policy: ArcSwap::from_pointee(policy),
             certificates,
@@ -544,6 +542,11 @@ impl Worker {
     pub fn stop_accepting(&self) {
         self.stopped.set(true);
         self.stopping.notify_waiters();
+    }
+
+    /// Whether accepting is to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopped.get()
     }
 
     /// Resolves when accepting is to stop.

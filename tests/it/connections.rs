@@ -199,6 +199,25 @@ fn sockets_handed_over_are_served_and_hold_what_came_before() {
     assert_eq!(proxy.call(client::deprecated_call(2)).status(), 200);
 }
 
+#[test]
+fn a_socket_handed_over_that_does_not_listen_is_refused_at_the_start() {
+    let portal = Portal::plain();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let wanted = proxy::before(&portal.url()).own_listeners();
+    let inner = wanted.command();
+    let mut command = Command::new("bash");
+    let script = "exec 3<&$1; shift; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    command.args(["-c", script, "bash", &socket.as_raw_fd().to_string()]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).unwrap();
+    let ended = command.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("as descriptor 3 does not listen"), "{said}");
+}
+
 const CLAIMS: &str = "X-Forwarded-For: 203.0.113.5\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: claimed.example\r\n\
                       X-Forwarded-Port: 1\r\nForwarded: for=203.0.113.5\r\nX-Real-IP: 203.0.113.5\r\n";
 

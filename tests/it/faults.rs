@@ -772,3 +772,24 @@ fn a_proxy_that_is_its_own_portal_says_so_at_once() {
         proxy.descriptors()
     );
 }
+
+#[test]
+fn a_flood_of_interim_answers_ends_with_the_response_timeout() {
+    let portal = Portal::start(|visit| {
+        visit.head();
+        let flood = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n".repeat(2_000);
+        while visit.write(&flood) {}
+    });
+    let proxy = proxy::start(&portal, &["--response-timeout", "500ms", "--threads", "1"]);
+    let begun = Instant::now();
+    let answer = proxy.call(get("/flood"));
+    assert_eq!(
+        ours::check(&answer, 504, "INTERNAL_SERVER_ERROR", false),
+        Ok(())
+    );
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_millis(450) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+}

@@ -2,6 +2,7 @@
 //! calls that are only watched, whatever they are.
 
 use std::path::Path;
+use std::time::Duration;
 
 use b24_migration_proxy::sandbox::SandboxConfig;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use super::support::portal::Portal;
 use super::support::proxy::{self, Proxy};
 use super::support::sandbox;
 use super::support::strict::Message;
+use super::support::wire::PATIENCE;
 
 const BLOCKED: &str = "crm.invoice.add";
 const WATCHED: &str = "crm.lead.list";
@@ -285,4 +287,94 @@ fn what_is_only_observed_goes_on_while_the_log_fails_and_calls_that_change_are_r
     }
     assert_eq!(call(EXACT), 503);
     assert_eq!(call(WATCHED), 200);
+}
+
+fn refused_head(framing: &str) -> String {
+    format!(
+        "POST /rest/1/code/{BLOCKED} HTTP/1.1\r\nHost: b24\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+    )
+}
+
+fn says_close(answer: &Message) -> bool {
+    answer.list("connection").contains(&"close".to_owned())
+}
+
+#[test]
+fn who_sends_all_before_it_reads_gets_its_refusal() {
+    let portal = Portal::plain();
+    let proxy = blocking(&portal.url());
+    // All at once.
+    let mut client = proxy.connect();
+    let body = vec![b'x'; 24 * 1024 * 1024];
+    assert!(client.send(refused_head(&format!("Content-Length: {}", body.len()))));
+    assert!(client.send(&body), "all of it is taken");
+    let answer = client.response("POST").expect("a refusal");
+    assert_eq!((answer.status(), says_close(&answer)), (410, true));
+    // Slowly.
+    let mut client = proxy.connect();
+    assert!(client.send(refused_head("Content-Length: 400000")));
+    for _ in 0..16 {
+        assert!(client.send([b'x'; 25_000]), "all of it is taken");
+        std::thread::sleep(Duration::from_millis(190));
+    }
+    let answer = client.response("POST").expect("a refusal");
+    assert_eq!((answer.status(), says_close(&answer)), (410, true));
+    // Chunks without end.
+    let mut client = proxy.connect();
+    assert!(client.send(refused_head("Transfer-Encoding: chunked")));
+    let chunk = format!("4e20\r\n{}\r\n", "x".repeat(20_000));
+    for _ in 0..100 {
+        assert!(client.send(&chunk), "all of it is taken");
+    }
+    let answer = client.response("POST").expect("a refusal");
+    assert_eq!((answer.status(), says_close(&answer)), (410, true));
+    assert_eq!(portal.request_count(), 0);
+}
+
+#[test]
+fn a_refusal_of_a_small_body_leaves_the_connection_usable() {
+    let portal = Portal::plain();
+    let proxy = blocking(&portal.url());
+    let mut client = proxy.connect();
+    for (framing, body) in [
+        ("Content-Length: 65536", "x".repeat(65_536)),
+        (
+            "Transfer-Encoding: chunked",
+            "5\r\nhello\r\n0\r\n\r\n".to_owned(),
+        ),
+        ("Content-Length: 2", "{}".to_owned()),
+    ] {
+        client.send(refused_head(framing));
+        // Not in one piece with the head.
+        std::thread::sleep(Duration::from_millis(30));
+        client.send(&body);
+        let answer = client.response("POST").expect("a refusal");
+        assert_eq!(
+            (answer.status(), says_close(&answer)),
+            (410, false),
+            "{framing}"
+        );
+    }
+    // Who waits for a go-ahead is refused without one.
+    client.send(refused_head("Content-Length: 5\r\nExpect: 100-continue"));
+    let answer = client.any_response("POST", PATIENCE).expect("a refusal");
+    assert_eq!((answer.status(), says_close(&answer)), (410, true));
+    assert_eq!(portal.request_count(), 0);
+}
+
+#[test]
+fn an_upload_to_a_portal_that_is_not_there_gets_its_answer_too() {
+    // Bound, so that nobody else has the port; but it does not listen.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("a free port");
+    let address = socket.local_addr().expect("an address");
+    let address = address.as_socket().expect("an IP address");
+    let proxy = proxy::before(&format!("http://{address}")).start();
+    let mut client = proxy.connect();
+    client.send("POST /upload HTTP/1.1\r\nHost: b24\r\nContent-Length: 8000000\r\n\r\n");
+    assert!(client.send(vec![b'x'; 8_000_000]), "all of it is taken");
+    let answer = client.response("POST").expect("an answer");
+    assert_eq!((answer.status(), says_close(&answer)), (503, true));
 }

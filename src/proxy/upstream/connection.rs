@@ -7,6 +7,7 @@
 use crate::digits::hexadecimal;
 use crate::proxy::body::RequestBody;
 use crate::proxy::stream::Stream;
+use crate::proxy::watch::is_over;
 use crate::proxy::wire::chunked::{Chunked, Step};
 use crate::proxy::wire::head::{
     EndFinder, Framing, HeadError, Limits, ResponseHead, list_items, read_response, read_trailers,
@@ -316,7 +317,13 @@ impl Connection {
         self.drive_request(cx)?;
         while self.request.wrote {
             match self.poll_head(cx) {
-                Poll::Ready(Ok(None)) => {}
+                // Interim answers without end leave no time to look at the timer.
+                Poll::Ready(Ok(None)) => match self.limit() {
+                    Some((at, fault)) if at <= Instant::now() => {
+                        return Poll::Ready(Err(fault));
+                    }
+                    _ => {}
+                },
                 Poll::Ready(Ok(Some(head))) => return Poll::Ready(Ok(head)),
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
                 Poll::Pending => break,
@@ -460,7 +467,7 @@ impl Connection {
 
     /// Sets the timer to the next moment that can matter.
     fn look_at_time(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        while self.timer.as_mut().poll(cx).is_ready() {
+        while is_over(self.timer.as_mut(), cx) {
             let now = Instant::now();
             let next = now + self.patience.interval();
             let next = match self.limit() {

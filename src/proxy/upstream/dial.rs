@@ -1,12 +1,13 @@
 //! Reaching the portal: its name, its addresses in turn, TLS.
 
 use crate::proxy::config::{Config, Portal};
+use crate::proxy::descriptors::is_kept_back;
 use crate::proxy::stream::Stream;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 /// Where and why connecting failed.
@@ -28,6 +29,7 @@ pub async fn dial(
     let (tls, host, port) = match &config.portal {
         Portal::Unix(path) => {
             return match tokio::time::timeout(limit, UnixStream::connect(path)).await {
+                Ok(Ok(stream)) if is_kept_back(&stream) => Err(refused(&no_descriptor())),
                 Ok(Ok(stream)) => Ok(Stream::Unix(stream)),
                 Ok(Err(e)) => Err(refused(&e)),
                 Err(_) => Err(timed_out("connecting")),
@@ -92,13 +94,29 @@ async fn connect_in_turn(
         what: "its name has no address".into(),
     };
     for address in addresses {
-        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+        match tokio::time::timeout(share, connect(*address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(e)) => last = refused(&e),
             Err(_) => last = timed_out("connecting"),
         }
     }
     Err(last)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if is_kept_back(&socket) {
+        return Err(no_descriptor());
+    }
+    socket.connect(address).await
+}
+
+fn no_descriptor() -> io::Error {
+    io::Error::from_raw_os_error(24)
 }
 
 fn refused(e: &io::Error) -> ConnectError {
