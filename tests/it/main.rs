@@ -12,6 +12,7 @@ mod exact;
 mod faults;
 mod framing;
 mod golden;
+mod house;
 mod http2;
 mod interop;
 mod ladder;
