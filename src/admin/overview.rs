@@ -7,7 +7,7 @@ use serde::Serialize;
 use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, RuleKind};
-use crate::ladder::{Policy, word};
+use crate::ladder::Policy;
 use crate::telemetry::live::{Row, Snapshot};
 
 /// Milliseconds of a day.
@@ -168,26 +168,26 @@ impl MethodUse {
             documentation: last.and_then(|row| row.documentation.clone()),
             translated: rule.is_some_and(|rule| rule.kind == RuleKind::Exact),
             mode: match &standing {
-                Some(standing) => Some(word(standing.mode).to_owned()),
+                Some(standing) => Some(standing.mode.as_str().to_owned()),
                 None => last.and_then(|row| row.mode.clone()),
             },
             exceptions: standing
                 .iter()
                 .flat_map(|standing| &standing.exceptions)
-                .map(|exception| (exception.scope.clone(), word(exception.mode).to_owned()))
+                .map(|exception| (exception.scope.clone(), exception.mode.as_str().to_owned()))
                 .collect(),
             planned: standing
                 .iter()
                 .flat_map(|standing| &standing.planned)
                 .map(|planned| {
-                    let mode = word(planned.mode).to_owned();
+                    let mode = planned.mode.as_str().to_owned();
                     (planned.scope.clone(), mode, format!("{:.0}", planned.from))
                 })
                 .collect(),
             next: standing
                 .as_ref()
                 .and_then(|standing| standing.next)
-                .map(|(at, mode)| (at.to_string(), word(mode).to_owned())),
+                .map(|(at, mode)| (at.to_string(), mode.as_str().to_owned())),
             deprecated: rule.and_then(|rule| rule.deprecated.clone()),
             sunset: standing
                 .as_ref()

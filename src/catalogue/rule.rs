@@ -34,6 +34,35 @@ pub enum Mode {
     Block,
 }
 
+impl Mode {
+    /// Every mode, from the mildest on.
+    pub const ALL: [Self; 5] = [
+        Self::Observe,
+        Self::Compare,
+        Self::Rewrite,
+        Self::Brownout,
+        Self::Block,
+    ];
+
+    /// The word that configuration, events, metrics and pages use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Compare => "compare",
+            Self::Rewrite => "rewrite",
+            Self::Brownout => "brownout",
+            Self::Block => "block",
+        }
+    }
+
+    /// The mode of this word, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.as_str().eq_ignore_ascii_case(word))
+    }
+}
+
 /// A deprecated method.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
@@ -116,6 +145,14 @@ pub struct Rename {
 }
 
 impl Rule {
+    /// The mode of the rule where nothing is configured: a translated rule rewrites, a watched one observes.
+    pub fn usual_mode(&self) -> Mode {
+        match self.kind {
+            RuleKind::Exact => Mode::Rewrite,
+            RuleKind::Watched => Mode::Observe,
+        }
+    }
+
     /// The address of the documentation's page.
     pub fn documentation_url(&self) -> Option<String> {
         self.documentation_parts().map(|parts| parts.concat())

@@ -1,19 +1,16 @@
 //! The admin address as `serve` was told to have it: its socket, its token.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::file::reason;
+use super::inputs;
 use super::settings::Settings;
+use super::text::reason;
 use super::values::Upstream;
 use crate::admin::{self, AdminConfig, Handle};
 use crate::protocol::Secret;
 use crate::proxy::Shared;
-
-/// The shortest token that is taken: 96 bits, written in hexadecimal digits or better.
-const LEAST_TOKEN: usize = 16;
 
 /// Opens the admin address; nothing with `--admin-listen off`.
 pub fn socket(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
@@ -70,7 +67,11 @@ pub fn serve(
 
 /// The token that the status page asks for, where one is set.
 pub fn token_of(settings: &Settings) -> Result<Option<Secret<'static>>, Failure> {
-    settings.admin_token_file.as_deref().map(token).transpose()
+    settings
+        .admin_token_file
+        .as_deref()
+        .map(inputs::token)
+        .transpose()
 }
 
 /// The portal's origin, as its integrations would write it.
@@ -84,40 +85,4 @@ fn portal(settings: &Settings) -> Option<String> {
         _ => "https",
     };
     Some(format!("{scheme}://{host}"))
-}
-
-fn token(path: &Path) -> Result<Secret<'static>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!(
-            "cannot read the admin token {}: {}; check its name and who may read it",
-            path.display(),
-            reason(&error)
-        ))
-    })?;
-    let token = text.trim();
-    if token.len() < LEAST_TOKEN {
-        return Err(Failure::usage(format!(
-            "the admin token {} is shorter than {LEAST_TOKEN} bytes and could be guessed; make one with: openssl rand -hex 32",
-            path.display()
-        )));
-    }
-    Ok(Secret::new(token.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_short_token_is_refused_without_showing_it() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), " short1234\n").unwrap();
-        let said = token(file.path()).unwrap_err().to_string();
-        assert!(
-            said.contains("shorter than 16") && !said.contains("short1234"),
-            "{said}"
-        );
-        std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
-        assert_eq!(token(file.path()).unwrap().expose(), "0123456789abcdef");
-    }
 }

@@ -1,17 +1,14 @@
 //! From what `serve` was told to what each layer is given: the data path's configuration and its sockets.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-
-use listenfd::ListenFd;
 
 use super::admin;
 use super::failure::Failure;
-use super::file::reason;
 use super::settings::Settings;
+use super::text::reason;
 use super::values::{Listen, TrustedProxy, Upstream};
-use super::{modes, own_rules};
+use super::{inputs, policy, rule_files, sockets};
 use crate::catalogue::{Catalogue, Rule};
 use crate::ladder::Policy;
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
@@ -36,9 +33,9 @@ pub struct Running {
 /// Opens everything, sockets first, and begins to serve. What is wrong in rules and modes is said before that.
 pub fn start(settings: &Settings) -> Result<Running, Failure> {
     let config = proxy_config(settings);
-    let catalogue = own_rules::catalogue(&settings.rules)?;
-    let policy = policy(settings, &catalogue, None)?;
-    let sockets = sockets(&config)?;
+    let catalogue = rule_files::catalogue(&settings.rules)?;
+    let policy = policy_of(settings, &catalogue, None)?;
+    let sockets = sockets::open(&config)?;
     let admin_socket = admin::socket(settings)?;
     let telemetry = telemetry(settings, catalogue.rules())?;
     rebuild(&telemetry, settings);
@@ -140,13 +137,13 @@ pub fn proxy_config(settings: &Settings) -> Config {
 }
 
 /// In which mode each rule is, for whom and when. What stood in `previous` already keeps its counts.
-pub fn policy(
+pub fn policy_of(
     settings: &Settings,
     catalogue: &Catalogue,
     previous: Option<&Policy>,
 ) -> Result<Policy, Failure> {
     let entries = settings.entries.clone();
-    modes::policy(settings.layers(), entries, catalogue, previous)
+    policy::build(settings.layers(), entries, catalogue, previous)
 }
 
 /// Opens the logs, and reads what tells callers apart.
@@ -176,7 +173,7 @@ pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemet
 pub fn fingerprints(settings: &Settings) -> Result<Fingerprints, Failure> {
     let fingerprints = match &settings.fingerprint_key_file {
         None => Fingerprints::default(),
-        Some(path) => fingerprints_of(path)?,
+        Some(path) => inputs::fingerprints(path)?,
     };
     let host = settings
         .upstream_host
@@ -185,129 +182,12 @@ pub fn fingerprints(settings: &Settings) -> Result<Fingerprints, Failure> {
     Ok(fingerprints.of_portal(host.as_deref().unwrap_or_default()))
 }
 
-/// Hashes under the key in this file.
-pub fn fingerprints_of(path: &Path) -> Result<Fingerprints, Failure> {
-    let key = std::fs::read(path).map_err(|error| unreadable("fingerprint key", path, &error))?;
-    if key.trim_ascii().len() < LEAST_KEY {
-        return Err(Failure::usage(format!(
-            "the fingerprint key {} is shorter than {LEAST_KEY} bytes and could be guessed; make one with: openssl rand -hex 32",
-            path.display()
-        )));
-    }
-    Ok(Fingerprints::new(&key))
-}
-
 /// The names of callers; none without a file.
 pub fn callers(settings: &Settings) -> Result<Callers, Failure> {
     settings
         .callers
         .as_deref()
-        .map_or_else(|| Ok(Callers::default()), callers_of)
-}
-
-/// The names of callers in this file.
-pub fn callers_of(path: &Path) -> Result<Callers, Failure> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| unreadable("callers file", path, &error))?;
-    Callers::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
-}
-
-/// The shortest key that is taken: 128 bits.
-const LEAST_KEY: usize = 16;
-
-fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::usage(format!(
-        "cannot read the {what} {}: {}; check its name and who may read it",
-        path.display(),
-        reason(error)
-    ))
-}
-
-/// Takes the sockets that a service manager has passed (`LISTEN_FDS`), else opens every listener, in their order.
-pub fn sockets(config: &Config) -> Result<Vec<Listening>, Failure> {
-    let passed = passed_sockets()?;
-    if passed.is_empty() {
-        config.listen.iter().map(socket).collect()
-    } else {
-        Ok(passed)
-    }
-}
-
-/// The descriptor of the first socket that is passed (sd_listen_fds(3)).
-const FIRST_PASSED: usize = 3;
-
-fn passed_sockets() -> Result<Vec<Listening>, Failure> {
-    let mut passed = ListenFd::from_env();
-    let strange = |error: std::io::Error| {
-        Failure::usage(format!(
-            "a socket passed by LISTEN_FDS cannot be used: {}; pass listening TCP or Unix stream sockets",
-            reason(&error)
-        ))
-    };
-    let listens = |at: usize, socket: socket2::SockRef<'_>| {
-        // Otherwise each accept would fail at once, for ever.
-        if socket.is_listener().map_err(strange)? {
-            return Ok(());
-        }
-        Err(Failure::usage(format!(
-            "the socket passed by LISTEN_FDS as descriptor {} does not listen; pass listening TCP or Unix stream sockets (in a systemd socket unit: ListenStream= and Accept=no)",
-            FIRST_PASSED + at
-        )))
-    };
-    let mut sockets = Vec::new();
-    for at in 0..passed.len() {
-        // A socket of the other family is no error to ask for: it is put back.
-        if let Ok(Some(socket)) = passed.take_tcp_listener(at) {
-            listens(at, (&socket).into())?;
-            socket.set_nonblocking(true).map_err(strange)?;
-            sockets.push(Listening::Tcp {
-                socket,
-                plain: false,
-            });
-        } else if let Some(socket) = passed.take_unix_listener(at).map_err(strange)? {
-            listens(at, (&socket).into())?;
-            socket.set_nonblocking(true).map_err(strange)?;
-            sockets.push(Listening::Unix { socket, path: None });
-        }
-    }
-    Ok(sockets)
-}
-
-fn socket(listen: &config::Listen) -> Result<Listening, Failure> {
-    Listening::bind(listen).map_err(|error| match listen {
-        config::Listen::Tcp { address, .. } => {
-            cannot_listen(&address.to_string(), "--listen", &error)
-        }
-        config::Listen::Unix(path) => {
-            cannot_listen(&format!("unix:{}", path.display()), "--listen", &error)
-        }
-    })
-}
-
-/// Why an address cannot be listened on, and what to do about it.
-pub fn cannot_listen(address: &str, option: &str, error: &std::io::Error) -> Failure {
-    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, PermissionDenied};
-    let why = match error.kind() {
-        AddrInUse if address.starts_with("unix:") => {
-            format!(
-                "somebody listens there; stop what holds it, or choose another path with {option}"
-            )
-        }
-        AddrInUse => {
-            format!("the port is in use; stop what holds it, or choose another with {option}")
-        }
-        AddrNotAvailable => format!(
-            "this machine has no such address; choose one that it has, or 0.0.0.0, with {option}"
-        ),
-        PermissionDenied => format!(
-            "it is not permitted; choose a port of 1024 or more, or a path that may be written, with {option}"
-        ),
-        NotFound => {
-            format!("its folder does not exist; make it, or choose another path with {option}")
-        }
-        _ => format!("{}; choose another address with {option}", reason(error)),
-    };
-    Failure::usage(format!("cannot listen on {address}: {why}"))
+        .map_or_else(|| Ok(Callers::default()), inputs::callers)
 }
 
 fn listen(listen: &Listen) -> config::Listen {

@@ -6,9 +6,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jiff::{SignedDuration, Timestamp};
 
-use super::failure::Failure;
+use super::failure::{Failure, Outcome};
+use super::output::print;
 use super::paint::harmless;
-use super::{Outcome, log_files, own_rules, print};
+use super::{log_files, rule_files};
 use crate::catalogue::Catalogue;
 use crate::catalogue::Mode;
 use crate::ladder::rehearsal::{PastCall, Rehearsal};
@@ -52,7 +53,7 @@ pub fn command() -> Command {
                 .action(ArgAction::Append)
                 .conflicts_with("for"),
         )
-        .arg(own_rules::option())
+        .arg(rule_files::option())
         .arg(one("for", "DURATION", "From now on, for so long [default: 10m]"))
         .arg(
             Arg::new("dry-run")
@@ -130,7 +131,7 @@ impl Wanted {
             None => SignedDuration::from_mins(10),
         };
         let wanted = Self {
-            catalogue: own_rules::catalogue_of(matches)?,
+            catalogue: rule_files::catalogue_of(matches)?,
             length: entry
                 .windows
                 .iter()

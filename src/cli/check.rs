@@ -2,8 +2,10 @@
 
 use clap::{ArgMatches, Command};
 
+use super::failure::{Failure, Outcome};
+use super::output::print;
 use super::settings::Source;
-use super::{Failure, Outcome, admin, assemble, effective, options, own_rules, print};
+use super::{admin, assemble, effective, options, rule_files};
 
 pub fn command() -> Command {
     let command = Command::new("check")
@@ -25,7 +27,7 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let settings = Source::new(matches.clone()).load()?;
-    assemble::policy(&settings, &own_rules::catalogue(&settings.rules)?, None)?;
+    assemble::policy_of(&settings, &rule_files::catalogue(&settings.rules)?, None)?;
     assemble::fingerprints(&settings)?;
     assemble::callers(&settings)?;
     admin::token_of(&settings)?;

@@ -11,6 +11,9 @@ pub struct Failure {
     status: u8,
 }
 
+/// The result of a command: its exit status, or why it stopped.
+pub type Outcome = Result<u8, Failure>;
+
 impl Failure {
     /// The user can put it right: a wrong option or file, a port in use. Exit status 2.
     pub fn usage(message: impl Into<String>) -> Self {

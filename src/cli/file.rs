@@ -4,16 +4,17 @@
 //! the one declaration, and every complaint has its line, its column and the nearest name that would have been right.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::entries;
 use super::failure::Failure;
-use super::layers::{Layered, Origin};
-use super::modes;
+use super::layered::{Layered, Origin};
 use super::options::{self, OPTIONS, Shape, Spec};
+use super::source::{Source, shown};
+use super::text::{position, reason};
 use crate::ladder::Entry;
 
 /// A certificate for clients, with its key.
@@ -69,13 +70,13 @@ impl File {
         for (key, value) in table.into_inner() {
             let at = key.span();
             match (key.get_ref().as_ref(), options::find(key.get_ref())) {
-                ("certificate", _) => file.certificates = source.certificates(&value)?,
-                ("mode", _) if modes::are_entries(&value) => {
-                    file.modes = modes::read(&source, &value)?;
-                    file.mode_texts = modes::texts_of(&value);
+                ("certificate", _) => file.certificates = certificates(&source, &value)?,
+                ("mode", _) if entries::are_entries(&value) => {
+                    file.modes = entries::read(&source, &value)?;
+                    file.mode_texts = entries::texts_of(&value);
                 }
                 (_, Some(spec)) => {
-                    let layered = source.option(spec, &value)?;
+                    let layered = option(&source, spec, &value)?;
                     file.options.insert(spec.name, layered);
                 }
                 (unknown, None) => {
@@ -87,162 +88,106 @@ impl File {
         Ok(file)
     }
 
-    /// What the file sets this option to.
-    pub fn get(&self, name: &str) -> Option<Layered> {
-        self.options.get(name).cloned()
+    /// The options that the file sets.
+    pub fn options(&self) -> &BTreeMap<&'static str, Layered> {
+        &self.options
     }
 }
 
-/// The file's name and text, to say where something stands.
-pub(super) struct Source<'a> {
-    name: &'a str,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    /// `FILE:LINE` of a span.
-    pub(super) fn place(&self, at: Range<usize>) -> String {
-        format!("{}:{}", self.name, position(self.text, at.start).0)
-    }
-
-    pub(super) fn wrong(&self, at: Range<usize>, why: &str) -> Failure {
-        let (line, column) = position(self.text, at.start);
-        Failure::usage(format!("{}:{line}:{column}: {why}", self.name))
-    }
-
-    pub(super) fn unknown<'k>(
-        &self,
-        at: Range<usize>,
-        key: &str,
-        known: impl Iterator<Item = &'k str>,
-    ) -> Failure {
-        let hint = match nearest(key, known) {
-            Some(name) => format!("did you mean {name}?"),
-            None => "docs/CONFIGURATION.md lists all".to_owned(),
-        };
-        self.wrong(at, &format!("there is no key {}; {hint}", shown(key)))
-    }
-
-    fn option(&self, spec: &Spec, value: &Spanned<DeValue<'_>>) -> Result<Layered, Failure> {
-        let (line, column) = position(self.text, value.span().start);
-        let origin = Origin::File {
-            file: self.name.to_owned(),
-            line,
-            column,
-        };
-        let values = match (spec.shape, value.get_ref()) {
-            (Shape::Switch, DeValue::Boolean(on)) => vec![on.to_string()],
-            (Shape::Switch, _) => {
-                return Err(self.wrong(value.span(), &format!("{} is true or false", spec.name)));
-            }
-            (Shape::Many, DeValue::Array(items)) => items
-                .iter()
-                .map(|item| self.scalar(spec, item))
-                .collect::<Result<_, _>>()?,
-            (Shape::One | Shape::Many, _) => vec![self.scalar(spec, value)?],
-        };
-        Ok(Layered { values, origin })
-    }
-
-    fn scalar(&self, spec: &Spec, value: &Spanned<DeValue<'_>>) -> Result<String, Failure> {
-        match value.get_ref() {
-            DeValue::String(text) => Ok(text.to_string()),
-            DeValue::Integer(number) => Ok(number.to_string()),
-            other => {
-                let or_list = if spec.shape == Shape::Many {
-                    " or an array of them"
-                } else {
-                    ""
-                };
-                let why = format!(
-                    "{} takes a string in quotes{or_list}, not {}",
-                    spec.name,
-                    article(other.type_str())
-                );
-                Err(self.wrong(value.span(), &why))
-            }
+fn option(
+    source: &Source<'_>,
+    spec: &Spec,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<Layered, Failure> {
+    let (line, column) = position(source.text, value.span().start);
+    let origin = Origin::File {
+        file: source.name.to_owned(),
+        line,
+        column,
+    };
+    let values = match (spec.shape, value.get_ref()) {
+        (Shape::Switch, DeValue::Boolean(on)) => vec![on.to_string()],
+        (Shape::Switch, _) => {
+            return Err(source.wrong(value.span(), &format!("{} is true or false", spec.name)));
         }
-    }
-
-    fn certificates(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<Certificate>, Failure> {
-        let hint = "write [[certificate]] with cert = \"FILE\" and key = \"FILE\"";
-        let DeValue::Array(items) = value.get_ref() else {
-            return Err(self.wrong(value.span(), hint));
-        };
-        items
+        (Shape::Many, DeValue::Array(items)) => items
             .iter()
-            .map(|item| self.certificate(item, hint))
-            .collect()
-    }
+            .map(|item| scalar(source, spec, item))
+            .collect::<Result<_, _>>()?,
+        (Shape::One | Shape::Many, _) => vec![scalar(source, spec, value)?],
+    };
+    Ok(Layered { values, origin })
+}
 
-    fn certificate(&self, item: &Spanned<DeValue<'_>>, hint: &str) -> Result<Certificate, Failure> {
-        let DeValue::Table(table) = item.get_ref() else {
-            return Err(self.wrong(item.span(), hint));
-        };
-        let (mut cert, mut private_key) = (None, None);
-        for (key, value) in table {
-            let into = match key.get_ref().as_ref() {
-                "cert" => &mut cert,
-                "key" => &mut private_key,
-                unknown => {
-                    return Err(self.unknown(key.span(), unknown, ["cert", "key"].into_iter()));
-                }
+fn scalar(
+    source: &Source<'_>,
+    spec: &Spec,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<String, Failure> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) => Ok(number.to_string()),
+        other => {
+            let or_list = if spec.shape == Shape::Many {
+                " or an array of them"
+            } else {
+                ""
             };
-            match value.get_ref() {
-                DeValue::String(path) if !path.is_empty() => {
-                    *into = Some(PathBuf::from(path.as_ref()))
-                }
-                _ => return Err(self.wrong(value.span(), hint)),
+            let why = format!(
+                "{} takes a string in quotes{or_list}, not {}",
+                spec.name,
+                article(other.type_str())
+            );
+            Err(source.wrong(value.span(), &why))
+        }
+    }
+}
+
+fn certificates(
+    source: &Source<'_>,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<Vec<Certificate>, Failure> {
+    let hint = "write [[certificate]] with cert = \"FILE\" and key = \"FILE\"";
+    let DeValue::Array(items) = value.get_ref() else {
+        return Err(source.wrong(value.span(), hint));
+    };
+    items
+        .iter()
+        .map(|item| certificate(source, item, hint))
+        .collect()
+}
+
+fn certificate(
+    source: &Source<'_>,
+    item: &Spanned<DeValue<'_>>,
+    hint: &str,
+) -> Result<Certificate, Failure> {
+    let DeValue::Table(table) = item.get_ref() else {
+        return Err(source.wrong(item.span(), hint));
+    };
+    let (mut cert, mut private_key) = (None, None);
+    for (key, value) in table {
+        let into = match key.get_ref().as_ref() {
+            "cert" => &mut cert,
+            "key" => &mut private_key,
+            unknown => {
+                return Err(source.unknown(key.span(), unknown, ["cert", "key"].into_iter()));
             }
-        }
-        match (cert, private_key) {
-            (Some(cert), Some(key)) => Ok(Certificate { cert, key }),
-            _ => Err(self.wrong(item.span(), hint)),
+        };
+        match value.get_ref() {
+            DeValue::String(path) if !path.is_empty() => *into = Some(PathBuf::from(path.as_ref())),
+            _ => return Err(source.wrong(value.span(), hint)),
         }
     }
-}
-
-/// The known name that is nearest to what was written, if one is near enough to be meant.
-pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let written = written.to_ascii_lowercase().replace('_', "-");
-    known
-        .map(|name| (strsim::jaro_winkler(&written, name), name))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
-}
-
-/// Why the system refused, in words and without its number.
-pub fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_lowercase(),
-        None => text,
-    }
-}
-
-/// A word that somebody wrote where a name was due: cut, and hidden where it may be an address with a secret.
-fn shown(key: &str) -> String {
-    if key.contains(['/', ':']) {
-        "of that name".to_owned()
-    } else {
-        key.chars().take(60).collect()
+    match (cert, private_key) {
+        (Some(cert), Some(key)) => Ok(Certificate { cert, key }),
+        _ => Err(source.wrong(item.span(), hint)),
     }
 }
 
 fn article(kind: &str) -> String {
     let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
     format!("{} {kind}", if vowel { "an" } else { "a" })
-}
-
-/// Line and column (in characters), both from 1.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at)];
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
 }
 
 #[cfg(test)]
@@ -261,11 +206,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            file.get("listen").unwrap().values,
+            file.options.get("listen").unwrap().values,
             ["127.0.0.1:1", "unix:/x"]
         );
-        assert_eq!(file.get("http2").unwrap().values, ["true"]);
-        let layered = file.get("max-connections").unwrap();
+        assert_eq!(file.options.get("http2").unwrap().values, ["true"]);
+        let layered = file.options.get("max-connections").unwrap();
         assert_eq!(layered.values, ["5"]);
         assert_eq!(
             layered.origin,

@@ -3,7 +3,8 @@
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use super::{Failure, Outcome, print};
+use super::failure::{Failure, Outcome};
+use super::output::print;
 
 pub fn completions_command() -> Command {
     Command::new("completions")
@@ -15,19 +16,14 @@ pub fn completions_command() -> Command {
         .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"))
 }
 
-pub fn completions(matches: &ArgMatches) -> Outcome {
+pub fn completions(mut root: Command, matches: &ArgMatches) -> Outcome {
     let Some(shell) = matches.get_one::<Shell>("shell") else {
         return Err(Failure::usage(
             "name a shell: bash, elvish, fish, powershell or zsh",
         ));
     };
     let mut script = Vec::new();
-    clap_complete::generate(
-        *shell,
-        &mut super::command(),
-        "b24-migration-proxy",
-        &mut script,
-    );
+    clap_complete::generate(*shell, &mut root, "b24-migration-proxy", &mut script);
     print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }
@@ -39,11 +35,10 @@ pub fn man_command() -> Command {
     )
 }
 
-pub fn man(_: &ArgMatches) -> Outcome {
+pub fn man(root: &Command) -> Outcome {
     let mut page = Vec::new();
     let failed =
         |error: std::io::Error| Failure::found(format!("cannot make the manual page: {error}"));
-    let root = super::command();
     clap_mangen::Man::new(root.clone())
         .render(&mut page)
         .map_err(failed)?;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::file::reason;
-use super::{Failure, Outcome, print, values};
+use super::failure::{Failure, Outcome};
+use super::output::print;
+use super::text::reason;
+use super::values;
 
 /// A container's probe is repeated soon; waiting longer would only hide a stall.
 const PATIENCE: Duration = Duration::from_secs(3);

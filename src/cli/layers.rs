@@ -1,38 +1,13 @@
 //! Option, environment, file, default: for each option the one layer that counts, and where its value stood.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::failure::Failure;
-use super::file::File;
+use super::layered::{Layered, Origin};
 use super::options::{OPTIONS, Shape, Spec};
-
-/// Where an option's value stood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// On the command line.
-    Option,
-    /// In the option's environment variable.
-    Environment,
-    /// In the configuration file, at this line and column (from 1).
-    File {
-        file: String,
-        line: usize,
-        column: usize,
-    },
-    /// Nowhere: the default.
-    Default,
-}
-
-/// An option's values as they were written, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layered {
-    pub values: Vec<String>,
-    pub origin: Origin,
-}
 
 /// What every option is set to, as text, before it is understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +15,7 @@ pub struct Layers(BTreeMap<&'static str, Layered>);
 
 impl Layers {
     /// Puts the layers on each other: option over environment over file over default. An empty variable is no value.
-    pub fn stack(matches: &ArgMatches, file: Option<&File>) -> Self {
+    pub fn stack(matches: &ArgMatches, file: &BTreeMap<&'static str, Layered>) -> Self {
         let from = |spec: &Spec, source: ValueSource| -> Option<Vec<String>> {
             (matches.value_source(spec.name) == Some(source))
                 .then(|| {
@@ -66,7 +41,7 @@ impl Layers {
                     });
                 }
             }
-            if let Some(found) = file.and_then(|file| file.get(spec.name)) {
+            if let Some(found) = file.get(spec.name).cloned() {
                 return Some(found);
             }
             let default = spec.default?;
@@ -154,37 +129,6 @@ impl Layers {
         OPTIONS
             .iter()
             .filter(move |spec| values(self, spec.name) != values(other, spec.name))
-    }
-}
-
-impl Layered {
-    /// The failure that says where the value stood and why it is wrong. It does not repeat the value.
-    pub fn wrong(&self, name: &str, why: &str) -> Failure {
-        Failure::usage(format!("{}: {why}", self.origin.of(name)))
-    }
-}
-
-impl Origin {
-    /// The option as its user wrote it there.
-    pub fn of(&self, name: &str) -> String {
-        match self {
-            Self::Option | Self::Default => format!("--{name}"),
-            Self::Environment => {
-                super::options::find(name).map_or_else(|| name.to_owned(), Spec::variable)
-            }
-            Self::File { file, line, column } => format!("{file}:{line}:{column}: {name}"),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option => out.write_str("option"),
-            Self::Environment => out.write_str("environment"),
-            Self::File { file, line, .. } => write!(out, "{file}:{line}"),
-            Self::Default => out.write_str("default"),
-        }
     }
 }
 

@@ -7,30 +7,38 @@
 mod admin;
 mod assemble;
 mod brownout;
+mod call;
 mod check;
 mod complaint;
 mod demo;
 mod effective;
+mod entries;
 pub mod failure;
 mod file;
 mod generate;
 mod healthcheck;
+mod inputs;
+mod layered;
 mod layers;
 mod log_files;
 mod mode_watch;
-mod modes;
 mod operational_log;
 pub mod options;
-mod own_rules;
+mod output;
 mod paint;
+mod policy;
 mod reload;
+mod rule_files;
 mod rules;
 mod sandbox;
 mod scan;
 mod serve;
 pub mod settings;
+mod sockets;
+mod source;
 mod supervisor;
 mod table;
+mod text;
 mod translate;
 pub mod values;
 
@@ -41,10 +49,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 pub use failure::Failure;
+use failure::Outcome;
 pub use file::Certificate;
-
-/// What a command gives back: its exit status, or why there is none.
-pub type Outcome = Result<u8, Failure>;
 
 /// A command: how it is called, and what it does.
 struct Verb {
@@ -91,11 +97,11 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         command: generate::completions_command,
-        run: generate::completions,
+        run: |words| generate::completions(command(), words),
     },
     Verb {
         command: generate::man_command,
-        run: generate::man,
+        run: |_| generate::man(&command()),
     },
 ];
 
@@ -173,17 +179,6 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
 fn report(failure: &Failure) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{failure}");
     ExitCode::from(failure.status())
-}
-
-/// Writes to standard output. A reader that has gone has seen enough; any other trouble is a failure.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::found(
-            format!("cannot write to standard output: {}", file::reason(&error)),
-        )),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

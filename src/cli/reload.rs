@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::failure::Failure;
 use super::settings::{Settings, Source};
-use super::{Failure, assemble, own_rules};
+use super::{assemble, rule_files};
 use crate::admin::Handle;
 use crate::proxy::Shared;
 
@@ -65,8 +66,8 @@ impl Reload {
         let settings = self.source.load()?;
         let callers = assemble::callers(&settings)?;
         let shared = &self.shared;
-        let catalogue = own_rules::catalogue(&settings.rules)?;
-        let policy = assemble::policy(&settings, &catalogue, Some(&shared.policy.load()))?;
+        let catalogue = rule_files::catalogue(&settings.rules)?;
+        let policy = assemble::policy_of(&settings, &catalogue, Some(&shared.policy.load()))?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
             self.shared

@@ -2,9 +2,11 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::assemble::cannot_listen;
-use super::file::reason;
-use super::{Failure, Outcome, print, values};
+use super::failure::{Failure, Outcome};
+use super::output::print;
+use super::sockets::cannot_listen;
+use super::text::reason;
+use super::values;
 use crate::sandbox::{Sandbox, SandboxConfig};
 
 pub fn command() -> Command {

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::file::reason;
-use super::{Failure, Outcome, log_files, own_rules, print};
+use super::failure::{Failure, Outcome};
+use super::output::print;
+use super::text::reason;
+use super::{log_files, rule_files};
 use crate::catalogue::{Catalogue, RuleKind};
 use crate::scan::alive::Log;
 use crate::scan::text::Finder;
@@ -46,7 +48,7 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("End with status 1 when a deprecated method is found"),
         )
-        .arg(own_rules::option())
+        .arg(rule_files::option())
         .arg(
             Arg::new("with-log")
                 .long("with-log")
@@ -71,7 +73,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             .map_err(|error| cannot_read(path, &error, "name a file or folder"))?;
     }
     let log = called(&log_files::paths(matches, "with-log"))?;
-    let known = known(&own_rules::catalogue_of(matches)?);
+    let known = known(&rule_files::catalogue_of(matches)?);
     let report = walk::search(&paths, &Finder::new(&known));
     let outcome = output::Outcome {
         known: &known,

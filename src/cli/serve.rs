@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::file::reason;
+use super::failure::{Failure, Outcome};
+use super::output::print;
 use super::reload::Reload;
 use super::settings::Source;
 use super::supervisor::{Signals, Supervisor};
-use super::{Failure, Outcome, assemble, effective, operational_log, options, print};
+use super::text::reason;
+use super::{assemble, effective, operational_log, options};
 use crate::telemetry::log::survive_the_file_size_limit;
 use crate::telemetry::panics;
 

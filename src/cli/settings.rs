@@ -11,11 +11,12 @@ use clap::ArgMatches;
 use tracing::level_filters::LevelFilter;
 
 use super::failure::Failure;
-use super::file::{Certificate, File, nearest, reason};
+use super::file::{Certificate, File};
 use super::layers::Layers;
 use super::options::Change;
-use super::values::{self, HostPort, Listen, Upstream};
-use crate::ladder::{Entry, Step};
+use super::text::reason;
+use super::values::{self, HostPort, Listen, ModeSetting, Upstream};
+use crate::ladder::Entry;
 use crate::protocol::target::RestPath;
 use crate::telemetry::log::{LogTarget, OnLogFailure};
 
@@ -39,8 +40,9 @@ impl Source {
     /// Reads the file, now, and resolves everything. Called again, it sees what the file says by then.
     pub fn load(&self) -> Result<Settings, Failure> {
         let file = self.config.as_deref().map(File::read).transpose()?;
-        let layers = Layers::stack(&self.matches, file.as_ref());
-        Settings::resolve(layers, file.unwrap_or_default())
+        let file = file.unwrap_or_default();
+        let layers = Layers::stack(&self.matches, file.options());
+        Settings::resolve(layers, file)
     }
 
     /// The configuration file, if one is used.
@@ -54,14 +56,6 @@ impl Source {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-/// `--mode MODE` (no method: all translated ones) or `--mode METHOD=MODE`, with its days where it has some.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModeSetting {
-    /// Lower-cased.
-    pub method: Option<String>,
-    pub step: Step,
 }
 
 /// The limits of time, each phase its own.
@@ -197,7 +191,7 @@ impl Settings {
             http2: on("http2")?,
             trusted_proxies: layers.many("trusted-proxy", values::trusted_proxy)?,
             accept_proxy_protocol: on("accept-proxy-protocol")?,
-            modes: layers.many("mode", mode)?,
+            modes: layers.many("mode", values::mode)?,
             entries: file.modes,
             entry_texts: file.mode_texts,
             rules: layers.many("rules", values::path)?,
@@ -205,7 +199,7 @@ impl Settings {
             deprecation_log: layers.one("deprecation-log", values::output)?,
             deprecation_log_sync: on("deprecation-log-sync")?,
             on_log_failure: layers.one("on-log-failure", |text| {
-                choice(
+                values::choice(
                     text,
                     &[
                         ("continue", OnLogFailure::Continue),
@@ -220,9 +214,9 @@ impl Settings {
             admin_token_file: layers.maybe("admin-token-file", values::path)?,
             protect_metrics: on("protect-metrics")?,
             access_log: layers.maybe("access-log", values::output)?,
-            log_level: layers.one("log-level", |text| choice(text, LEVELS))?,
+            log_level: layers.one("log-level", |text| values::choice(text, LEVELS))?,
             log_format: layers.one("log-format", |text| {
-                choice(
+                values::choice(
                     text,
                     &[("text", LogFormat::Text), ("json", LogFormat::Json)],
                 )
@@ -245,13 +239,13 @@ impl Settings {
                 drain: layers.one("drain-timeout", values::duration)?,
             },
             limits: Limits {
-                head_size: layers.one("max-head-size", at_least(1024))?,
+                head_size: layers.one("max-head-size", values::at_least(1024))?,
                 head_fields: layers.one("max-head-fields", values::count)?,
-                target_size: layers.one("max-target-size", at_least(256))?,
+                target_size: layers.one("max-target-size", values::at_least(256))?,
                 connections: layers.one("max-connections", values::limit)?,
                 connections_per_client: layers.one("max-connections-per-client", values::limit)?,
-                rewrite_body: layers.one("max-rewrite-body", at_least(1))?,
-                rewrite_memory: layers.one("rewrite-memory", at_least(1))?,
+                rewrite_body: layers.one("max-rewrite-body", values::at_least(1))?,
+                rewrite_memory: layers.one("rewrite-memory", values::at_least(1))?,
             },
             layers,
         };
@@ -354,44 +348,6 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("trace", LevelFilter::TRACE),
 ];
 
-fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let wanted = text.trim().to_ascii_lowercase();
-    choices
-        .iter()
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            let list = names.join(", ");
-            match nearest(&wanted, names.into_iter()) {
-                Some(name) => format!("it is one of {list}; did you mean {name}?"),
-                None => format!("it is one of {list}"),
-            }
-        })
-}
-
-/// Reads `MODE` or `METHOD=MODE`; a mode may have days, as `block from 2027-03-01`.
-pub(super) fn mode(text: &str) -> Result<ModeSetting, String> {
-    let (method, mode) = match text.split_once('=') {
-        Some((method, _)) if method.trim().is_empty() => {
-            return Err("it names no method before its =".to_owned());
-        }
-        Some((method, mode)) => (Some(method.trim().to_ascii_lowercase()), mode),
-        None => (None, text),
-    };
-    Ok(ModeSetting {
-        method,
-        step: Step::parse(mode)?,
-    })
-}
-
-fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> {
-    move |text| match values::size(text)? {
-        size if size < least => Err(format!("it is too little; give {least} bytes or more")),
-        size => Ok(size),
-    }
-}
-
 fn certificates(layers: &Layers, of_file: Vec<Certificate>) -> Result<Vec<Certificate>, Failure> {
     let cert = layers.maybe("tls-cert", values::path)?;
     let key = layers.maybe("tls-key", values::path)?;
@@ -463,6 +419,7 @@ fn is_this_machine(ip: IpAddr) -> bool {
 mod tests {
     use super::*;
     use crate::catalogue::Mode;
+    use crate::ladder::Step;
     use clap::Command;
 
     fn load(words: &[&str]) -> Result<Settings, Failure> {
@@ -582,16 +539,46 @@ mod tests {
 
     #[test]
     fn values_that_do_not_go_together_are_refused() {
-        for words in [
-            &["--preserve-host", "--upstream-host", "a.example"][..],
-            &["--accept-proxy-protocol"],
-            &["--rewrite-memory", "1MiB"],
-            &["--protect-metrics"],
-            &["--tls-cert", "/nowhere.pem"],
-            &["--listen", "127.0.0.1:9090"],
+        for (words, wanted) in [
+            (
+                &["--preserve-host", "--upstream-host", "a.example"][..],
+                "--preserve-host: it contradicts --upstream-host; leave one of them away",
+            ),
+            (
+                &["--accept-proxy-protocol"],
+                "--accept-proxy-protocol: nobody is trusted to speak it; name the proxies with --trusted-proxy",
+            ),
+            (
+                &["--rewrite-memory", "1MiB"],
+                "--rewrite-memory: it is less than --max-rewrite-body, so that the largest body never fits",
+            ),
+            (
+                &["--protect-metrics"],
+                "--protect-metrics: there is no token to ask for; name its file with --admin-token-file",
+            ),
+            (
+                &["--tls-cert", "/nowhere.pem"],
+                "--tls-cert: it needs --tls-key beside it",
+            ),
+            (
+                &["--tls-key", "/nowhere.key"],
+                "--tls-key: it needs --tls-cert beside it",
+            ),
+            (
+                &["--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.key"],
+                "cannot read the certificate /nowhere.pem: no such file or directory; check its name and who may read it",
+            ),
+            (
+                &["--listen", "127.0.0.1:9090"],
+                "--admin-listen: it is also a --listen address; choose another port",
+            ),
         ] {
-            assert!(load(&[&UPSTREAM[..], words].concat()).is_err(), "{words:?}");
+            assert_eq!(failure(&[&UPSTREAM[..], words].concat()), wanted);
         }
+        assert_eq!(
+            failure(&["--upstream", "unix:/a", "--upstream-connect", "b.example:1"]),
+            "--upstream-connect: a unix: upstream is dialled at its path; leave one of them away"
+        );
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::io::Read;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::file::reason;
+use super::call::target_of;
+use super::failure::{Failure, Outcome};
+use super::output::print;
 use super::paint::{Paint, harmless};
-use super::{Failure, Outcome, own_rules, print};
-use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use super::rule_files;
+use super::text::reason;
+use crate::catalogue::{Catalogue, Rule};
 use crate::protocol::answer;
 use crate::protocol::target::{self, Access, Place, RestPath};
 use crate::translate as core;
@@ -62,13 +65,13 @@ pub fn command() -> Command {
                 .default_value("/rest/")
                 .help("Where the portal mounts its REST addresses"),
         )
-        .arg(own_rules::option())
+        .arg(rule_files::option())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, for programs"))
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let request = Request::read(matches)?;
-    let catalogue = own_rules::catalogue_of(matches)?;
+    let catalogue = rule_files::catalogue_of(matches)?;
     let place = target::place(request.target.as_bytes(), &request.rest);
     let call = Call {
         verb: request.verb.as_bytes(),
@@ -78,7 +81,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         content_encoding: None,
         body: &request.body,
     };
-    let verdict = verdict(&call, &catalogue, &usual_mode);
+    let verdict = core::decide(&call, &catalogue, &Rule::usual_mode);
     if matches.get_flag("json") {
         print(&format!("{:#}\n", as_json(&request, &place, &verdict)))?;
     } else {
@@ -91,14 +94,6 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         ))?;
     }
     Ok(0)
-}
-
-/// What a rule does unless it is told otherwise.
-fn usual_mode(rule: &Rule) -> Mode {
-    match rule.kind {
-        RuleKind::Exact => Mode::Rewrite,
-        RuleKind::Watched => Mode::Observe,
-    }
 }
 
 /// The call as it would be sent.
@@ -146,34 +141,6 @@ impl Request {
     }
 }
 
-/// The request target of a method, a path or a URL.
-pub(super) fn target_of(call: &str, rest: &RestPath) -> Result<String, Failure> {
-    let call = call.trim();
-    let target = if let Some((_, after)) = call
-        .split_once("://")
-        .filter(|(scheme, _)| !scheme.contains(['/', '?']))
-    {
-        match after.find('/') {
-            Some(path) => after[path..].to_owned(),
-            None => {
-                return Err(Failure::usage(
-                    "the URL has no path, and so calls no method; add /rest/METHOD",
-                ));
-            }
-        }
-    } else if call.starts_with('/') {
-        call.to_owned()
-    } else {
-        format!("{}{call}", rest.as_str())
-    };
-    if call.is_empty() || target.bytes().any(|b| b <= b' ' || b == 0x7f) {
-        return Err(Failure::usage(
-            "the call is empty or holds a space; write a space in an address as %20",
-        ));
-    }
-    Ok(target)
-}
-
 fn read_data(data: &str) -> Result<Vec<u8>, Failure> {
     let failed = |what: &str, error: std::io::Error| {
         Failure::usage(format!(
@@ -198,31 +165,6 @@ fn usual_content_type(body: &[u8]) -> &'static str {
     match body.trim_ascii_start().first() {
         Some(b'{' | b'[') => "application/json",
         _ => "application/x-www-form-urlencoded",
-    }
-}
-
-pub(super) fn verdict(
-    call: &Call<'_>,
-    catalogue: &Catalogue,
-    mode: &dyn Fn(&Rule) -> Mode,
-) -> Verdict {
-    match core::intake(call.verb, call.place, catalogue, mode) {
-        core::Intake::Stream => Verdict {
-            outcome: core::Outcome::Untouched,
-            uses: Vec::new(),
-            batch: false,
-        },
-        core::Intake::Observe(rule) => {
-            let encoding = core::Encoding::of(call.verb, call.content_type, !call.body.is_empty());
-            let uses = vec![DeprecatedUse::observed(rule, encoding)];
-            Verdict {
-                outcome: core::Outcome::Untouched,
-                uses,
-                batch: false,
-            }
-        }
-        core::Intake::Head => core::translate(&Call { body: b"", ..*call }, catalogue, mode),
-        core::Intake::Body => core::translate(call, catalogue, mode),
     }
 }
 
@@ -263,7 +205,7 @@ fn as_json(request: &Request, place: &Place<'_>, verdict: &Verdict) -> serde_jso
 }
 
 fn refusal_json(refusal: &Refusal, place: &Place<'_>) -> serde_json::Value {
-    let format = format_of(place);
+    let format = place.format();
     json!({
         "status": refusal.status,
         "content_type": answer::content_type(format),
@@ -285,13 +227,6 @@ fn use_json(used: &DeprecatedUse) -> serde_json::Value {
         "deprecated": used.rule.deprecated,
         "documentation": used.rule.documentation_url(),
     })
-}
-
-fn format_of(place: &Place<'_>) -> answer::Format {
-    match place {
-        Place::Call { format, .. } => *format,
-        _ => answer::Format::default(),
-    }
 }
 
 fn as_text(
@@ -322,7 +257,7 @@ fn as_text(
             out.message("portal gets", &new_target, request, &new_body);
         }
         core::Outcome::Refused(refusal) => {
-            let format = format_of(place);
+            let format = place.format();
             out.message("sent", &before.target, request, &before.body);
             out.blank();
             out.line(
@@ -366,9 +301,7 @@ fn headline(
         (core::Outcome::Untouched, _) if !verdict.uses.is_empty() => paint.yellow(&format!(
             "Deprecated, and watched: {forwarded}, and logged."
         )),
-        (core::Outcome::Untouched, Place::Call { method, .. })
-            if verdict.batch || method == "batch" =>
-        {
+        (core::Outcome::Untouched, _) if verdict.batch || place.is_batch() => {
             format!("No command of this batch is deprecated: {forwarded}.")
         }
         (core::Outcome::Untouched, Place::Call { method, .. }) => {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 
+use super::text::nearest;
+use crate::ladder::Step;
 use crate::telemetry::log::LogTarget;
 
 /// Where clients are listened for.
@@ -322,6 +324,54 @@ fn unix_path(path: &str) -> Result<PathBuf, String> {
             Err("a Unix socket's path can be at most 107 bytes long".to_owned())
         }
         path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// `--mode MODE` (no method: all translated ones) or `--mode METHOD=MODE`, with its days where it has some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeSetting {
+    /// Lower-cased.
+    pub method: Option<String>,
+    pub step: Step,
+}
+
+/// Reads `MODE` or `METHOD=MODE`; a mode may have days, as `block from 2027-03-01`.
+pub fn mode(text: &str) -> Result<ModeSetting, String> {
+    let (method, mode) = match text.split_once('=') {
+        Some((method, _)) if method.trim().is_empty() => {
+            return Err("it names no method before its =".to_owned());
+        }
+        Some((method, mode)) => (Some(method.trim().to_ascii_lowercase()), mode),
+        None => (None, text),
+    };
+    Ok(ModeSetting {
+        method,
+        step: Step::parse(mode)?,
+    })
+}
+
+/// One word of a list.
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let wanted = text.trim().to_ascii_lowercase();
+    choices
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let list = names.join(", ");
+            match nearest(&wanted, names.into_iter()) {
+                Some(name) => format!("it is one of {list}; did you mean {name}?"),
+                None => format!("it is one of {list}"),
+            }
+        })
+}
+
+/// A size of at least so many bytes.
+pub fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> {
+    move |text| match size(text)? {
+        size if size < least => Err(format!("it is too little; give {least} bytes or more")),
+        size => Ok(size),
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::share::Share;
 use super::window::{Span, Window, moment};
-use super::{CallerView, mode, word};
+use super::{CallerView, mode};
 use crate::catalogue::Mode;
 use crate::telemetry::caller::{Auth, Caller};
 use crate::telemetry::callers::Selector;
@@ -349,7 +349,7 @@ impl Entry {
 
     /// Its mode in a word.
     pub fn word(&self) -> &'static str {
-        word(self.step.mode)
+        self.step.mode.as_str()
     }
 }
 

@@ -76,37 +76,17 @@ pub enum Because {
     Entry(usize),
 }
 
-/// The word that configuration, events and pages use.
-pub fn word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Observe => "observe",
-        Mode::Compare => "compare",
-        Mode::Rewrite => "rewrite",
-        Mode::Brownout => "brownout",
-        Mode::Block => "block",
-    }
-}
-
 /// The mode of this word.
 ///
 /// # Errors
 /// Names all modes, and the one that was probably meant.
 pub fn mode(text: &str) -> Result<Mode, String> {
-    const ALL: [Mode; 5] = [
-        Mode::Observe,
-        Mode::Compare,
-        Mode::Rewrite,
-        Mode::Brownout,
-        Mode::Block,
-    ];
     let wanted = text.trim().to_ascii_lowercase();
-    ALL.into_iter()
-        .find(|mode| word(*mode) == wanted)
-        .ok_or_else(|| {
-            let hint = nearest(&wanted, ALL.into_iter().map(word))
-                .map_or(String::new(), |name| format!("; did you mean {name}?"));
-            format!("`{wanted}` is no mode: observe, compare, rewrite, brownout or block{hint}")
-        })
+    Mode::parse(&wanted).ok_or_else(|| {
+        let hint = nearest(&wanted, Mode::ALL.into_iter().map(Mode::as_str))
+            .map_or(String::new(), |name| format!("; did you mean {name}?"));
+        format!("`{wanted}` is no mode: observe, compare, rewrite, brownout or block{hint}")
+    })
 }
 
 /// The known name that is near enough to what was written to be meant.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::entry::{Entry, Methods, Miss, Step};
 use super::guard::{Guard, Harm};
-use super::{Because, CallerView, Decision, nearest, word};
+use super::{Because, CallerView, Decision, nearest};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::telemetry::caller::Caller;
 
@@ -374,8 +374,8 @@ impl Policy {
                     step,
                     origin,
                     ..
-                } => format!("{origin}: {method}={}", word(step.mode)),
-                Setting { step, origin, .. } => format!("{origin}: {}", word(step.mode)),
+                } => format!("{origin}: {method}={}", step.mode.as_str()),
+                Setting { step, origin, .. } => format!("{origin}: {}", step.mode.as_str()),
             },
             Because::Entry(at) => {
                 let entry = &self.entries[at].entry;
@@ -584,10 +584,7 @@ impl Setting {
 /// What holds for a rule when nothing is configured.
 fn usual(rule: &Rule) -> Decision {
     Decision {
-        mode: match rule.kind {
-            RuleKind::Exact => Mode::Rewrite,
-            RuleKind::Watched => Mode::Observe,
-        },
+        mode: rule.usual_mode(),
         because: Because::Default,
         until: None,
     }

@@ -1,6 +1,6 @@
 //! Where a call's credentials stand (PROTOCOL §3). They are read only to tell callers apart, as keyed fingerprints.
 use super::call::{Body, read_body};
-use super::target::{Access, Place, query};
+use super::place::{Access, Place, query};
 use super::{Fields, Layer, Secret, form, json, multipart, name};
 use std::borrow::Cow;
 

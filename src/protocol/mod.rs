@@ -14,6 +14,7 @@ mod layer;
 mod mask;
 pub mod multipart;
 pub mod name;
+mod place;
 mod secret;
 mod stops;
 pub mod target;

@@ -4,10 +4,10 @@
 //! against its templates. Every segment keeps its span of the raw target, so that a method can be replaced in place.
 //! An ordinary address is read without allocating: nothing in it needs decoding.
 pub use super::mask::mask;
+pub use super::place::{Access, BATCH, Place, query};
 use super::{Secret, answer::Format};
-use memchr::{memchr, memchr2, memchr2_iter};
+use memchr::{memchr2, memchr2_iter};
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// Where the portal mounts its REST addresses: begins and ends with a slash, `/rest/` unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,40 +58,6 @@ impl Default for RestPath {
     fn default() -> Self {
         Self("/rest/".into())
     }
-}
-
-/// How a REST address says who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access<'t> {
-    /// `/rest/METHOD`: OAuth token or session, elsewhere in the call.
-    Token,
-    /// `/rest/USER/CODE/METHOD`: both decoded.
-    Webhook {
-        /// An id or a login.
-        user: Cow<'t, str>,
-        /// The webhook's code.
-        code: Secret<'t>,
-    },
-}
-
-/// What an address is to the portal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place<'t> {
-    /// A REST call.
-    Call {
-        /// How the address says who calls.
-        access: Access<'t>,
-        /// The method: decoded, lower-cased, without the suffix that picks the format.
-        method: Cow<'t, str>,
-        /// What the suffix picked.
-        format: Format,
-        /// Where the method's name stands in the target, raw and without its suffix.
-        name: Range<usize>,
-    },
-    /// `/rest/api/…` (REST v3), or anything else under the REST path that is no call.
-    OtherRest,
-    /// Pages, uploads, push channels: the portal's own.
-    Elsewhere,
 }
 
 /// Reads a request target in origin-form (`/path?query`), whatever bytes it is made of.
@@ -163,16 +129,6 @@ pub fn masked_plain_call(target: &[u8], place: &Place<'_>) -> Option<String> {
     let distinct = !has(user, b"rest") && !has(method, b"rest");
     (in_order && distinct && plain(user) && plain(method))
         .then(|| [to_user, "/***/", method].concat())
-}
-
-/// Where the query of a target stands, without its `?`: empty at the target's end where there is none.
-/// A fragment is no part of it.
-pub fn query(target: &[u8]) -> Range<usize> {
-    let end = memchr(b'#', target).unwrap_or(target.len());
-    match memchr(b'?', &target[..end]) {
-        Some(mark) => mark + 1..end,
-        None => end..end,
-    }
 }
 
 /// A segment of a path: decoded, as it came, and where that stood.

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::text::{Names, is_word};
+use super::names::{Names, is_word};
 
 /// What matters of the language: whether two literals side by side are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

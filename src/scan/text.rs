@@ -12,6 +12,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::join::{self, Ending, Language, Text};
+use super::names::{Names, is_word};
 use super::{Known, Place, Why};
 
 /// Where a text names a method, or may.
@@ -75,28 +76,6 @@ pub struct Finder {
     automaton: AhoCorasick,
     signs: Vec<Sign>,
     names: Names,
-}
-
-/// The names looked for, and how they can begin.
-#[derive(Debug)]
-pub struct Names {
-    by_name: HashMap<String, usize>,
-    beginnings: BTreeSet<String>,
-}
-
-impl Names {
-    /// The method of this lower-case name.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
-    }
-
-    /// Whether some name begins with this lower-case text and goes on.
-    pub fn go_on_from(&self, beginning: &str) -> bool {
-        self.beginnings
-            .range(beginning.to_owned()..)
-            .next()
-            .is_some_and(|name| name.starts_with(beginning) && name.len() > beginning.len())
-    }
 }
 
 impl Finder {
@@ -351,11 +330,6 @@ fn opens_a_body(argument: &[u8]) -> bool {
         return false;
     };
     line[close + 1..].trim_ascii_start().first() == Some(&b'{')
-}
-
-/// Whether this byte can stand in a name's segment.
-pub(super) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// Turns spans into lines and columns; asked in ascending order, it reads the text once.

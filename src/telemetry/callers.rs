@@ -7,6 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::caller::Caller;
 
+/// The name in metrics of all callers that the callers file does not name.
+pub const UNNAMED: &str = "unnamed";
+
 /// The most names that a callers file may hold: each is a label value of metrics.
 pub const MOST_NAMES: usize = 200;
 
@@ -173,7 +176,7 @@ fn read_name(name: String) -> Result<String, String> {
             "a name has 1 to {LONGEST_NAME} bytes and no control characters"
         ));
     }
-    if name == super::metrics::UNNAMED {
+    if name == UNNAMED {
         return Err(format!(
             "`{name}` stands for callers that the file does not name; choose another name"
         ));

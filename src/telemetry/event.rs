@@ -68,7 +68,7 @@ impl DeprecationEvent {
             .text_if("replacement", self.rule.replacement.as_deref())
             .text("action", self.action.as_str())
             .text_if("reason", self.reason.map(Reason::as_str))
-            .text_if("mode", self.mode.map(mode_word))
+            .text_if("mode", self.mode.map(Mode::as_str))
             .text("encoding", self.encoding.as_str())
             .text_if("batch_key", self.batch_key.as_deref());
         write_changes(&self.changes, line.member("changes"));
@@ -84,17 +84,6 @@ impl DeprecationEvent {
             .milliseconds("duration_ms", self.duration);
         line.end();
         out.push(b'\n');
-    }
-}
-
-/// The word for a mode that events, metrics and options use.
-pub fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Observe => "observe",
-        Mode::Compare => "compare",
-        Mode::Rewrite => "rewrite",
-        Mode::Brownout => "brownout",
-        Mode::Block => "block",
     }
 }
 
@@ -145,8 +134,8 @@ impl ModeChanged {
             .text("event", "mode_changed")
             .text("rule", &self.method)
             .text("method", &self.method)
-            .text("from", mode_word(self.from))
-            .text("to", mode_word(self.to))
+            .text("from", self.from.as_str())
+            .text("to", self.to.as_str())
             .text_if("scope", self.scope.as_deref())
             .text("cause", self.cause)
             .text_if("origin", self.origin.as_deref());

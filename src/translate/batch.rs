@@ -5,13 +5,15 @@
 use super::apply::{NoRoom, Parameters, apply};
 use super::edit::{Edit, splice, wrap};
 use super::fields::Fields;
+use super::refusal::{Reason, Refusal};
 use super::steps;
-use super::{Action, BATCH, Call, DeprecatedUse, Encoding, Outcome, Reason, Refusal, Verdict};
+use super::verdict::{Action, Call, DeprecatedUse, Encoding, Outcome, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::batch::{self, CMD, Commands, as_address, cmd, full_key};
 use crate::protocol::call::{Body, Reader, read_body};
 use crate::protocol::form::{self, Limit};
 use crate::protocol::name::{Name, Wanted};
+use crate::protocol::target::BATCH;
 use crate::protocol::target::query;
 use crate::protocol::{Begin, Layer};
 use crate::protocol::{json, multipart};

@@ -1,14 +1,11 @@
 //! A call of one deprecated method.
-use super::apply::{Parameters, Source, apply};
+use super::apply::apply;
 use super::edit::{Edit, splice};
-use super::fields::Fields;
-use super::object::Object;
+use super::parameters::read;
+use super::refusal::Refusal;
 use super::steps::{self, Trouble};
-use super::{Action, Call, DeprecatedUse, Encoding, Outcome, Refusal, Verdict};
+use super::verdict::{Action, Call, DeprecatedUse, Encoding, Outcome, Verdict};
 use crate::catalogue::{Mode, Rule, RuleKind};
-use crate::protocol::call::{Body, Reader, read_body};
-use crate::protocol::name::Wanted;
-use crate::protocol::{json, multipart};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -93,52 +90,4 @@ fn step_by_step(
         uses: vec![used],
         batch: false,
     }
-}
-
-/// The parameters of a call, as far as they are wanted.
-pub(super) fn read<'a>(
-    call: &Call<'a>,
-    wanted: &Wanted<'_>,
-) -> Result<Parameters<'a>, json::Unreadable> {
-    let query = Fields::query(call.target, wanted);
-    if call.verb != b"POST" {
-        return Ok(Parameters::of_query(query));
-    }
-    let bytes = call.body;
-    let is_sure = |long_line: Option<usize>| match long_line {
-        Some(at) => Err(json::Unreadable {
-            at,
-            fault: json::Fault::LongLine,
-        }),
-        None => Ok(()),
-    };
-    let keep = |member: &json::Member| wanted.has(&json::text(bytes, &member.key));
-    let (body, is_declared) = match read_body(call.content_type, bytes, keep)? {
-        Body::Empty { json: None } => {
-            if Reader::of(call.content_type) == Reader::Multipart
-                && let Some(boundary) = call.content_type.and_then(multipart::boundary)
-            {
-                is_sure(multipart::long_line(bytes, boundary))?;
-            }
-            return Ok(Parameters::of_query(query));
-        }
-        Body::Empty { json: Some(span) } => {
-            (Source::Object(Object::in_place_of(bytes, span)), true)
-        }
-        Body::Json { top, members } => (Source::Object(Object::new(bytes, top, members)), true),
-        Body::Form {
-            span,
-            limit,
-            is_declared,
-        } => (
-            Source::Fields(Fields::form(bytes, span, limit, wanted)),
-            is_declared,
-        ),
-        Body::Multipart { boundary } => {
-            let fields = Fields::multipart(bytes, boundary, wanted);
-            is_sure(fields.long_line())?;
-            (Source::Fields(fields), true)
-        }
-    };
-    Ok(Parameters::of_body_and_query(body, is_declared, query))
 }

@@ -3,7 +3,8 @@
 use super::apply::{Applied, Found, NoRoom, Node, Parameters, Source};
 use super::edit::{Edit, Pieces, splice};
 use super::fields::Fields;
-use super::{Call, single};
+use super::parameters;
+use super::verdict::Call;
 use crate::catalogue::{Rule, Set, Step, What, When, form_text};
 use crate::protocol::json;
 use serde_json::Value;
@@ -42,7 +43,7 @@ pub(super) fn run(rule: &Rule, call: &Call<'_>) -> Result<Stepped, Trouble> {
     for step in &rule.steps {
         let holds = match &step.when {
             None => true,
-            Some(when) => single::read(call, &when.wanted())?.holds(when),
+            Some(when) => parameters::read(call, &when.wanted())?.holds(when),
         };
         if holds {
             due.push(step);
@@ -50,7 +51,7 @@ pub(super) fn run(rule: &Rule, call: &Call<'_>) -> Result<Stepped, Trouble> {
     }
     if due.is_empty() {
         // What the portal cannot read is refused, whether or not something in it is changed.
-        single::read(call, &rule.wanted())?;
+        parameters::read(call, &rule.wanted())?;
     }
     let mut stepped = Stepped {
         target: call.target.to_vec(),
@@ -63,7 +64,7 @@ pub(super) fn run(rule: &Rule, call: &Call<'_>) -> Result<Stepped, Trouble> {
             body: &stepped.body,
             ..*call
         };
-        let applied = apply(step, single::read(&now, &step.wanted())?)?;
+        let applied = apply(step, parameters::read(&now, &step.wanted())?)?;
         let (target, body) = (
             splice(&stepped.target, applied.query),
             splice(&stepped.body, applied.body),

@@ -3,8 +3,7 @@ use crate::candidate::{self, Candidate, Place, Running, free_address};
 use crate::load::{self, Pace};
 use crate::portal::Seen;
 use crate::table::{Memory, Sample, Work};
-use crate::traffic::Traffic;
-use crate::workload::Workload;
+use crate::workload::{Job, Workload};
 use std::io::{Error, Result};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,18 +22,6 @@ pub struct Bench<'b> {
     pub seen: Arc<Mutex<Seen>>,
     /// How long a work is done.
     pub time: Duration,
-}
-
-/// Something to do.
-pub struct Job<'t> {
-    /// What is sent.
-    pub traffic: &'t Traffic,
-    /// How; for how long is the [`Bench`]'s.
-    pub pace: Pace,
-    /// Whether each call is logged by who translates.
-    pub logged: bool,
-    /// Rules of one's own beside those that ship.
-    pub own_rules: usize,
 }
 
 /// What is counted instead of timed.

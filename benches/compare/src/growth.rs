@@ -1,9 +1,10 @@
 //! How cost grows: with connections, calls in flight, rules, commands in a batch, and bodies. Written as JSON, of which
 //! `plot` makes tables and pictures.
-use crate::bench::{Bench, Job};
+use crate::bench::Bench;
 use crate::candidate::Candidate::{self, Haproxy, Nginx, NginxLua, Ours};
 use crate::load::Pace;
 use crate::traffic::Traffic;
+use crate::workload::Job;
 use serde_json::{Value, json};
 use std::io::{Error, Result};
 use std::path::Path;

@@ -1,9 +1,20 @@
 //! What is measured.
-use crate::bench::Job;
 use crate::candidate::Candidate;
 use crate::load::Pace;
 use crate::traffic::Traffic;
 use std::time::Duration;
+
+/// Something to do.
+pub struct Job<'t> {
+    /// What is sent.
+    pub traffic: &'t Traffic,
+    /// How; for how long is the bench's.
+    pub pace: Pace,
+    /// Whether each call is logged by who translates.
+    pub logged: bool,
+    /// Rules of one's own beside those that ship.
+    pub own_rules: usize,
+}
 
 /// A kind of work.
 pub struct Workload {

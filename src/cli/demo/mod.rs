@@ -16,10 +16,11 @@ use jiff::Timestamp;
 
 use self::judge::Played;
 use super::assemble::{self, Running};
-use super::file::reason;
+use super::failure::{Failure, Outcome};
+use super::output::print;
 use super::paint::{Paint, harmless};
 use super::settings::Settings;
-use super::{Failure, Outcome, print};
+use super::text::reason;
 use crate::catalogue::Mode;
 use crate::ladder::{Policy, Setting, Step};
 use crate::sandbox::{Sandbox, SandboxConfig};

@@ -24,7 +24,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::callers::Callers;
-use super::event::{DeprecationEvent, ModeChanged, mode_word};
+use super::event::{DeprecationEvent, ModeChanged};
 use super::json::{LONGEST_TEXT, cut};
 use row::{AddressText, Use, set_if};
 use state::State;
@@ -122,8 +122,8 @@ impl Live {
             state.mode_changed(ModeChange {
                 at: millis(change.timestamp),
                 method: change.method.clone(),
-                from: mode_word(change.from).to_owned(),
-                to: mode_word(change.to).to_owned(),
+                from: change.from.as_str().to_owned(),
+                to: change.to.as_str().to_owned(),
                 scope: change.scope.clone(),
                 cause: change.cause.to_owned(),
             });

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::trend::Trend;
 use super::{DAY, DAYS, HOUR, HOURS};
+use crate::catalogue::Mode;
 use crate::telemetry::caller::Caller;
-use crate::telemetry::event::{DeprecationEvent, MOST_CHANGES, mode_word};
+use crate::telemetry::event::{DeprecationEvent, MOST_CHANGES};
 use crate::telemetry::json::{LONGEST_TEXT, cut};
 use crate::translate::Reason;
 
@@ -107,7 +108,7 @@ impl<'a> Use<'a> {
             sdk: caller.sdk.as_deref(),
             target: cut(&event.target, LONGEST_TEXT),
             encoding: event.encoding.as_str(),
-            mode: event.mode.map(mode_word),
+            mode: event.mode.map(Mode::as_str),
             reason: event.reason.map(Reason::as_str),
             status: event.status,
             error: event.error.as_deref(),

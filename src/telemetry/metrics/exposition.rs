@@ -22,22 +22,6 @@ use crate::translate::Action;
 /// The Content-Type of OpenMetrics text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn render(metrics: &Arc<Metrics>, accept: Option<&str>) -> (&'static str, String) {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Arc::clone(metrics)));
-    let mut page = String::with_capacity(64 << 10);
-    let (content_type, result) = if accept.is_some_and(prefers_openmetrics) {
-        (OPENMETRICS, text::encode(&mut page, &registry))
-    } else {
-        (
-            prometheus_text::CONTENT_TYPE,
-            prometheus_text::encode(&mut page, &registry),
-        )
-    };
-    debug_assert!(result.is_ok(), "writing to a String does not fail");
-    (content_type, page)
-}
-
 /// Whether `Accept` names OpenMetrics with a weight above 0 that is no less than that of plain text.
 fn prefers_openmetrics(accept: &str) -> bool {
     let weight = |wanted: &str| {
@@ -344,6 +328,23 @@ fn limits(page: &mut Page<'_, '_>, shards: &[Arc<Shard>]) -> Result<(), Error> {
 }
 
 impl Metrics {
+    /// The Content-Type and the text for a scrape: Prometheus text 0.0.4, or OpenMetrics where `accept` asks for it.
+    pub fn render(self: &Arc<Self>, accept: Option<&str>) -> (&'static str, String) {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Arc::clone(self)));
+        let mut page = String::with_capacity(64 << 10);
+        let (content_type, result) = if accept.is_some_and(prefers_openmetrics) {
+            (OPENMETRICS, text::encode(&mut page, &registry))
+        } else {
+            (
+                prometheus_text::CONTENT_TYPE,
+                prometheus_text::encode(&mut page, &registry),
+            )
+        };
+        debug_assert!(result.is_ok(), "writing to a String does not fail");
+        (content_type, page)
+    }
+
     fn certificates(&self, page: &mut Page<'_, '_>) -> Result<(), Error> {
         let certificates = lock(&self.certificates).clone();
         let name = "b24_proxy_tls_certificate_expiry_timestamp_seconds";

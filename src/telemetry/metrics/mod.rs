@@ -21,13 +21,10 @@ pub use labels::{
 };
 pub use shard::{Held, LocalMetrics, Open, RequestSeen};
 
+use super::callers::UNNAMED;
 use super::log::LineLog;
 use crate::catalogue::{Mode, Rule, RuleKind};
-use crate::telemetry::event::mode_word;
 use crate::translate::Action;
-
-/// The caller's label of callers that the callers file does not name.
-pub const UNNAMED: &str = "unnamed";
 
 /// The method's label of methods that are in no rule.
 const OTHER: &str = "other";
@@ -124,7 +121,7 @@ impl Metrics {
         let mut migration = lock(&self.migration);
         for (method, mode) in modes {
             if let Some(rule) = migration.rules.get_mut(method) {
-                rule.mode = Some(mode_word(mode));
+                rule.mode = Some(mode.as_str());
             }
         }
     }
@@ -184,11 +181,6 @@ impl Metrics {
         let shard = Arc::new(shard::Shard::new());
         lock(&self.shards).push(Arc::clone(&shard));
         LocalMetrics::new(shard)
-    }
-
-    /// The Content-Type and the text for a scrape: Prometheus text 0.0.4, or OpenMetrics where `accept` asks for it.
-    pub fn render(self: &Arc<Self>, accept: Option<&str>) -> (&'static str, String) {
-        exposition::render(self, accept)
     }
 }
 

@@ -1,81 +1,17 @@
-//! `[[mode]]` of the configuration file: entries of the ladder.
+//! `[[mode]]` of the configuration file: TOML in, entries of the ladder out.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::failure::Failure;
-use super::file::Source;
-use super::layers::{Layers, Origin};
-use super::{assemble, settings};
-use crate::catalogue::Catalogue;
+use super::source::Source;
 use crate::ladder::share::Share;
 use crate::ladder::window::Window;
-use crate::ladder::{Entry, Methods, Policy, Setting, Step};
+use crate::ladder::{Entry, Methods, Step};
 use crate::telemetry::callers::{Network, Pattern, fingerprint_of};
-
-/// In which mode each rule is, by the option `mode` and the file's entries. What stood in `previous` already keeps its
-/// time and its counts.
-pub fn policy(
-    layers: &Layers,
-    entries: Vec<Entry>,
-    catalogue: &Catalogue,
-    previous: Option<&Policy>,
-) -> Result<Policy, Failure> {
-    check_names(layers, &entries)?;
-    let given = layers
-        .get("mode")
-        .filter(|layered| layered.origin != Origin::Default);
-    let modes = match given {
-        None => Vec::new(),
-        Some(layered) => layers
-            .many("mode", settings::mode)?
-            .into_iter()
-            .map(|setting| Setting {
-                method: setting.method,
-                step: setting.step,
-                origin: layered.origin.of("mode"),
-                by_hand: layered.origin == Origin::Option && !restarts_by_itself(),
-            })
-            .collect(),
-    };
-    Policy::build(catalogue, modes, entries, Timestamp::now(), previous)
-        .map_err(|wrong| Failure::usage(wrong.to_string()))
-}
-
-/// Callers that entries name have a name: one that is misspelt would be nobody, and its entry would do nothing.
-fn check_names(layers: &Layers, entries: &[Entry]) -> Result<(), Failure> {
-    let named = |entry: &Entry| Some((entry.origin.clone(), entry.caller.clone()?));
-    let wanted: Vec<(String, String)> = entries.iter().filter_map(named).collect();
-    let Some((origin, first)) = wanted.first() else {
-        return Ok(());
-    };
-    let Some(path) = layers.maybe("callers", super::values::path)? else {
-        return Err(Failure::usage(format!(
-            "{origin}: nothing gives the caller {first:?} its name; name a callers file with --callers"
-        )));
-    };
-    let callers = assemble::callers_of(&path)?;
-    let unknown = |name: &String| !callers.names().contains(name);
-    let Some((origin, name)) = wanted.into_iter().find(|(_, name)| unknown(name)) else {
-        return Ok(());
-    };
-    let hint = super::file::nearest(&name, callers.names().iter().map(String::as_str))
-        .map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-    Err(Failure::usage(format!(
-        "{origin}: {} names no caller {name:?}{hint}",
-        path.display()
-    )))
-}
-
-/// Whether something starts this process anew with the same words when it ends: a service manager that is told of its
-/// state, or a container's.
-fn restarts_by_itself() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some() || std::process::id() == 1
-}
 
 /// What an entry can say.
 const KEYS: [&str; 9] = [
@@ -228,7 +164,7 @@ mod tests {
     fn the_option_of_the_same_name_stays_what_it_is() {
         let file = File::parse("f", "mode = ['observe', 'crm.lead.get=block']").unwrap();
         assert!(file.modes.is_empty());
-        assert_eq!(file.get("mode").unwrap().values.len(), 2);
+        assert_eq!(file.options()["mode"].values.len(), 2);
     }
 
     #[test]

@@ -1,64 +1,21 @@
-//! `--rules FILE`: rules of one's own, added to the built-in ones; `rules check FILE` and `rules schema`.
+//! `rules check FILE` and `rules schema`: runs the examples of rule files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::file::reason;
-use super::{Outcome, print, translate};
-use crate::catalogue::file::{Example, Message, OwnRule, SCHEMA, read};
-use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::catalogue::file::{Example, Message, SCHEMA};
+use crate::catalogue::{Catalogue, Rule};
+use crate::cli::call::target_of;
+use crate::cli::failure::Outcome;
+use crate::cli::output::print;
+use crate::cli::rule_files::read_file;
 use crate::protocol::target::{self, RestPath};
 use crate::translate as core;
 use crate::translate::Call;
 
-/// The rules of these files, then those that ship: of several for a method the first counts.
-pub fn catalogue(files: &[PathBuf]) -> Result<Catalogue, Failure> {
-    let mut own: Vec<Rule> = Vec::new();
-    for path in files {
-        own.extend(read_file(path)?.into_iter().map(|own| own.rule));
-    }
-    Ok(Catalogue::with(own))
-}
-
-/// `--rules` of commands that have not all options of `serve`.
-pub fn option() -> Arg {
-    Arg::new("rules")
-        .long("rules")
-        .value_name("FILE")
-        .env("B24_PROXY_RULES")
-        .hide_env_values(true)
-        .value_delimiter(',')
-        .action(ArgAction::Append)
-        .value_parser(value_parser!(PathBuf))
-        .help("Rules of your own, added to the built-in ones; repeatable")
-}
-
-/// The rules of [`option`]'s files, then those that ship.
-pub fn catalogue_of(matches: &ArgMatches) -> Result<Catalogue, Failure> {
-    let files = matches.get_many::<PathBuf>("rules").unwrap_or_default();
-    catalogue(&files.cloned().collect::<Vec<_>>())
-}
-
-fn read_file(path: &Path) -> Result<Vec<OwnRule>, Failure> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!(
-            "cannot read the rule file {name}: {}; check --rules",
-            reason(&error)
-        ))
-    })?;
-    read(&text).map_err(|error| {
-        Failure::usage(format!(
-            "{name}:{}:{}: {}",
-            error.line, error.column, error.message
-        ))
-    })
-}
-
-pub fn check_command() -> Command {
+pub fn command() -> Command {
     Command::new("check")
         .about("Read a rule file and run its examples")
         .long_about(
@@ -84,7 +41,7 @@ pub fn schema(_: &ArgMatches) -> Outcome {
     Ok(0)
 }
 
-pub fn check(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Outcome {
     let mut out = String::new();
     let (mut ran, mut failed) = (0, 0);
     for path in matches.get_many::<PathBuf>("file").unwrap_or_default() {
@@ -120,10 +77,9 @@ pub fn check(matches: &ArgMatches) -> Outcome {
 /// Runs an example; what differs, where something does.
 fn run_example(example: &Example, rule: &Rule, catalogue: &Catalogue) -> Result<(), String> {
     let rest = RestPath::default();
-    let target_of = |message: &Message| {
-        translate::target_of(&message.target, &rest).map_err(|why| format!("  {why}\n"))
-    };
-    let target = target_of(&example.call)?;
+    let address =
+        |message: &Message| target_of(&message.target, &rest).map_err(|why| format!("  {why}\n"));
+    let target = address(&example.call)?;
     let body = bytes(&example.call.body);
     let verb = verb(&example.call);
     let content_type = content_type(&example.call);
@@ -136,11 +92,7 @@ fn run_example(example: &Example, rule: &Rule, catalogue: &Catalogue) -> Result<
         content_encoding: None,
         body: &body,
     };
-    let mode = |rule: &Rule| match rule.kind {
-        RuleKind::Exact => Mode::Rewrite,
-        RuleKind::Watched => Mode::Observe,
-    };
-    let verdict = translate::verdict(&call, catalogue, &mode);
+    let verdict = core::decide(&call, catalogue, &Rule::usual_mode);
     if !verdict
         .uses
         .iter()
@@ -167,7 +119,7 @@ fn run_example(example: &Example, rule: &Rule, catalogue: &Catalogue) -> Result<
         }
     };
     let mut details = String::new();
-    let wanted = target_of(&example.becomes)?;
+    let wanted = address(&example.becomes)?;
     if got_target != wanted {
         details.push_str(&format!("  target   {got_target}\n  expected {wanted}\n"));
     }

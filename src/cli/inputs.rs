@@ -1,0 +1,81 @@
+//! Small files that a setting names: the callers file, the fingerprint key, the admin token.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use super::text::reason;
+use crate::protocol::Secret;
+use crate::telemetry::caller::Fingerprints;
+use crate::telemetry::callers::Callers;
+
+/// The shortest fingerprint key that is taken: 128 bits.
+const LEAST_KEY: usize = 16;
+
+/// The shortest admin token that is taken: 96 bits, written in hexadecimal digits or better.
+const LEAST_TOKEN: usize = 16;
+
+/// Reads the fingerprint key; the fingerprints are hashes under it.
+pub fn fingerprints(path: &Path) -> Result<Fingerprints, Failure> {
+    let key = read("fingerprint key", path)?;
+    long_enough("fingerprint key", path, key.trim_ascii().len(), LEAST_KEY)?;
+    Ok(Fingerprints::new(&key))
+}
+
+/// Reads the callers file.
+pub fn callers(path: &Path) -> Result<Callers, Failure> {
+    let text = read_text("callers file", path)?;
+    Callers::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+}
+
+/// Reads the admin token.
+pub fn token(path: &Path) -> Result<Secret<'static>, Failure> {
+    let text = read_text("admin token", path)?;
+    let token = text.trim();
+    long_enough("admin token", path, token.len(), LEAST_TOKEN)?;
+    Ok(Secret::new(token.to_owned()))
+}
+
+fn long_enough(what: &str, path: &Path, length: usize, least: usize) -> Result<(), Failure> {
+    if length >= least {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the {what} {} is shorter than {least} bytes and could be guessed; make one with: openssl rand -hex 32",
+        path.display()
+    )))
+}
+
+fn read(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| unreadable(what, path, &error))
+}
+
+fn read_text(what: &str, path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| unreadable(what, path, &error))
+}
+
+/// The failure for a file that cannot be read.
+pub fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!(
+        "cannot read the {what} {}: {}; check its name and who may read it",
+        path.display(),
+        reason(error)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_token_is_refused_without_showing_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " short1234\n").unwrap();
+        let said = token(file.path()).unwrap_err().to_string();
+        assert!(
+            said.contains("shorter than 16") && !said.contains("short1234"),
+            "{said}"
+        );
+        std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+        assert_eq!(token(file.path()).unwrap().expose(), "0123456789abcdef");
+    }
+}

@@ -1,0 +1,260 @@
+//! Rules and their modes as people read them, and as JSON.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::catalogue::{Migration, Mode, Rule, RuleKind, Step, What, form_text};
+use crate::cli::paint::Paint;
+use crate::ladder::standing::Standing;
+pub fn arrow(rule: &Rule) -> String {
+    match &rule.replacement {
+        Some(replacement) => format!("→ {}", replacement.replace(' ', ", ")),
+        None => "has no successor".to_owned(),
+    }
+}
+
+fn kind(rule: &Rule) -> &'static str {
+    match rule.kind {
+        RuleKind::Exact => "translated",
+        RuleKind::Watched => "watched",
+    }
+}
+
+pub fn mode_text(mode: Mode, until: Option<Timestamp>) -> String {
+    match until {
+        Some(until) => format!("{}, until {until:.0}", mode.as_str()),
+        None => mode.as_str().to_owned(),
+    }
+}
+
+pub fn row(label: &str, text: &str) -> String {
+    format!("  {label:<13} {text}")
+}
+
+/// All about one rule.
+pub fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
+    let mut lines = vec![
+        format!("{}  {}", paint.bold(&rule.method), arrow(rule)),
+        row(
+            "",
+            match rule.kind {
+                RuleKind::Exact => "translated, call for call",
+                RuleKind::Watched => "watched: its calls are forwarded untouched and logged",
+            },
+        ),
+    ];
+    for set in &rule.set {
+        lines.push(row(
+            "sets",
+            &format!("{} to {}", set.name, set.form_value()),
+        ));
+    }
+    for step in &rule.steps {
+        lines.push(row("", &step_text(step)));
+    }
+    for rename in &rule.rename {
+        lines.push(row("renames", &format!("{} to {}", rename.from, rename.to)));
+    }
+    lines.push(row("mode", standing.mode.as_str()));
+    lines.push(row("because of", &standing.origin));
+    for exception in &standing.exceptions {
+        let mode = mode_text(exception.mode, exception.until);
+        lines.push(row(
+            "but",
+            &format!("{mode} for {} ({})", exception.scope, exception.origin),
+        ));
+    }
+    for planned in &standing.planned {
+        let (mode, from) = (planned.mode.as_str(), planned.from);
+        lines.push(row(
+            "planned",
+            &format!(
+                "{mode} from {from:.0} for {} ({})",
+                planned.scope, planned.origin
+            ),
+        ));
+    }
+    if let Some((when, mode)) = standing.next {
+        lines.push(row("next", &format!("{} from {when:.0}", mode.as_str())));
+    }
+    if let Some(sunset) = standing.sunset {
+        lines.push(row("sunset", &sunset.to_string()));
+    }
+    if let Some(since) = &rule.deprecated {
+        lines.push(row("deprecated", &format!("{since} or earlier")));
+    }
+    if let Some(page) = rule.documentation_url() {
+        lines.push(row("documentation", &page));
+    }
+    if let Some(entry) = rule.migration() {
+        lines.extend(migration_rows(entry));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What changes for the method's callers.
+fn migration_rows(entry: &Migration) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut add = |label: &str, text: String| rows.push(row(label, &text));
+    if let Some(page) = entry.page_url() {
+        add("successor's", page);
+    }
+    if let Some(family) = &entry.documented {
+        add("documented", format!("{family}, which is no method"));
+    }
+    if let Some(scope) = &entry.scope {
+        add("scope", scope.successor.clone());
+    }
+    if let Some(rights) = &entry.rights {
+        add("rights", rights.clone());
+    }
+    for (name, value) in entry.set.iter() {
+        add("send", format!("{name}={}", form_text(value)));
+    }
+    for (from, to) in entry.rename.iter() {
+        add("send", format!("{to} for {from}"));
+    }
+    for name in &entry.required {
+        add("send", format!("{name}, which is required"));
+    }
+    if let Some(map) = entry.call_fields() {
+        for (from, to) in map.iter() {
+            add(
+                "field",
+                match to {
+                    Some(to) => format!("{to} for {from}"),
+                    None => format!("none for {from}"),
+                },
+            );
+        }
+    }
+    if let Some(answer) = &entry.result {
+        add(
+            "answer",
+            format!("in {}; was in {}", answer.successor, answer.legacy),
+        );
+    }
+    for text in &entry.types {
+        add("note", text.clone());
+    }
+    if !entry.lost.is_empty() {
+        add("lost", entry.lost.join(", "));
+    }
+    rows
+}
+
+/// A step of a rule of one's own, in words.
+fn step_text(step: &Step) -> String {
+    let inside = |inside: &[Vec<String>]| {
+        let names = inside.iter().filter_map(|spellings| spellings.first());
+        names.map(|name| format!("{name}.")).collect::<String>()
+    };
+    let first = |names: &[String]| names.first().cloned().unwrap_or_default();
+    let place = inside(&step.inside);
+    let what = match &step.what {
+        What::Rename { from, to, .. } => format!("renames {place}{} to {to}", first(from)),
+        What::Map { name, .. } => format!("maps the value of {place}{}", first(name)),
+        What::Remove { name } => format!("removes {place}{}", first(name)),
+        What::Set { name, to, .. } => format!("sets {place}{name} to {}", form_text(to)),
+    };
+    match &step.when {
+        None => what,
+        Some(when) => format!(
+            "{what}, when {}{} {}",
+            inside(&when.inside),
+            first(&when.name),
+            match when.is.is_empty() {
+                true => "is set".to_owned(),
+                false => format!("is {}", when.is.join(" or ")),
+            }
+        ),
+    }
+}
+
+/// A line for each rule.
+pub fn table(standings: &[(&Rule, Standing)], paint: Paint) -> String {
+    let heading = ["METHOD", "CALL INSTEAD", "KIND", "MODE", "BECAUSE OF"].map(str::to_owned);
+    let cells = standings.iter().map(|(rule, standing)| {
+        let replacement = rule.replacement.as_ref();
+        let exceptions = match standing.exceptions.len() {
+            0 => String::new(),
+            1 => " (1 exception)".to_owned(),
+            many => format!(" ({many} exceptions)"),
+        };
+        [
+            rule.method.clone(),
+            replacement.map_or("-".to_owned(), |successor| successor.replace(' ', ", ")),
+            kind(rule).to_owned(),
+            standing.mode.as_str().to_owned(),
+            format!("{}{exceptions}", standing.origin),
+        ]
+    });
+    let lines: Vec<[String; 5]> = std::iter::once(heading).chain(cells).collect();
+    let width = |column: usize| {
+        let longest = lines.iter().map(|line| line[column].chars().count()).max();
+        longest.unwrap_or(0)
+    };
+    let widths = [width(0), width(1), width(2), width(3)];
+    let mut out = String::new();
+    for (at, line) in lines.iter().enumerate() {
+        let padded: Vec<String> = widths
+            .iter()
+            .zip(line)
+            .map(|(width, cell)| format!("{cell:<width$}"))
+            .collect();
+        let text = format!("{}  {}", padded.join("  "), line[4]);
+        out.push_str(&if at == 0 { paint.bold(&text) } else { text });
+        out.push('\n');
+    }
+    let translated = standings
+        .iter()
+        .filter(|(rule, _)| rule.kind == RuleKind::Exact)
+        .count();
+    out.push_str(&format!(
+        "\n{translated} translated, {} watched\n",
+        standings.len() - translated
+    ));
+    out
+}
+
+pub fn as_value(rule: &Rule, standing: &Standing) -> Value {
+    let exceptions: Vec<Value> = standing
+        .exceptions
+        .iter()
+        .map(|exception| {
+            json!({
+                "scope": exception.scope,
+                "mode": exception.mode.as_str(),
+                "because": exception.origin,
+                "until": exception.until.map(|until| until.to_string()),
+            })
+        })
+        .collect();
+    let planned: Vec<Value> = standing
+        .planned
+        .iter()
+        .map(|planned| {
+            json!({
+                "scope": planned.scope,
+                "mode": planned.mode.as_str(),
+                "because": planned.origin,
+                "from": planned.from.to_string(),
+            })
+        })
+        .collect();
+    json!({
+        "method": rule.method,
+        "successor": rule.replacement,
+        "kind": kind(rule),
+        "read_only": rule.read_only,
+        "mode": standing.mode.as_str(),
+        "because": standing.origin,
+        "exceptions": exceptions,
+        "planned": planned,
+        "next": standing.next.map(|(when, mode)| json!({ "at": when.to_string(), "mode": mode.as_str() })),
+        "sunset": standing.sunset.map(|sunset| sunset.to_string()),
+        "deprecated": rule.deprecated,
+        "documentation": rule.documentation_url(),
+        "migration": rule.migration(),
+    })
+}
