@@ -1,5 +1,6 @@
 //! The fields of a line of the deprecation log (`docs/EVENTS.md`): one event, one JSON object, one line.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 use super::caller::Caller;
 use super::json::Object;
+use super::reader::{CALL, CALLS};
 use crate::catalogue::{Mode, Rule};
 use crate::translate::{Action, Encoding, Reason};
 
@@ -15,6 +17,9 @@ pub const SCHEMA: u64 = 1;
 
 /// The most changes that a line names; a client can send any number of stray parameters.
 pub const MOST_CHANGES: usize = 32;
+
+/// So many uses of one method in one request have a line each; see [`write_lines`].
+pub const MOST_SINGLE: usize = 50;
 
 /// One use of a deprecated method, single or as a command of a batch.
 #[derive(Clone, Debug)]
@@ -56,22 +61,44 @@ pub struct DeprecationEvent {
 impl DeprecationEvent {
     /// Appends the event as one JSON object and a line feed. `caller_name` is the name that the callers file gives.
     pub fn write_line(&self, caller_name: Option<&str>, out: &mut Vec<u8>) {
+        self.write(None, caller_name, out);
+    }
+
+    /// `many` is set where the line stands for several uses.
+    fn write(&self, many: Option<&Many>, caller_name: Option<&str>, out: &mut Vec<u8>) {
+        let differ = many.map(|many| many.differ).unwrap_or_default();
         let mut line = Object::begin(out);
         line.number("schema", SCHEMA)
             .moment("timestamp", self.timestamp)
-            .text("event", "deprecated_call")
+            .text("event", if many.is_some() { CALLS } else { CALL })
             .text("request_id", &self.request_id)
             .text_if("client_request_id", self.client_request_id.as_deref())
             .text_if("trace_id", self.trace_id.as_deref())
             .text("rule", &self.rule.method)
             .text("method", &self.rule.method)
-            .text_if("replacement", self.rule.replacement.as_deref())
-            .text("action", self.action.as_str())
-            .text_if("reason", self.reason.map(Reason::as_str))
-            .text_if("mode", self.mode.map(Mode::as_str))
-            .text("encoding", self.encoding.as_str())
-            .text_if("batch_key", self.batch_key.as_deref());
-        write_changes(&self.changes, line.member("changes"));
+            .text_if("replacement", self.rule.replacement.as_deref());
+        if let Some(many) = many {
+            line.number("count", many.count);
+            if differ.error {
+                line.number("errors", many.errors);
+            }
+        }
+        line.text("action", self.action.as_str());
+        if !differ.reason {
+            line.text_if("reason", self.reason.map(Reason::as_str));
+        }
+        if !differ.mode {
+            line.text_if("mode", self.mode.map(Mode::as_str));
+        }
+        if !differ.encoding {
+            line.text("encoding", self.encoding.as_str());
+        }
+        if !differ.batch_key {
+            line.text_if("batch_key", self.batch_key.as_deref());
+        }
+        if !differ.changes {
+            write_changes(&self.changes, line.member("changes"));
+        }
         line.text("target", &self.target);
         self.caller.write(caller_name, line.member("caller"));
         if let Some(parts) = self.rule.documentation_parts() {
@@ -80,10 +107,81 @@ impl DeprecationEvent {
         if let Some(status) = self.status {
             line.number("status", u64::from(status));
         }
-        line.text_if("error", self.error.as_deref())
-            .milliseconds("duration_ms", self.duration);
+        if !differ.error {
+            line.text_if("error", self.error.as_deref());
+        }
+        line.milliseconds("duration_ms", self.duration);
         line.end();
         out.push(b'\n');
+    }
+}
+
+/// Appends the lines of one request's uses: each by itself, but of a method with more than [`MOST_SINGLE`] of them the
+/// rest summed up, in one line for each action. One request could otherwise write many times its own size. `names` are the
+/// names that the callers file gives.
+pub fn write_lines(events: &[DeprecationEvent], names: &[Option<&str>], out: &mut Vec<u8>) {
+    if events.len() <= MOST_SINGLE {
+        for (event, name) in events.iter().zip(names) {
+            event.write_line(*name, out);
+        }
+        return;
+    }
+    let mut seen: HashMap<usize, usize> = HashMap::new();
+    let mut rest: Vec<(Many, &DeprecationEvent, Option<&str>)> = Vec::new();
+    let mut place: HashMap<(usize, &str, &str), usize> = HashMap::new();
+    for (event, name) in events.iter().zip(names) {
+        let singles = seen.entry(event.rule.id).or_default();
+        if *singles < MOST_SINGLE {
+            *singles += 1;
+            event.write_line(*name, out);
+            continue;
+        }
+        let alike = (
+            event.rule.id,
+            event.action.as_str(),
+            event.caller.key.as_str(),
+        );
+        let at = *place.entry(alike).or_insert_with(|| {
+            rest.push((Many::default(), event, *name));
+            rest.len() - 1
+        });
+        let (many, first, _) = &mut rest[at];
+        many.add(event, first);
+    }
+    for (many, first, name) in rest {
+        first.write(Some(&many), name, out);
+    }
+}
+
+/// Several uses of one method in one request with one action, told in one line: what is different among them is left out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Many {
+    count: u64,
+    /// How many were answered with an error code; told where the codes differ.
+    errors: u64,
+    differ: Differ,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Differ {
+    reason: bool,
+    mode: bool,
+    encoding: bool,
+    batch_key: bool,
+    changes: bool,
+    error: bool,
+}
+
+impl Many {
+    fn add(&mut self, event: &DeprecationEvent, first: &DeprecationEvent) {
+        self.count += 1;
+        self.errors += u64::from(event.error.is_some());
+        self.differ.reason |= event.reason != first.reason;
+        self.differ.mode |= event.mode != first.mode;
+        self.differ.encoding |= event.encoding != first.encoding;
+        self.differ.batch_key |= event.batch_key != first.batch_key;
+        self.differ.changes |= event.changes != first.changes;
+        self.differ.error |= event.error != first.error;
     }
 }
 
@@ -151,7 +249,7 @@ impl ModeChanged {
 pub struct EventLine {
     pub schema: u64,
     pub timestamp: String,
-    /// `deprecated_call` or `mode_changed`.
+    /// `deprecated_call`, `deprecated_calls` or `mode_changed`.
     pub event: String,
     pub request_id: String,
     pub client_request_id: Option<String>,
@@ -159,6 +257,9 @@ pub struct EventLine {
     pub rule: String,
     pub method: String,
     pub replacement: Option<String>,
+    /// Of `deprecated_calls`: how many uses, and how many of them failed where the codes differ.
+    pub count: Option<u64>,
+    pub errors: Option<u64>,
     pub action: String,
     pub reason: Option<String>,
     pub mode: Option<String>,
@@ -292,7 +393,11 @@ mod tests {
         };
         let mut mode_changed = Vec::new();
         mode_change().write_line(&mut mode_changed);
-        let lines = [line(&refused, Some("shop")).into_bytes(), mode_changed];
+        let mut sums = Vec::new();
+        let many = batch(52, Action::Refused, |at| Some(format!("E{at}")));
+        write_lines(&many, &vec![None; 52], &mut sums);
+        let sum = sums.split(|byte| *byte == b'\n').nth(50).unwrap().to_vec();
+        let lines = [line(&refused, Some("shop")).into_bytes(), mode_changed, sum];
         for line in lines {
             let fields: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_slice(&line).unwrap();
@@ -309,6 +414,108 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The uses of one request, which carries so many commands of a batch with this action.
+    fn batch(
+        count: usize,
+        action: Action,
+        error: impl Fn(usize) -> Option<String>,
+    ) -> Vec<DeprecationEvent> {
+        (0..count)
+            .map(|at| DeprecationEvent {
+                action,
+                reason: (action == Action::Refused).then_some(Reason::Blocked),
+                batch_key: Some(format!("k{at}")),
+                error: error(at),
+                ..event()
+            })
+            .collect()
+    }
+
+    fn lines(events: &[DeprecationEvent]) -> Vec<EventLine> {
+        let mut out = Vec::new();
+        write_lines(events, &vec![Some("shop"); events.len()], &mut out);
+        let lines = out
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        lines.map(|line| EventLine::parse(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn beyond_fifty_uses_of_a_method_in_a_request_the_rest_is_one_line() {
+        for action in [Action::Observed, Action::Rewritten, Action::Refused] {
+            let fifty = lines(&batch(50, action, |_| None));
+            assert!(fifty.iter().all(|line| line.event == "deprecated_call"));
+            assert_eq!(fifty.len(), 50);
+            let many = lines(&batch(2500, action, |_| Some("X".to_owned())));
+            assert_eq!(many.len(), 51);
+            assert_eq!(many[49].batch_key.as_deref(), Some("k49"));
+            let sum = &many[50];
+            assert_eq!(
+                (sum.event.as_str(), sum.count),
+                ("deprecated_calls", Some(2450))
+            );
+            assert_eq!(sum.action, action.as_str());
+            assert_eq!((sum.batch_key.as_ref(), sum.errors), (None, None));
+            let one = EventLine {
+                event: "deprecated_calls".to_owned(),
+                count: Some(2450),
+                batch_key: None,
+                ..many[0].clone()
+            };
+            assert_eq!(*sum, one, "all that they share is there");
+        }
+    }
+
+    #[test]
+    fn a_sum_leaves_out_what_differs_and_counts_the_errors() {
+        let mut events = batch(60, Action::Observed, |at| {
+            (at % 2 == 0).then(|| format!("E{at}"))
+        });
+        events[55].changes = vec!["another".to_owned()];
+        events[56].mode = Some(Mode::Observe);
+        events[57].encoding = Encoding::Query;
+        let sum = lines(&events).pop().unwrap();
+        assert_eq!(
+            (sum.count, sum.errors, sum.error),
+            (Some(10), Some(5), None)
+        );
+        assert!(sum.changes.is_empty() && sum.mode.is_none() && sum.encoding.is_empty());
+        assert_eq!(
+            (sum.status, sum.caller.name.as_deref()),
+            (Some(200), Some("shop"))
+        );
+    }
+
+    #[test]
+    fn uses_are_summed_up_by_method_and_by_what_was_done() {
+        let mut events = batch(60, Action::Rewritten, |_| None);
+        events.extend(batch(3, Action::Refused, |_| None));
+        let other = Catalogue::builtin().rules()[1].clone();
+        events.extend(
+            batch(50, Action::Observed, |_| None)
+                .into_iter()
+                .map(|event| DeprecationEvent {
+                    rule: other.clone(),
+                    ..event
+                }),
+        );
+        let lines = lines(&events);
+        let sums: Vec<_> = lines
+            .iter()
+            .filter(|line| line.event == "deprecated_calls")
+            .collect();
+        let told: Vec<_> = sums
+            .iter()
+            .map(|sum| (sum.action.as_str(), sum.count))
+            .collect();
+        assert_eq!(told, [("rewritten", Some(10)), ("refused", Some(3))]);
+        assert_eq!(
+            lines.len(),
+            102,
+            "the other method has a line for each of its fifty"
+        );
     }
 
     fn mode_change() -> ModeChanged {

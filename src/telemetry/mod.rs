@@ -113,7 +113,7 @@ impl Telemetry {
             .map(|event| callers.name_of(&event.caller))
             .collect();
         let logged = write_with(
-            |lines| write_lines(events, &names, lines),
+            |lines| event::write_lines(events, &names, lines),
             |lines| self.log.append(lines),
         );
         self.count_and_show(local, events, &names);
@@ -205,12 +205,6 @@ impl Telemetry {
         if let Some(access_log) = &self.access_log {
             access_log.tick();
         }
-    }
-}
-
-fn write_lines(events: &[DeprecationEvent], names: &[Option<&str>], lines: &mut Vec<u8>) {
-    for (event, name) in events.iter().zip(names) {
-        event.write_line(*name, lines);
     }
 }
 

@@ -758,6 +758,7 @@ fn a_rehearsal_says_how_many_calls_of_how_many_callers_would_have_been_refused()
         line("8", RESET),
         line("7", RESET),
         line("7", GET),
+        line("7", RESET).replacen("deprecated_call\",", "deprecated_calls\",\"count\":9,", 1),
         "torn".to_owned(),
     ] {
         if let Some(call) = Line::read(text.as_bytes()).and_then(|line| PastCall::of(&line)) {
@@ -770,7 +771,7 @@ fn a_rehearsal_says_how_many_calls_of_how_many_callers_would_have_been_refused()
             rehearsal.refused_calls(),
             rehearsal.refused_callers()
         ),
-        (4, 2, 1)
+        (13, 11, 1)
     );
 }
 

@@ -32,6 +32,7 @@ mod sandbox_php;
 mod scan;
 mod sdk;
 mod secrets;
+mod strangers;
 mod support;
 mod tls;
 mod translate;

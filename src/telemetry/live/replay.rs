@@ -12,6 +12,7 @@ use super::row::Use;
 use super::state::State;
 use crate::telemetry::callers::Callers;
 use crate::telemetry::json::read_timestamp;
+use crate::telemetry::reader::{CALL, CALLS};
 
 /// The most bytes that are read of an event log at the start; of a larger one its tail.
 pub const MOST_READ: u64 = 4 << 30;
@@ -108,7 +109,7 @@ impl State {
             return false;
         };
         match seen.event {
-            "deprecated_call" if !seen.method.is_empty() => {
+            CALL | CALLS if !seen.method.is_empty() => {
                 let entry = self.entry(&seen.method, &seen.caller.key, at);
                 if at >= entry.row.last_seen
                     && entry.row.documentation.as_deref() != seen.documentation.as_deref()
@@ -141,6 +142,8 @@ struct Seen<'a> {
     #[serde(borrow)]
     event: &'a str,
     timestamp: &'a str,
+    count: Option<u64>,
+    errors: u64,
     action: &'a str,
     encoding: &'a str,
     #[serde(borrow)]
@@ -196,10 +199,17 @@ struct SeenCaller<'a> {
 
 impl Seen<'_> {
     fn used(&self, at: u64) -> Use<'_> {
+        let count = self.count.unwrap_or(1);
         Use {
             at,
+            count,
+            errors: match &self.error {
+                Some(_) => count,
+                None => self.errors,
+            },
             action: self.action,
-            in_batch: self.batch_key.is_some(),
+            // Only a batch holds so many uses of a method that they are summed up.
+            in_batch: self.batch_key.is_some() || self.event == CALLS,
             replacement: self.replacement.as_deref(),
             auth: self.caller.auth,
             user: self.caller.user.as_deref(),

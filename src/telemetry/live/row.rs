@@ -72,6 +72,9 @@ pub(super) struct Entry {
 pub(super) struct Use<'a> {
     /// In milliseconds since 1970.
     pub(super) at: u64,
+    /// How many uses it stands for, and how many of them were answered with an error code.
+    pub(super) count: u64,
+    pub(super) errors: u64,
     pub(super) action: &'a str,
     pub(super) in_batch: bool,
     pub(super) replacement: Option<&'a str>,
@@ -96,6 +99,8 @@ impl<'a> Use<'a> {
         let caller = &*event.caller;
         Self {
             at,
+            count: 1,
+            errors: u64::from(event.error.is_some()),
             action: event.action.as_str(),
             in_batch: event.batch_key.is_some(),
             replacement: event.rule.replacement.as_deref(),
@@ -176,19 +181,20 @@ impl Entry {
     ) {
         let row = &mut self.row;
         match used.action {
-            "rewritten" => row.rewritten += 1,
-            "refused" => row.refused += 1,
-            _ => row.observed += 1,
+            "rewritten" => row.rewritten += used.count,
+            "refused" => row.refused += used.count,
+            _ => row.observed += used.count,
         }
-        row.batch += u64::from(used.in_batch);
-        row.errors += u64::from(used.error.is_some());
+        row.batch += if used.in_batch { used.count } else { 0 };
+        row.errors += used.errors;
         row.first_seen = row.first_seen.min(used.at);
         if used.at >= row.last_seen {
             row.last_seen = used.at;
             row.update(used, changes);
         }
-        self.days.add(used.at / DAY, 1);
-        self.hours.add(used.at / HOUR, 1);
+        let count = u32::try_from(used.count).unwrap_or(u32::MAX);
+        self.days.add(used.at / DAY, count);
+        self.hours.add(used.at / HOUR, count);
     }
 
     pub(super) fn merge(&mut self, other: Entry) {

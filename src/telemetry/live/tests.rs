@@ -125,6 +125,13 @@ fn a_state_read_from_the_log_is_the_one_that_was_lost() {
     for event in events() {
         event.write_line(None, &mut lines);
     }
+    let many: Vec<DeprecationEvent> = (0..130)
+        .map(|at| DeprecationEvent {
+            error: (at % 2 == 0).then(|| "X".to_owned()),
+            ..event(2, NOON - HOUR, Action::Refused)
+        })
+        .collect();
+    crate::telemetry::event::write_lines(&many, &[None; 130], &mut lines);
     lines.extend_from_slice(b"\n{\"event\":\"depre\nnoise\n{\"event\":\"other\"}\n");
     let change = ModeChanged {
         timestamp: now(),
@@ -140,6 +147,7 @@ fn a_state_read_from_the_log_is_the_one_that_was_lost() {
 
     let before = Live::default();
     record(&before, &events());
+    record(&before, &many);
     before.modes_changed(std::slice::from_ref(&change));
     let after = Live::default();
     let rebuilt = after
@@ -148,7 +156,7 @@ fn a_state_read_from_the_log_is_the_one_that_was_lost() {
     assert_eq!(
         rebuilt,
         Rebuilt {
-            events: 5,
+            events: 56,
             skipped: 3,
             bytes: lines.len() as u64,
             tail: false
