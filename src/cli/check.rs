@@ -31,7 +31,11 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     assemble::fingerprints(&settings)?;
     assemble::callers(&settings)?;
     admin::token_of(&settings)?;
-    crate::proxy::tls::check(&assemble::proxy_config(&settings)).map_err(Failure::usage)?;
+    let warnings =
+        crate::proxy::tls::check(&assemble::proxy_config(&settings)).map_err(Failure::usage)?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
     if !matches.get_flag("quiet") {
         print(&effective::text(&settings))?;
     }

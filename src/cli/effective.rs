@@ -1,10 +1,12 @@
 //! The effective configuration as a file that could be used as it stands, with where each value came from.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::options::{OPTIONS, Shape, Spec};
 use super::settings::Settings;
 use crate::protocol::target::mask;
+use crate::proxy::pem::is_a_place;
 
 /// The column at which origins begin, where the value leaves room for it.
 const ORIGIN_COLUMN: usize = 56;
@@ -62,7 +64,8 @@ fn line(out: &mut String, spec: &Spec, settings: &Settings) {
     };
     let value = match spec.shape {
         Shape::Switch => layered.values.last().cloned().unwrap_or_default(),
-        Shape::One => quoted(
+        Shape::One => shown(
+            spec,
             layered
                 .values
                 .last()
@@ -70,7 +73,11 @@ fn line(out: &mut String, spec: &Spec, settings: &Settings) {
                 .unwrap_or_default(),
         ),
         Shape::Many => {
-            let all: Vec<String> = layered.values.iter().map(|value| quoted(value)).collect();
+            let all: Vec<String> = layered
+                .values
+                .iter()
+                .map(|value| shown(spec, value))
+                .collect();
             format!("[{}]", all.join(", "))
         }
     };
@@ -82,6 +89,19 @@ fn line(out: &mut String, spec: &Spec, settings: &Settings) {
     };
     let set = format!("{comment}{} = {value}", spec.name);
     let _ = writeln!(out, "{set:ORIGIN_COLUMN$} # {}", layered.origin);
+}
+
+/// The options whose files hold secrets: what was pasted in place of such a file's path is not shown. (A certificate's
+/// key must be there before this is printed.)
+const HOLD_SECRETS: [&str; 2] = ["admin-token-file", "fingerprint-key-file"];
+
+fn shown(spec: &Spec, value: &str) -> String {
+    let path = Path::new(value);
+    if HOLD_SECRETS.contains(&spec.name) && !path.exists() && !is_a_place(path) {
+        quoted("***")
+    } else {
+        quoted(value)
+    }
 }
 
 /// As TOML. A webhook's address that was pasted where a path is due shows no secret.
@@ -102,6 +122,16 @@ mod tests {
         Source::new(add_to(clap::Command::new("serve")).get_matches_from(words))
             .load()
             .expect("right words")
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_files_path_is_not_shown() {
+        for option in HOLD_SECRETS.map(|name| format!("--{name}")) {
+            let text = text(&of(&[&option, "S3cretAdminTok3n"]));
+            assert!(!text.contains("S3cret"), "{text}");
+        }
+        let text = text(&of(&["--admin-token-file", "/etc/no-such-token"]));
+        assert!(text.contains("\"/etc/no-such-token\""), "{text}");
     }
 
     #[test]

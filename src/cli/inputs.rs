@@ -5,6 +5,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::text::reason;
 use crate::protocol::Secret;
+use crate::proxy::pem::is_a_place;
 use crate::telemetry::caller::Fingerprints;
 use crate::telemetry::callers::Callers;
 
@@ -53,13 +54,19 @@ fn read_text(what: &str, path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| unreadable(what, path, &error))
 }
 
-/// The failure for a file that cannot be read.
+/// The failure for a file with or for secrets that cannot be read. Its name is repeated only where it looks like one: people
+/// paste the secret itself in place of the file that holds it.
 pub fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::usage(format!(
-        "cannot read the {what} {}: {}; check its name and who may read it",
-        path.display(),
-        reason(error)
-    ))
+    let reason = reason(error);
+    Failure::usage(if is_a_place(path) {
+        let path = path.display();
+        format!("cannot read the {what} {path}: {reason}; check its name and who may read it")
+    } else {
+        format!(
+            "cannot read the {what}: {reason}; give the path of its file (what was given is not repeated, for it may be \
+             a secret)"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -77,5 +84,27 @@ mod tests {
         );
         std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
         assert_eq!(token(file.path()).unwrap().expose(), "0123456789abcdef");
+        std::fs::write(file.path(), b"s3cr3t\xff").unwrap();
+        let said = token(file.path()).unwrap_err().to_string();
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+
+    #[test]
+    fn a_token_that_was_given_in_place_of_its_file_is_not_repeated() {
+        for pasted in [
+            "S3cretAdminTok3n",
+            "S3cret/Admin+Tok3n=",
+            "/S3cretAdminTok3n",
+            "S3cret.Admin.Tok3n",
+            "./S3cretAdminTok3n/\n",
+        ] {
+            let said = token(Path::new(pasted)).unwrap_err().to_string();
+            assert!(
+                said.contains("cannot read the admin token") && !said.contains("S3cret"),
+                "{said}"
+            );
+        }
+        let said = token(Path::new("/etc/no-such-token")).unwrap_err();
+        assert!(said.to_string().contains("/etc/no-such-token"), "{said}");
     }
 }

@@ -70,6 +70,7 @@ impl Reload {
         let policy = assemble::policy_of(&settings, &catalogue, Some(&shared.policy.load()))?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
+            certificates.say_warnings();
             self.shared
                 .telemetry
                 .metrics

@@ -56,6 +56,9 @@ pub fn run(matches: &ArgMatches) -> Outcome {
                 "--upstream-insecure: the portal's certificate is NOT checked; whoever stands in between can read and change every call"
             );
         }
+        if let Some(certificates) = &running.shared.certificates {
+            certificates.say_warnings();
+        }
         let admin_listen = running
             .admin
             .as_ref()

@@ -12,9 +12,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::failure::Failure;
 use super::file::{Certificate, File};
+use super::inputs::unreadable;
 use super::layers::Layers;
 use super::options::Change;
-use super::text::reason;
 use super::values::{self, HostPort, Listen, ModeSetting, Upstream};
 use crate::ladder::Entry;
 use crate::protocol::target::RestPath;
@@ -368,13 +368,7 @@ fn certificates(layers: &Layers, of_file: Vec<Certificate>) -> Result<Vec<Certif
     let all: Vec<_> = first.into_iter().chain(of_file).collect();
     for Certificate { cert, key } in &all {
         for (what, path) in [("certificate", cert), ("private key", key)] {
-            if let Err(error) = std::fs::File::open(path) {
-                let path = path.display();
-                return Err(Failure::usage(format!(
-                    "cannot read the {what} {path}: {}; check its name and who may read it",
-                    reason(&error)
-                )));
-            }
+            std::fs::File::open(path).map_err(|error| unreadable(what, path, &error))?;
         }
     }
     Ok(all)

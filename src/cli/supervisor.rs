@@ -255,6 +255,7 @@ impl CertificateWatch {
                 tracing::info!(
                     "the certificates' files have changed; new connections get the new ones"
                 );
+                certificates.say_warnings();
             }
             Err(why) if self.said.as_ref() != Some(&why) => {
                 tracing::error!(

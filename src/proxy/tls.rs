@@ -1,18 +1,18 @@
 //! TLS on both sides: certificates for clients, chosen by name and reloaded while running; trust towards the portal.
 
+use super::certificate;
 use super::config::{CertificateFiles, Config};
+use super::pem::{self, unusable};
 use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, RootCertStore};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 /// AES-128 comes before AES-256, as in most recommendations: its hash is SHA-256, for which processors have instructions,
 /// where the other's SHA-384 is a seventh of what a handshake costs.
@@ -29,48 +29,31 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// A file that cannot be used: which and why, for one line to ops.
-fn unusable(path: &Path, why: impl std::fmt::Display) -> String {
-    format!("{}: {why}", path.display())
-}
-
-fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let list = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| unusable(path, e))?;
-    if list.is_empty() {
-        Err(unusable(path, "it has no certificate in PEM form"))
-    } else {
-        Ok(list)
-    }
-}
-
-fn key_of(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = std::fs::read(path).map_err(|e| unusable(path, e))?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
-        let encrypted = memchr::memmem::find(&text, b"ENCRYPTED").is_some();
-        let why = if encrypted {
-            "its private key is encrypted; decrypt it first, as with openssl pkey"
-        } else {
-            "it has no private key in PEM form"
-        };
-        unusable(path, why)
-    })
-}
-
 /// The certificates for clients; the first serves names that no other has.
 #[derive(Debug)]
 pub struct Certificates {
     files: Vec<CertificateFiles>,
     loaded: ArcSwap<Loaded>,
-    /// When the files that could not be used were written.
-    refused: Mutex<Vec<Option<SystemTime>>>,
+    /// The files that could not be used.
+    refused: Mutex<Vec<Option<FileState>>>,
 }
 
 #[derive(Debug)]
 struct Loaded {
     keys: Vec<Arc<CertifiedKey>>,
-    modified: Vec<Option<SystemTime>>,
+    files: Vec<Option<FileState>>,
+    warnings: Vec<String>,
+}
+
+/// Tells one state of a file from any other, also after a swap that keeps the times of the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileState {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// In seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 impl Certificates {
@@ -93,8 +76,7 @@ impl Certificates {
         match Loaded::read(&self.files) {
             Ok(loaded) => self.loaded.store(Arc::new(loaded)),
             Err(why) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) =
-                    modified(&self.files);
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = states(&self.files);
                 return Err(why);
             }
         }
@@ -103,9 +85,21 @@ impl Certificates {
 
     /// Whether a file is neither the one that was read nor the one that was last refused.
     pub fn changed(&self) -> bool {
-        let now = modified(&self.files);
-        self.loaded.load().modified != now
+        let now = states(&self.files);
+        self.loaded.load().files != now
             && *self.refused.lock().unwrap_or_else(PoisonError::into_inner) != now
+    }
+
+    /// What is strange about the files in use, for ops.
+    pub fn warnings(&self) -> Vec<String> {
+        self.loaded.load().warnings.clone()
+    }
+
+    /// Says what is strange about them in the operational log.
+    pub fn say_warnings(&self) {
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// Each certificate's file, and when it ends, in seconds since 1970.
@@ -114,7 +108,7 @@ impl Certificates {
         let ends = loaded.keys.iter().map(|key| {
             key.cert
                 .first()
-                .and_then(|leaf| super::expiry::not_after(leaf))
+                .and_then(|leaf| certificate::not_after(leaf))
         });
         self.files
             .iter()
@@ -124,22 +118,40 @@ impl Certificates {
     }
 }
 
-fn modified(files: &[CertificateFiles]) -> Vec<Option<SystemTime>> {
+fn states(files: &[CertificateFiles]) -> Vec<Option<FileState>> {
+    let state = |file: std::fs::Metadata| FileState {
+        device: file.dev(),
+        inode: file.ino(),
+        size: file.size(),
+        modified: (file.mtime(), file.mtime_nsec()),
+        changed: (file.ctime(), file.ctime_nsec()),
+    };
     files
         .iter()
         .flat_map(|f| [&f.certificate, &f.key])
-        .map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok())
+        .map(|path| std::fs::metadata(path).map(state).ok())
         .collect()
 }
 
 impl Loaded {
     fn read(files: &[CertificateFiles]) -> Result<Self, String> {
-        let modified = modified(files);
+        let states = states(files);
+        let mut warnings = Vec::new();
         let keys = files
             .iter()
             .map(|f| {
-                let chain = certificates_of(&f.certificate)?;
-                let key = key_of(&f.key)?;
+                let chain = pem::certificates(&f.certificate)?;
+                let key = pem::key(&f.key)?;
+                if let Some(at) = certificate::break_in_chain(chain.iter().map(AsRef::as_ref)) {
+                    warnings.push(unusable(
+                        &f.certificate,
+                        format_args!(
+                            "certificate {} did not issue certificate {at} before it; clients that need the chain will \
+                             not trust it: put the server's first, then each one's issuer",
+                            at + 1
+                        ),
+                    ));
+                }
                 let pair =
                     CertifiedKey::from_der(chain, key, &provider()).map_err(|e| match e {
                         rustls::Error::InconsistentKeys(_) => unusable(
@@ -154,7 +166,11 @@ impl Loaded {
                 Ok(Arc::new(pair))
             })
             .collect::<Result<_, String>>()?;
-        Ok(Loaded { keys, modified })
+        Ok(Loaded {
+            keys,
+            files: states,
+            warnings,
+        })
     }
 }
 
@@ -180,15 +196,18 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// Reads all that TLS needs on both sides, for a look before the start.
+/// Reads all that TLS needs on both sides, for a look before the start. Gives what is strange about it.
 ///
 /// # Errors
 /// Names the file that cannot be used and why.
-pub fn check(config: &Config) -> Result<(), String> {
+pub fn check(config: &Config) -> Result<Vec<String>, String> {
+    let mut warnings = Vec::new();
     if !config.certificates.is_empty() {
-        server(Certificates::load(&config.certificates)?, config.http2)?;
+        let certificates = Certificates::load(&config.certificates)?;
+        warnings = certificates.warnings();
+        server(certificates, config.http2)?;
     }
-    client(config).map(|_| ())
+    client(config).map(|_| warnings)
 }
 
 /// What clients are offered: TLS 1.2 and 1.3, suites in our order, tickets for resumption, HTTP/2 only when asked for.
@@ -228,7 +247,7 @@ pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, Stri
     let verifier: Arc<dyn ServerCertVerifier> = if config.upstream_insecure {
         Arc::new(Unchecked(provider()))
     } else if let Some(path) = &config.upstream_ca {
-        let own = certificates_of(path)?;
+        let own = pem::certificates(path)?;
         let mut roots = RootCertStore::empty();
         for certificate in own.clone() {
             roots.add(certificate).map_err(|e| unusable(path, e))?;
@@ -276,7 +295,7 @@ impl ServerCertVerifier for Named {
         }
         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        match super::expiry::not_after(certificate) {
+        match certificate::not_after(certificate) {
             Some(end) if end >= now => Ok(ServerCertVerified::assertion()),
             _ => Err(rustls::CertificateError::Expired.into()),
         }

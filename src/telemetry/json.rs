@@ -121,38 +121,49 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
 fn inside(out: &mut Vec<u8>, text: &str) {
     // Nearly always there is nothing to escape, and a loop without a branch says so many bytes at a time.
     if text.bytes().fold(false, |any, byte| any | escapes(byte)) {
-        escaped(out, text.as_bytes());
+        escaped(out, text);
     } else {
         out.extend_from_slice(text.as_bytes());
     }
 }
 
-/// Whether a byte cannot stand in a JSON string as it is, or should not reach a terminal.
+/// Whether a byte needs a closer look: it cannot stand in a JSON string as it is, should not reach a terminal, or is part of
+/// a character that may not either.
 fn escapes(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f
+    byte < 0x20 || byte == b'"' || byte == b'\\' || byte >= 0x7f
+}
+
+/// Whether a character is written as an escape: controls (C1 too), line ends of JavaScript, and marks that turn the
+/// direction of what a reader sees.
+fn is_escaped(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\x1f' | '"' | '\\' | '\x7f'..='\u{9f}'
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cold]
-fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+fn escaped(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut clean = 0;
-    for (at, &byte) in bytes.iter().enumerate().filter(|(_, byte)| escapes(**byte)) {
-        out.extend_from_slice(&bytes[clean..at]);
-        clean = at + 1;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
+    for (at, c) in text.char_indices().filter(|(_, c)| is_escaped(*c)) {
+        out.extend_from_slice(&text.as_bytes()[clean..at]);
+        clean = at + c.len_utf8();
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
             _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
+                let code = c as usize;
+                out.extend_from_slice(b"\\u");
+                out.extend([12, 8, 4, 0].map(|shift| HEX[code >> shift & 15]));
             }
         }
     }
-    out.extend_from_slice(&bytes[clean..]);
+    out.extend_from_slice(&text.as_bytes()[clean..]);
 }
 
 /// The last `width` decimal digits of `value`, with leading zeros.
@@ -283,6 +294,23 @@ mod tests {
         assert_eq!(
             shown(UNIX_EPOCH + Duration::from_secs(1 << 60)),
             "9999-12-31T23:59:59.999Z"
+        );
+    }
+
+    #[test]
+    fn what_could_turn_or_break_a_line_on_a_screen_is_escaped() {
+        let mut out = Vec::new();
+        let text = "\u{80}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}\u{7f}\0";
+        string(&mut out, text);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#""\u0080\u009b\u009f\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\u007f\u0000""#
+        );
+        let mut out = Vec::new();
+        string(&mut out, "\u{a0}\u{200d}\u{202f}\u{206a}Привет");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\"\u{a0}\u{200d}\u{202f}\u{206a}Привет\""
         );
     }
 

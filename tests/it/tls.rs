@@ -633,6 +633,11 @@ fn a_pair_that_does_not_match_or_cannot_be_read_keeps_it_from_starting() {
                -----END RSA PRIVATE KEY-----\n";
     let (encrypted, old) = (file("encrypted.key", encrypted), file("old.key", old));
     let empty = file("empty.pem", "");
+    let text = |path: &std::path::Path| std::fs::read_to_string(path).unwrap().replace('\r', "");
+    let (chain, secret) = (text(&one.certificate), text(&one.key));
+    let joined = file("joined.crt", &format!("{}{chain}", chain.trim_end()));
+    let in_one_line = file("in-one-line.key", &secret.replace('\n', "\\n"));
+    let nowhere = std::path::PathBuf::from(secret.lines().nth(1).unwrap());
     for (certificate, key, name, why) in [
         (&one.certificate, &other.key, "other.key", "is not the key"),
         (
@@ -660,6 +665,19 @@ fn a_pair_that_does_not_match_or_cannot_be_read_keeps_it_from_starting() {
             "no private key in PEM form",
         ),
         (&empty, &one.key, "empty.pem", "no certificate in PEM form"),
+        (&joined, &one.key, "joined.crt", "a line end is missing"),
+        (
+            &one.certificate,
+            &in_one_line,
+            "in-one-line.key",
+            "line 1 holds ----- and begins no block; its line ends are written as \\n",
+        ),
+        (
+            &one.certificate,
+            &nowhere,
+            "cannot read the private key: ",
+            "; give the path of its file",
+        ),
     ] {
         let pair = [
             "--tls-cert",
@@ -667,14 +685,84 @@ fn a_pair_that_does_not_match_or_cannot_be_read_keeps_it_from_starting() {
             "--tls-key",
             key.to_str().unwrap(),
         ];
-        let output = proxy::before("http://127.0.0.1:9")
-            .with(&pair)
-            .command()
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(name) && said.contains(why), "{said}");
-        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        let wanted = proxy::before("http://127.0.0.1:9").with(&pair);
+        let serve = wanted.command();
+        let mut check = std::process::Command::new(serve.get_program());
+        check
+            .args(["check", "--upstream", "http://127.0.0.1:9"])
+            .args(pair);
+        for mut command in [serve, check] {
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains(name) && said.contains(why), "{said}");
+            assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+            let content = secret.lines().nth(1).unwrap().as_bytes();
+            let shows = |part: &[u8]| said.contains(str::from_utf8(part).unwrap());
+            let numbers = content[..4].iter().map(|b| format!("{b}, "));
+            assert!(!content.windows(8).any(shows), "{said}");
+            assert!(!said.contains(&numbers.collect::<String>()), "{said}");
+            assert!(output.stdout.is_empty());
+        }
     }
+}
+
+#[test]
+fn a_chain_that_does_not_lead_on_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    let stranger = Authority::new(folder.path(), "stranger");
+    let pair = authority.issue("leaf", &["localhost"], Kind::Ecdsa);
+    let chain = std::fs::read_to_string(&pair.certificate).unwrap();
+    let other = std::fs::read_to_string(&stranger.certificate).unwrap();
+    std::fs::write(&pair.certificate, format!("{chain}{other}")).unwrap();
+    let proxy = proxy::before("http://127.0.0.1:9")
+        .with(&pair.arguments())
+        .start();
+    let wanted = "certificate 3 did not issue certificate 2 before it";
+    let warns = |text: &str| {
+        let is = |line: &&str| line.contains("\"WARN\"") && line.contains(wanted);
+        text.lines().find(is).map(drop)
+    };
+    assert!(proxy.stderr.wait_for(warns).is_some());
+    let check = std::process::Command::new(proxy::before("x").command().get_program())
+        .args(["check", "--quiet", "--upstream", "http://127.0.0.1:9"])
+        .args(pair.arguments())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert!(
+        said.starts_with("warning: ") && said.contains(wanted),
+        "{said}"
+    );
+    assert_eq!(check.status.code(), Some(0));
+}
+
+/// `cp -p`, or a tool that restores times: the new files have the size and the times of the old ones.
+#[test]
+fn a_swap_that_keeps_sizes_and_times_is_seen() {
+    let set = set(Kind::Ecdsa, &[]);
+    let files = [&set.pair.certificate, &set.pair.key];
+    let times = files.map(|file| std::fs::metadata(file).unwrap().modified().unwrap());
+    let next = set.authority.issue("second", &["localhost"], Kind::Ecdsa);
+    let sizes =
+        |of: &Issued| [&of.certificate, &of.key].map(|file| std::fs::metadata(file).unwrap().len());
+    // Of one size, for blanks may stand behind the last block; written in place, so that the inodes stay.
+    let size: Vec<_> = std::iter::zip(sizes(&set.pair), sizes(&next))
+        .map(|(old, new)| usize::try_from(old.max(new)).unwrap() + 1)
+        .collect();
+    for ((old, new), size) in files
+        .into_iter()
+        .zip([&next.certificate, &next.key])
+        .zip(size)
+    {
+        let mut text = std::fs::read_to_string(new).unwrap();
+        text.push_str(&" ".repeat(size - text.len()));
+        std::fs::write(old, text).unwrap();
+    }
+    for (file, time) in files.into_iter().zip(times) {
+        let open = std::fs::File::options().append(true).open(file).unwrap();
+        open.set_modified(time).unwrap();
+    }
+    await_leaf(&set, &next);
 }
