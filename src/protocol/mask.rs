@@ -1,192 +1,430 @@
 //! Texts for a log without the secrets that clients put into them (PROTOCOL §3). `User-Agent`, `Referer` and request ids
 //! carry whole webhook addresses, written plainly or as part of another address, with escapes.
+//!
+//! Secrets are looked for in the decoded text, so that no spelling hides one; the text keeps its bytes around them. Where
+//! the place does not tell, the shape does: ten and more letters and digits beside a word such as `rest` or `token`.
 use super::credentials;
+use super::decoded::Decoded;
 
 const MASK: &str = "***";
 
+/// The fewest letters and digits in a row that may be a secret.
+const SHORTEST_SECRET: usize = 10;
+
+/// The fewest characters behind `Basic` that are credentials: base64 of a login and a password.
+const SHORTEST_BASIC: usize = 8;
+
+/// Bytes of a value that are looked at for its shape.
+const LOOKED_AT: usize = 512;
+
+/// Segments behind `rest` that are looked at for a user and a code.
+const SEGMENTS: usize = 64;
+
 /// A text that a client sent without the secrets that such texts carry: the code of a webhook's address, the values of
-/// parameters that hold credentials, and bearer tokens, each as `***`.
+/// parameters that hold credentials, passwords before a host, and bearer tokens, each as `***`.
 pub fn mask(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let secrets = secrets(&text);
+    if is_plain(text.as_bytes()) {
+        return text.into_owned();
+    }
+    let decoded = Decoded::of(text.as_bytes());
+    let mut secrets = Vec::new();
+    decoded.find_in_paths(&mut secrets);
+    decoded.find_values(&mut secrets);
+    decoded.find_schemes(&mut secrets);
+    decoded.find_passwords(&mut secrets);
     if secrets.is_empty() {
         return text.into_owned();
     }
+    secrets.sort_unstable();
     let mut masked = String::with_capacity(text.len());
     let mut at = 0;
     for (start, end) in secrets {
-        // A secret inside another is gone with it.
+        let (start, end) = decoded.raw(start, end);
         if start >= at {
             masked.push_str(&text[at..start]);
             masked.push_str(MASK);
-            at = end;
         }
+        at = at.max(end);
     }
     masked.push_str(&text[at..]);
     masked
 }
 
-/// Where secrets stand, in order.
-fn secrets(text: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text.as_bytes()[at..];
-        let secret = if let Some(slash) = separator(rest, b'/') {
-            webhook_code(text, at + slash)
-        } else if let Some(equals) = separator(rest, b'=').or_else(|| separator(rest, b':')) {
-            names_credential(&text[..at])
-                .then(|| value(text, at + equals))
-                .flatten()
-        } else if rest[0] == b' ' && text[..at].len() >= 6 && ends_with(&text[..at], "bearer") {
-            value(text, at + 1)
-        } else {
-            None
-        };
-        match secret {
-            Some((start, end)) if end > start => {
-                found.push((start, end));
-                // What led here may stand inside: go on behind the mark, not behind the secret, but never back.
-                at = if rest[0] == b'/' || rest[0] == b'%' {
-                    at + 1
-                } else {
-                    end
-                };
+/// The user of a webhook's address, who may be its code: people swap the two.
+pub fn mask_user(user: &str) -> String {
+    if is_secret(user.as_bytes()) {
+        MASK.to_owned()
+    } else {
+        mask(user.as_bytes())
+    }
+}
+
+/// Whether a segment of an address that stands beside `rest` is a secret by its shape: one long word, or a long word with
+/// digits in it. (Methods have long words: `crm.documentgenerator.template.list`.)
+pub fn is_secret(segment: &[u8]) -> bool {
+    let words = || {
+        segment
+            .split(|b| !b.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+    };
+    let mixed =
+        |word: &[u8]| word.iter().any(u8::is_ascii_digit) && !word.iter().all(u8::is_ascii_digit);
+    let alone = words().nth(1).is_none();
+    words().any(|word| word.len() >= SHORTEST_SECRET && (alone || mixed(word)))
+}
+
+/// Whether nothing in a text can lead to a secret, which one pass without a branch says of nearly all.
+fn is_plain(text: &[u8]) -> bool {
+    const WORDS: [&[u8; 4]; 6] = [b"rest", b"auth", b"toke", b"bear", b"basi", b"dige"];
+    let words = WORDS.map(|word| u32::from_le_bytes(*word));
+    let mut found = text.iter().fold(false, |any, b| {
+        any | matches!(b, b'=' | b':' | b'%' | b'@' | b'\\')
+    });
+    for four in text.windows(4) {
+        let four = u32::from_le_bytes([four[0], four[1], four[2], four[3]]) | 0x2020_2020;
+        found = words.iter().fold(found, |any, word| any | (four == *word));
+    }
+    !found
+}
+
+/// The length of the longest row of letters and digits.
+fn longest_word(text: &[u8]) -> usize {
+    text.split(|b| !b.is_ascii_alphanumeric())
+        .map(<[u8]>::len)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Where a secret stands in a decoded text.
+type Found = Vec<(usize, usize)>;
+
+impl Decoded {
+    /// Whether an address ends here. What stood as an escape is part of a segment, but for the marks that end a path.
+    fn ends_path(&self, at: usize) -> bool {
+        match self.bytes[at] {
+            b'?' | b'#' | b'&' => true,
+            b' ' | b'"' | b'\'' | b'<' | b'>' | b')' | b',' | b';' | 0x09..=0x0d => {
+                !self.is_escaped(at)
             }
-            _ => at += 1,
+            _ => false,
         }
     }
-    found.sort_unstable();
-    found
+
+    /// Whether a value ends here.
+    fn ends_value(&self, at: usize) -> bool {
+        match self.bytes[at] {
+            b'&' | b'#' | b'"' | b'\'' => true,
+            b' ' | b'<' | b'>' | b')' | b',' | b';' | b'}' | b']' | 0x09..=0x0d => {
+                !self.is_escaped(at)
+            }
+            _ => false,
+        }
+    }
+
+    /// Codes in addresses: behind `rest` by their place, and there and behind its like by their shape.
+    fn find_in_paths(&self, found: &mut Found) {
+        let mut segments: Vec<(usize, usize)> = Vec::new();
+        let mut start = 0;
+        for at in 0..=self.bytes.len() {
+            let ends = at == self.bytes.len() || self.ends_path(at);
+            if ends || matches!(self.bytes[at], b'/' | b'\\') {
+                segments.push((start, at));
+                start = at + 1;
+            }
+            if ends {
+                self.find_in_segments(&segments, found);
+                segments.clear();
+            }
+        }
+    }
+
+    fn find_in_segments(&self, segments: &[(usize, usize)], found: &mut Found) {
+        let mut beside = false;
+        for (index, &(start, end)) in segments.iter().enumerate() {
+            if beside && is_secret(&self.bytes[start..end]) {
+                found.push((start, end));
+            }
+            match anchor(&self.bytes[start..end]) {
+                Anchor::None => {}
+                Anchor::Beside => beside = true,
+                Anchor::Rest => {
+                    beside = true;
+                    let behind = &segments[index + 1..];
+                    let behind = &behind[..behind.len().min(SEGMENTS)];
+                    found.extend(self.code(behind, false));
+                    found.extend(self.code(behind, true));
+                }
+            }
+        }
+    }
+
+    /// The code among the segments behind `rest`: the second of them, without a first `api`. With `folded`, of what is
+    /// left when `..` has taken a segment.
+    fn code(&self, behind: &[(usize, usize)], folded: bool) -> Option<(usize, usize)> {
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        for &(start, end) in behind {
+            match self.bytes[start..end].trim_ascii() {
+                b"" | b"." => {}
+                b".." if folded => drop(path.pop()),
+                _ => path.push((start, end)),
+            }
+        }
+        let text = |(start, end): (usize, usize)| self.bytes[start..end].trim_ascii();
+        let under = match path.as_slice() {
+            [api, under @ ..] if text(*api) == b"api" => under,
+            under => under,
+        };
+        match under {
+            [_, index] if text(*index) == b"index.php" => None,
+            [_, code, ..] => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Values of parameters whose name says that they are credentials, and values by their shape behind names that sound
+    /// like it.
+    fn find_values(&self, found: &mut Found) {
+        let mut from = 0;
+        let mut at = 0;
+        while at < self.bytes.len() {
+            match self.bytes[at] {
+                b'=' | b':' => {
+                    let trust = trust(&self.bytes[from..at]);
+                    from = at + 1;
+                    if trust == Trust::Any {
+                        at += 1;
+                        continue;
+                    }
+                    let prose = self.bytes[at] == b':' && self.bytes.get(at + 1) == Some(&b' ');
+                    let hidden = match trust {
+                        Trust::Secret => true,
+                        // Behind a colon and a blank may be a sentence.
+                        _ => self.has_shape(at + 1, prose),
+                    };
+                    if let Some((start, end)) = self.value(at + 1).filter(|_| hidden) {
+                        found.push((start, end));
+                        // What stands inside is gone with it.
+                        at = end;
+                        continue;
+                    }
+                }
+                b'&' | b'?' | b'#' | b',' | b';' | b'{' | b'(' | b'<' | b'\n' | b'\r' => {
+                    from = at + 1;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// Where the value at `at` begins, past blanks and quotes.
+    fn value_begin(&self, at: usize) -> Option<usize> {
+        let skips = |b: u8| {
+            b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'=' | b':' | b'>' | b'+' | b'\\')
+        };
+        (at..self.bytes.len()).find(|at| !skips(self.bytes[*at]))
+    }
+
+    /// Whether the value at `at` looks like a secret; with `digit`, only where one is in it.
+    fn has_shape(&self, at: usize, digit: bool) -> bool {
+        let Some(start) = self.value_begin(at) else {
+            return false;
+        };
+        let end = (start..self.bytes.len().min(start + LOOKED_AT))
+            .find(|at| self.ends_value(*at))
+            .unwrap_or(self.bytes.len().min(start + LOOKED_AT));
+        let value = &self.bytes[start..end];
+        longest_word(value) >= SHORTEST_SECRET && (!digit || value.iter().any(u8::is_ascii_digit))
+    }
+
+    /// The value at `at`; a list or an object whole.
+    fn value(&self, at: usize) -> Option<(usize, usize)> {
+        let start = self.value_begin(at)?;
+        if matches!(self.bytes[start], b'{' | b'[') {
+            let mut depth = 0;
+            for at in start..self.bytes.len() {
+                match self.bytes[at] {
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    return Some((start, at + 1));
+                }
+            }
+            return Some((start, self.bytes.len()));
+        }
+        let end = (start..self.bytes.len())
+            .find(|at| self.ends_value(*at))
+            .unwrap_or(self.bytes.len());
+        (end > start).then_some((start, end))
+    }
+
+    /// `Bearer` and a token, `Basic` and a login with its password; a word that sounds like it and a secret by its shape.
+    fn find_schemes(&self, found: &mut Found) {
+        let mut at = 0;
+        while at < self.bytes.len() {
+            let length = self.bytes[at..]
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count();
+            let (word, behind) = (&self.bytes[at..at + length], at + length);
+            let blank = self
+                .bytes
+                .get(behind)
+                .is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b'+' | b':' | b'='));
+            let least = match word {
+                b"bearer" => Some(1),
+                b"basic" | b"digest" => Some(SHORTEST_BASIC),
+                b"auth" | b"oauth" | b"token" => Some(SHORTEST_SECRET),
+                _ => None,
+            };
+            let least = least.filter(|least| {
+                blank && (*least < SHORTEST_SECRET || self.has_shape(behind, true))
+            });
+            if let Some((start, end)) = least.and_then(|least| {
+                self.value(behind)
+                    .filter(|(start, end)| end - start >= least)
+            }) {
+                found.push((start, end));
+                at = end;
+                continue;
+            }
+            at = behind + 1;
+        }
+    }
+
+    /// `user:password@host`, and a token before a host.
+    fn find_passwords(&self, found: &mut Found) {
+        let mut from = 0;
+        let mut colon = None;
+        for (at, byte) in self.bytes.iter().enumerate() {
+            match byte {
+                b'/' | b'"' | b'\'' | b'<' | b'>' | b'(' | b'?' | b'&' | b'=' | b',' => {
+                    (from, colon) = (at + 1, None);
+                }
+                byte if byte.is_ascii_whitespace() && !self.is_escaped(at) => {
+                    (from, colon) = (at + 1, None);
+                }
+                b':' => colon = colon.or(Some(at)),
+                b'@' => {
+                    match colon {
+                        Some(colon) if &self.bytes[from..colon] == b"mailto" => {}
+                        Some(colon) if colon + 1 < at => found.push((colon + 1, at)),
+                        None if is_secret(&self.bytes[from..at]) => found.push((from, at)),
+                        _ => {}
+                    }
+                    (from, colon) = (at + 1, None);
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
-/// The length of a separator at the begin of `bytes`, as itself or escaped up to twice.
-fn separator(bytes: &[u8], byte: u8) -> Option<usize> {
-    if bytes[0] == byte {
-        return Some(1);
-    }
-    let escapes = |digits: &[u8]| {
-        let text = [digits.first()?, digits.get(1)?].map(|b| (*b as char).to_digit(16));
-        Some(text[0]? << 4 | text[1]?)
-    };
-    match bytes {
-        [b'%', b'2', b'5', digits @ ..] if escapes(digits) == Some(u32::from(byte)) => Some(5),
-        [b'%', digits @ ..] if escapes(digits) == Some(u32::from(byte)) => Some(3),
-        _ => None,
-    }
+/// What a segment says of those behind it.
+enum Anchor {
+    None,
+    /// A secret may follow, which its shape tells.
+    Beside,
+    /// A user and a code follow.
+    Rest,
 }
 
-/// The code in `rest/USER/CODE`, where `at` is behind the slash that may begin that.
-fn webhook_code(text: &str, at: usize) -> Option<(usize, usize)> {
-    let (rest, next) = segment(text, at)?;
-    // A portal knows it in lower case only; a mistyped address holds its secret all the same.
-    if !rest.eq_ignore_ascii_case("rest") {
-        return None;
-    }
-    let (mut user, mut next) = segment(text, next?)?;
-    if user == "api" {
-        (user, next) = segment(text, next?)?;
-    }
-    let start = next?;
-    let (code, _) = segment(text, start).filter(|_| !user.is_empty())?;
-    Some((start, start + code.len()))
-}
-
-/// The segment of an address at `at`, past doubled slashes, and where the next one begins.
-fn segment(text: &str, at: usize) -> Option<(&str, Option<usize>)> {
-    let bytes = text.as_bytes();
-    let ends = |at: usize| {
-        matches!(
-            bytes[at],
-            b'?' | b'#' | b'&' | b' ' | b'"' | b'\'' | b'<' | b'>' | b')' | b',' | b';'
-        )
-    };
-    let end = (at..bytes.len()).find(|at| {
-        ends(*at) || separator(&bytes[*at..], b'/').is_some() || is_escaped_end(&bytes[*at..])
-    });
-    let end = end.unwrap_or(bytes.len());
-    let slash = bytes
-        .get(end..)
-        .filter(|rest| !rest.is_empty())
-        .and_then(|rest| separator(rest, b'/'));
-    (end > at).then(|| (&text[at..end], slash.map(|length| end + length)))
-}
-
-fn is_escaped_end(bytes: &[u8]) -> bool {
-    bytes[0] == b'%'
-        && [b'?', b'#', b'&', b' ', b'"']
-            .iter()
-            .any(|end| separator(bytes, *end).is_some())
-}
-
-/// Whether a text ends in the name of a parameter that holds a credential, in quotes or not, as `auth`, `"auth"`,
-/// `auth[x]`.
-fn names_credential(before: &str) -> bool {
-    const LONGEST: usize = 64;
-    let tail = before.trim_end_matches([' ', '"', '\'']);
-    let mut from = tail.len().saturating_sub(LONGEST);
-    while !tail.is_char_boundary(from) {
-        from += 1;
-    }
-    let tail = &tail[from..];
-    let tail = match tail
-        .rfind('[')
-        .or_else(|| tail.rfind("%5B"))
-        .or_else(|| tail.rfind("%5b"))
-    {
-        Some(open) if tail.ends_with([']', 'D', 'd']) => &tail[..open],
-        _ => tail,
-    };
-    let length = tail
-        .bytes()
+fn anchor(segment: &[u8]) -> Anchor {
+    let end = segment.trim_ascii();
+    let length = end
+        .iter()
         .rev()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'))
         .count();
-    let mut name = &tail[tail.len() - length..];
-    // Behind an escape its digits are not of the name: `%26auth`, `%2526auth`.
-    let escape = &tail[..tail.len() - length];
-    if escape.ends_with('%') {
-        let digits = if name.starts_with("25") { 4 } else { 2 };
-        name = name.get(digits..).unwrap_or_default();
+    match &end[end.len() - length..] {
+        b"rest" | b"restapi" | b"rest.php" => Anchor::Rest,
+        b"oauth" | b"auth" | b"token" => Anchor::Beside,
+        _ => Anchor::None,
     }
-    credentials::is_secret(name)
 }
 
-/// The value at `at`, past blanks and quotes.
-fn value(text: &str, at: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    let start = (at..bytes.len()).find(|at| !matches!(bytes[*at], b' ' | b'"' | b'\''))?;
-    let ends = |at: usize| {
-        matches!(
-            bytes[at],
-            b'&' | b' '
-                | b'"'
-                | b'\''
-                | b'#'
-                | b'<'
-                | b'>'
-                | b')'
-                | b','
-                | b';'
-                | b'}'
-                | b'\r'
-                | b'\n'
-        )
+/// What a parameter's name says of its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It is shown.
+    Any,
+    /// It is hidden where it has a secret's shape.
+    Shape,
+    Secret,
+}
+
+/// What a text that ends in a parameter's name says of the value: each key counts, of `a[auth][x]` all three.
+fn trust(before: &[u8]) -> Trust {
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let mut rest = before;
+    let mut most = Trust::Any;
+    loop {
+        let closed = rest
+            .iter()
+            .rev()
+            .take_while(|b| !is_name(b))
+            .any(|b| *b == b']');
+        let end = rest.iter().rposition(is_name).map_or(0, |at| at + 1);
+        if end == 0 {
+            return most;
+        }
+        let begin = rest[..end]
+            .iter()
+            .rposition(|b| !is_name(b))
+            .map_or(0, |at| at + 1);
+        match trust_of(&rest[begin..end]) {
+            Trust::Any => {}
+            Trust::Shape => most = Trust::Shape,
+            Trust::Secret => return Trust::Secret,
+        }
+        // PHP reads a blank in a name as an underscore.
+        if let [.., b' ' | b'+'] = rest[..begin]
+            && let before = rest[..begin - 1].iter().rposition(|b| !is_name(b))
+            && let words = &rest[before.map_or(0, |at| at + 1)..end]
+            && credentials::is_secret(&name(words))
+        {
+            return Trust::Secret;
+        }
+        rest = &rest[..begin];
+        let opens = matches!(rest, [.., b'['] | [.., b'[', b'"' | b'\'']);
+        if !(closed || opens) {
+            return most;
+        }
+    }
+}
+
+/// A name as PHP has it.
+fn name(text: &[u8]) -> String {
+    let plain = |b: &u8| match b {
+        b'.' | b'-' | b' ' | b'+' => '_',
+        other => char::from(*other),
     };
-    let end = (start..bytes.len())
-        .find(|at| ends(*at) || is_escaped_end(&bytes[*at..]))
-        .unwrap_or(bytes.len());
-    Some((start, end))
+    text.iter().map(plain).collect()
 }
 
-fn ends_with(text: &str, word: &str) -> bool {
-    text.as_bytes()[text.len() - word.len()..].eq_ignore_ascii_case(word.as_bytes())
+fn trust_of(word: &[u8]) -> Trust {
+    const LONGEST: usize = 64;
+    const ENDS: [&str; 5] = ["auth", "authorization", "token", "secret", "password"];
+    let word = &word[word.len().saturating_sub(LONGEST)..];
+    let name = name(word);
+    let name = name.trim_matches('_');
+    if credentials::is_secret(name) || name == "bearer" {
+        return Trust::Secret;
+    }
+    let sounds = ENDS.iter().any(|end| name.ends_with(end))
+        || name
+            .split('_')
+            .any(|part| matches!(part, "rest" | "restapi" | "oauth" | "auth" | "token"));
+    if sounds { Trust::Shape } else { Trust::Any }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
+    use proptest::prelude::*;
     #[test]
     fn webhook_codes_are_masked_however_the_address_is_written() {
         for (text, masked) in [
@@ -245,8 +483,204 @@ mod tests {
 
     #[test]
     fn no_text_makes_it_slow() {
-        for part in ["/rest/1", "auth=", "%2F", "auth", "rest/", "bearer ", "&"] {
+        for part in [
+            "/rest/1",
+            "auth=",
+            "%2F",
+            "auth",
+            "rest/",
+            "bearer ",
+            "&",
+            "[a]=",
+            "auth:{",
+            "a[",
+            "token ",
+            "rest/./../",
+            ":@",
+        ] {
             assert!(mask(part.repeat(20_000).as_bytes()).len() <= 40_000 * 8);
+        }
+    }
+
+    #[test]
+    fn no_spelling_that_was_seen_hides_a_secret() {
+        for (text, masked) in [
+            ("/rest//1/s3cretc0de/m.x", "/rest//1/***/m.x"),
+            ("/rest/1//s3cretc0de/m.x", "/rest/1//***/m.x"),
+            ("/rest/./1/a/../s3cretc0de/m.x", "/rest/./1/***/../***/m.x"),
+            ("rest/1/c0de/m.x", "rest/1/***/m.x"),
+            ("u=rest/1/c0de/m.x", "u=rest/1/***/m.x"),
+            (
+                r#"{"u":"https:\/\/h\/rest\/1\/c0de\/m.x"}"#,
+                r#"{"u":"https:\/\/h\/rest\/1\/***\/m.x"}"#,
+            ),
+            (
+                r"\u002frest\u002F1\u002fc0de\u002fm.x",
+                r"\u002frest\u002F1\u002f***\u002fm.x",
+            ),
+            ("/%72es%74/1/c0de/m.x", "/%72es%74/1/***/m.x"),
+            ("/rest/%201/c0de/m.x", "/rest/%201/***/m.x"),
+            ("/rest/api/s3cretc0de/m.x", "/rest/api/***/***"),
+            ("/restapi/1/c0de/", "/restapi/1/***/"),
+            ("/rest.php/1/c0de/m.x", "/rest.php/1/***/m.x"),
+            (
+                "/bitrix/services/rest/1/c0de/m.x",
+                "/bitrix/services/rest/1/***/m.x",
+            ),
+            ("/rest/s3cretc0de/1/m.x", "/rest/***/***/m.x"),
+            ("/rest/s3cretc0de/m.x", "/rest/***/***"),
+            ("/rest/s3cretc0de", "/rest/***"),
+            ("/rest/s3cretc0de.json", "/rest/***"),
+            (
+                "/rest/1/c0de/crm.documentgenerator.list",
+                "/rest/1/***/crm.documentgenerator.list",
+            ),
+            ("/oauth/s3cretc0de/", "/oauth/***/"),
+            ("Bearer: c0de", "Bearer: ***"),
+            ("bearer\tc0de", "bearer\t***"),
+            ("Basic czNjcmV0Og==", "Basic ***"),
+            ("Visual Basic 6.0", "Visual Basic 6.0"),
+            ("https://u:c0de@host/", "https://u:***@host/"),
+            ("https://s3cretc0de@host/", "https://***@host/"),
+            (
+                "bot (mailto:me@host.example)",
+                "bot (mailto:me@host.example)",
+            ),
+            ("auth%3dc0de", "auth%3d***"),
+            ("auth=%20c0de&a", "auth=%20***&a"),
+            ("access%5Ftoken=c0de", "access%5Ftoken=***"),
+            ("access.token=c0de", "access.token=***"),
+            ("access token=c0de", "access token=***"),
+            ("auth[a][b]=c0de", "auth[a][b]=***"),
+            ("x[auth]=c0de", "x[auth]=***"),
+            (
+                "x%5Baccess_token%5D%5B%5D=c0de",
+                "x%5Baccess_token%5D%5B%5D=***",
+            ),
+            (r#"{"auth":{"a":"c0de"},"b":1}"#, r#"{"auth":***,"b":1}"#),
+            (r#"{"auth":["c0de","d"],"b":1}"#, r#"{"auth":***,"b":1}"#),
+            ("auth => c0de", "auth => ***"),
+            ("my_token=s3cretc0de", "my_token=***"),
+            ("token s3cretc0de", "token ***"),
+            ("oauth=no", "oauth=no"),
+            (
+                "the token: permission denied",
+                "the token: permission denied",
+            ),
+            ("author=administrator", "author=administrator"),
+        ] {
+            assert_eq!(mask(text.as_bytes()), masked, "{text}");
+            assert_eq!(mask(masked.as_bytes()), masked, "again");
+        }
+        assert_eq!(mask_user("s3cretc0de"), "***");
+        assert_eq!(mask_user("some.login"), "some.login");
+        assert_eq!(mask_user("1"), "1");
+    }
+
+    #[test]
+    fn ordinary_texts_stay_as_they_are() {
+        for text in [
+            "curl/8.5.0",
+            "b24-php-sdk-vendor-v-1.9.0-php-8.3.1",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+            "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+            "unirest-java/3.11.09",
+            "rest-client/2.1.0 (linux x86_64) ruby/3.0.2p107",
+            "Bitrix24 CRest PHP 1.36",
+            "python-requests/2.31.0",
+            "9c1f4e12-7b1a-4b1e-9b0a-000000000000",
+            "NO_AUTH_FOUND",
+            "expired_token",
+            "/rest/crm.deal.list.json",
+            "/rest/profile",
+            "/rest/batch/index.php",
+            "cannot read the admin token: configuration is missing",
+        ] {
+            assert_eq!(mask(text.as_bytes()), text);
+        }
+    }
+
+    /// Escapes of some bytes of a text, each level as a writer of that kind makes them.
+    fn written(text: &str, kind: u8, choice: u64) -> String {
+        let mut out = String::new();
+        for (at, byte) in text.bytes().enumerate() {
+            let chosen = choice >> (at % 61) & 1 == 1;
+            match kind {
+                1 if chosen => out.push_str(&format!("%{byte:02x}")),
+                2 if chosen => out.push_str(&format!("%{byte:02X}")),
+                3 if chosen => out.push_str(&format!("\\u{byte:04x}")),
+                4 if byte == b'/' => out.push_str("\\/"),
+                5 => out.push_str(&format!("%{byte:02x}")),
+                _ => out.push(char::from(byte)),
+            }
+        }
+        out
+    }
+
+    /// What any reader could undo: all escapes, to the bottom.
+    fn undone(text: &str) -> String {
+        let mut decoded = Decoded::of(text.as_bytes());
+        while decoded.decode() {}
+        String::from_utf8_lossy(&decoded.bytes).to_lowercase()
+    }
+
+    proptest! {
+        #[test]
+        fn no_spelling_hides_a_secret(
+            secret in "[a-zA-Z0-9]{16}",
+            before in prop::sample::select(vec!["", " ", "(", "x ", "https://h", "https://h:8080/a", "?u=", "a;b,", "{\"u\":\""]),
+            (form, case) in (0..22usize, any::<bool>()),
+            user in prop::sample::select(vec!["1", "admin", "some.login", "007"]),
+            slash in prop::sample::select(vec!["/", "//", "/./", "///", "/x/../", "/./../x/../rest/"]),
+            kinds in prop::collection::vec((0u8..6, any::<u64>()), 0..3),
+            after in prop::sample::select(vec!["", "/", "/crm.deal.list", "/profile.json?a=b", " x", "\"}", "&b=2"]),
+        ) {
+            let s = &secret;
+            let plain = match form {
+                0 | 1 => format!("/rest{slash}{user}/{s}"),
+                2 => format!("/rest/{user}{slash}{s}"),
+                3 => format!("rest/{user}/{s}"),
+                4 => format!("/rest/api/{user}/{s}"),
+                5 => format!("/rest{slash}api/{s}/m.x"),
+                6 => format!("/restapi/{user}/{s}"),
+                7 => format!("/rest.php{slash}{user}/{s}"),
+                8 => format!("/rest/{s}/{user}"),
+                9 => format!("/rest/{s}"),
+                10 => format!("auth={s}"),
+                11 => format!("a=1&access_token={s}"),
+                12 => format!("auth[a][b]={s}"),
+                13 => format!("x[auth]={s}"),
+                14 => format!("auth= {s}"),
+                15 => format!("\"refresh_token\": \"{s}\""),
+                16 => format!(" Bearer {s}"),
+                17 => format!(" Bearer:\t{s}"),
+                18 => format!(" Basic {s}"),
+                19 => format!("//u:{s}@h/"),
+                20 => format!("/oauth/{s}"),
+                _ => format!("&my_token={s}"),
+            };
+            let plain = if case && !plain.contains("..") {
+                plain.replace("rest", "REST").replace("auth", "Auth").replace("earer", "EARER")
+            } else {
+                plain
+            };
+            let mut text = format!("{plain}{after}");
+            for (kind, choice) in kinds {
+                text = written(&text, kind, choice);
+            }
+            let text = format!("{before}{text}");
+            let masked = mask(text.as_bytes());
+            prop_assert!(!undone(&masked).contains(&secret.to_lowercase()), "{} became {}", text, masked);
+        }
+
+        #[test]
+        fn any_text_is_masked_without_a_panic_and_once(text in any::<String>(), spice in "[/%=:&\\[\\]{}@ restauh25fF.\\\\u0]{0,60}") {
+            for text in [&text, &spice] {
+                let once = mask(text.as_bytes());
+                if is_plain(text.as_bytes()) {
+                    prop_assert_eq!(&once, text);
+                }
+            }
         }
     }
 }

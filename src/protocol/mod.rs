@@ -6,6 +6,7 @@ pub mod answer;
 pub mod batch;
 pub mod call;
 pub mod credentials;
+mod decoded;
 pub mod form;
 pub mod hash;
 pub mod head;

@@ -3,7 +3,8 @@
 //! The portal decodes a path (`%2F` becomes a slash), normalises it (doubled slashes, `.`, `..`) and only then matches it
 //! against its templates. Every segment keeps its span of the raw target, so that a method can be replaced in place.
 //! An ordinary address is read without allocating: nothing in it needs decoding.
-pub use super::mask::mask;
+use super::mask::is_secret;
+pub use super::mask::{mask, mask_user};
 pub use super::place::{Access, BATCH, Place, query};
 use super::{Secret, answer::Format};
 use memchr::{memchr2, memchr2_iter};
@@ -71,19 +72,22 @@ pub fn place<'t>(target: &'t [u8], rest: &RestPath) -> Place<'t> {
 /// The path of a target for a log: normalised, without its query, the webhook's code as `***`.
 pub fn masked_path(target: &[u8], rest: &RestPath) -> String {
     with_segments(target, |segments| {
-        let secret = under_rest(segments, rest).and_then(|under| {
-            let at = segments.len() - under.len();
+        let under = under_rest(segments, rest).unwrap_or_default();
+        let first = segments.len() - under.len();
+        let secret = {
+            let at = first;
             match under {
                 [api, _, _, ..] if api.text.as_ref() == b"api" => Some(at + 2),
                 [_, index] if index.is_index() => None,
                 [_, _, ..] => Some(at + 1),
                 _ => None,
             }
-        });
+        };
         let mut path = String::new();
         for (at, segment) in segments.iter().enumerate() {
             path.push('/');
-            path.push_str(&if Some(at) == secret {
+            let looks_like_one = at >= first && is_secret(&segment.text);
+            path.push_str(&if Some(at) == secret || looks_like_one {
                 Cow::Borrowed("***")
             } else {
                 String::from_utf8_lossy(&segment.text)
@@ -127,6 +131,7 @@ pub fn masked_plain_call(target: &[u8], place: &Place<'_>) -> Option<String> {
         && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'/');
     // A user called like the path would be masked once more by what looks for addresses in texts.
     let distinct = !has(user, b"rest") && !has(method, b"rest");
+    let distinct = distinct && !is_secret(user.as_bytes()) && !is_secret(method.as_bytes());
     (in_order && distinct && plain(user) && plain(method))
         .then(|| [to_user, "/***/", method].concat())
 }
@@ -449,6 +454,9 @@ mod tests {
             "/rest/./1/code/crm.deal.list",
             "/rest/1/code/x/../crm.deal.list",
             "/rest/rest/code/rest",
+            "/rest/verysecretcode01/1/crm.deal.list",
+            "/rest/1/code/verysecretcode01",
+            "/rest/1/code/a.verysecretcode01",
         ] {
             let target = target.as_bytes();
             if let Some(short) = masked_plain_call(target, &place(target, &rest)) {

@@ -386,6 +386,8 @@ fn record(
     decided: &dyn Fn(&DeprecatedUse) -> Mode,
 ) -> Result<(), crate::telemetry::log::LogUnavailable> {
     let duration = moment.began.elapsed();
+    // Keys and names are the client's, codes the portal's: either may hold an address.
+    let masked = |text: &str| crate::protocol::target::mask(text.as_bytes());
     let events: Vec<DeprecationEvent> = uses
         .iter()
         .map(|usage| DeprecationEvent {
@@ -398,8 +400,8 @@ fn record(
             reason: usage.refusal,
             mode: Some(decided(usage)),
             encoding: usage.encoding,
-            batch_key: usage.batch_key.clone(),
-            changes: usage.changes.clone(),
+            batch_key: usage.batch_key.as_deref().map(masked),
+            changes: usage.changes.iter().map(|change| masked(change)).collect(),
             target: moment.target.clone(),
             caller: caller.clone(),
             status: told.status,
@@ -414,7 +416,9 @@ fn record(
                     .find(|(k, _)| k == key)
                     .map(|(_, code)| code.clone())
                     .or_else(|| told.error.clone()),
-            },
+            }
+            .as_deref()
+            .map(masked),
             duration,
         })
         .collect();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::json::{LONGEST_TEXT, Object, cut};
 use crate::protocol::credentials::Credentials;
-use crate::protocol::target::mask;
+use crate::protocol::target::{mask, mask_user};
 use crate::protocol::{Fields, Secret};
 
 /// How a call said who calls.
@@ -125,12 +125,13 @@ impl Caller {
         match credentials {
             Credentials::Webhook { user, code } => {
                 let fingerprint = fingerprints.of(code);
+                let user = mask_user(user);
                 caller.auth = Auth::Webhook;
                 caller.key = short(format!(
                     "webhook:{}:{user}:{fingerprint}",
                     fingerprints.portal
                 ));
-                caller.user = Some(short(mask(user.as_bytes())));
+                caller.user = Some(short(user));
                 caller.fingerprint = Some(fingerprint);
             }
             Credentials::OAuth {
@@ -272,6 +273,16 @@ mod tests {
         assert_eq!(caller.sdk.as_deref(), Some("b24phpsdk 1.9.0"));
         assert_eq!(caller.fingerprint.as_deref(), Some(fingerprint.as_str()));
         assert!(!format!("{caller:?}").contains("verysecret"));
+    }
+
+    #[test]
+    fn a_code_at_the_users_place_is_in_neither_user_nor_key() {
+        let caller = of(&Credentials::Webhook {
+            user: "verysecretcode01".into(),
+            code: Secret::new("1"),
+        });
+        assert_eq!(caller.user.as_deref(), Some("***"));
+        assert!(caller.key.starts_with("webhook:example.bitrix24.com:***:"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod monitoring;
 mod own_rules_law;
 mod page;
 mod peers;
+mod recipes;
 mod refused;
 mod refused_law;
 mod reload;

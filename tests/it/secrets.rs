@@ -93,6 +93,20 @@ fn in_path(cases: &mut Cases, method: &str) {
     }
     cases.get("/rest/1/§", "");
     cases.get("/rest/1/§/", "");
+    for path in [
+        format!("/rest/§/1/{method}"),
+        format!("/rest/§/{method}"),
+        format!("/rest/api/§/{method}"),
+        "/rest/§.json".to_owned(),
+        format!("/restapi/1/§/{method}"),
+        format!("/rest.php/1/§/{method}"),
+        "/bitrix/services/rest/index.php/§".to_owned(),
+        "/oauth/§/".to_owned(),
+        format!("/x/rest/./1/%2e/§/{method}"),
+        format!("/rest/%201/§/{method}"),
+    ] {
+        cases.get(&path, "");
+    }
 }
 
 fn in_parameters(cases: &mut Cases, method: &str) {
@@ -159,6 +173,16 @@ fn in_fields(cases: &mut Cases, target: &str) {
         "X-Request-ID: https://portal.example/rest/1/§/profile",
         "X-Request-ID: auth=§",
         "X-Forwarded-For: §",
+        "User-Agent: x https:\\/\\/h\\/rest\\/1\\/§\\/m",
+        "User-Agent: rest//1//§/m",
+        "User-Agent: x Bearer:\t§",
+        "User-Agent: x Basic §",
+        "User-Agent: https://u:§@host/",
+        "User-Agent: access%5Ftoken%3d%20§",
+        "User-Agent: auth[a][b]=§",
+        "User-Agent: /rest/§/1/profile",
+        "X-Request-ID: /rest//1/§/",
+        "X-Request-ID: x%5Bauth%5D=§",
         "traceparent: 00-§-00f067aa0ba902b7-01",
     ] {
         cases.get(target, &format!("{field}\r\n"));
@@ -182,6 +206,8 @@ fn in_batches(cases: &mut Cases) {
                 &format!("cmd[one]={encoded}"),
             );
             cases.get(&format!("/rest/batch?cmd[one]={encoded}"), "");
+            let key = format!("{{\"cmd\":{{\"/rest/1/§/x\":\"{method}?scope=P\"}}}}");
+            cases.post("/rest/batch", "application/json", &key);
             let nested = format!("{{\"cmd\":[\"Batch?cmd[a]={encoded}\"]}}");
             cases.post("/rest/batch", "application/json", &nested);
         }
