@@ -15,7 +15,7 @@ use super::mode_watch::ModeWatch;
 use super::reload::Reload;
 use crate::proxy::{Cut, Server, Shared};
 use crate::telemetry::Telemetry;
-use crate::telemetry::health::Stage;
+use crate::telemetry::health::{Said, Stage};
 
 /// How long threads get to end after everything was cut, and the log to take what waits.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
@@ -223,6 +223,12 @@ async fn tick(shared: Arc<Shared>) {
         seconds.tick().await;
         shared.telemetry.tick();
         certificates.look(&shared);
+        for line in shared.telemetry.health.to_say(Instant::now()) {
+            match line {
+                Said::Trouble(what) => tracing::warn!("{what}"),
+                Said::Over(what) => tracing::info!("{what}"),
+            }
+        }
         modes.look(&shared, Timestamp::now());
         if watched {
             tell(&[NotifyState::Watchdog]);

@@ -606,6 +606,9 @@ mod tests {
         for (at, byte) in text.bytes().enumerate() {
             let chosen = choice >> (at % 61) & 1 == 1;
             match kind {
+                // What marks an escape is one itself.
+                1 | 2 if byte == b'%' => out.push_str("%25"),
+                3 | 4 if byte == b'\\' => out.push_str("\\\\"),
                 1 if chosen => out.push_str(&format!("%{byte:02x}")),
                 2 if chosen => out.push_str(&format!("%{byte:02X}")),
                 3 if chosen => out.push_str(&format!("\\u{byte:04x}")),
@@ -628,7 +631,7 @@ mod tests {
         #[test]
         fn no_spelling_hides_a_secret(
             secret in "[a-zA-Z0-9]{16}",
-            before in prop::sample::select(vec!["", " ", "(", "x ", "https://h", "https://h:8080/a", "?u=", "a;b,", "{\"u\":\""]),
+            before in prop::sample::select(vec!["", " ", "(", "x ", "https://h/", "https://h:8080/a/", "?u=", "a;b,", "{\"u\":\""]),
             (form, case) in (0..22usize, any::<bool>()),
             user in prop::sample::select(vec!["1", "admin", "some.login", "007"]),
             slash in prop::sample::select(vec!["/", "//", "/./", "///", "/x/../", "/./../x/../rest/"]),

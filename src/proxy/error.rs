@@ -120,6 +120,20 @@ impl ProxyError {
         }
     }
 
+    /// HTTP in the clear on a port that speaks TLS.
+    pub fn plain_http() -> Self {
+        ProxyError {
+            close: true,
+            ..Self::new(
+                400,
+                "BAD_REQUEST",
+                At::Client,
+                "http_request_error",
+                "This port speaks TLS, and the request came in plain HTTP. Nothing was executed: begin the address with https://.",
+            )
+        }
+    }
+
     /// A chunked body that is malformed.
     pub fn bad_body(what: &str) -> Self {
         ProxyError {

@@ -4,6 +4,7 @@ use super::connection::{self, Control};
 use super::handle::Client;
 use super::http2;
 use super::peer::{Preface, preface};
+use super::refuse;
 use super::stream::Stream;
 use super::wire::Link;
 use super::worker::{InWork, Worker};
@@ -151,20 +152,78 @@ pub async fn handshake(worker: &Worker, stream: Stream) -> Option<Stream> {
         return None;
     };
     let limit = worker.config.timeouts.tls_handshake;
-    let result = match tokio::time::timeout(limit, acceptor.accept(tcp)).await {
-        Ok(Ok(accepted)) => {
+    let accepted = tokio::time::timeout(limit, async {
+        let mut first = [0];
+        if tcp.peek(&mut first).await.is_ok_and(|n| n == 1) && begins_http(first[0]) {
+            return Err(tcp);
+        }
+        Ok(acceptor.accept(tcp).await)
+    });
+    let (result, why) = match accepted.await {
+        Ok(Ok(Ok(accepted))) => {
             worker.local.handshake(Handshake::Ok);
             return Some(Stream::Tls(Box::new(accepted.into())));
         }
-        Ok(Err(_)) => Handshake::Failed,
+        Ok(Ok(Err(error))) => (Handshake::Failed, failure_of_client(&error)),
+        Ok(Err(tcp)) => {
+            refuse::plain_http(worker, Stream::Tcp(tcp)).await;
+            (
+                Handshake::Failed,
+                "plain HTTP came to a port that speaks TLS",
+            )
+        }
         Err(_) => {
             worker.local.timeout(Phase::TlsHandshake);
-            Handshake::TimedOut
+            (Handshake::TimedOut, "they took too long")
         }
     };
     worker.local.handshake(result);
     worker.local.connection_refused(ConnectionRefused::Tls);
+    worker.shared.telemetry.health.handshake_failed(why);
     None
+}
+
+/// Whether a connection that begins so speaks HTTP and not TLS: methods are letters, TLS begins with 22.
+fn begins_http(first: u8) -> bool {
+    first.is_ascii_alphabetic()
+}
+
+/// Why a client's handshake failed, in one of few ways to say it.
+fn failure_of_client(error: &io::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, Error, PeerIncompatible as Lacks, PeerMisbehaved};
+    let tls = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
+    match tls {
+        None => "the client broke off",
+        Some(Error::PeerIncompatible(lacks)) => match lacks {
+            Lacks::Tls12NotOffered
+            | Lacks::Tls12NotOfferedOrEnabled
+            | Lacks::SupportedVersionsExtensionRequired => "the client speaks no TLS 1.2 or 1.3",
+            Lacks::NoCipherSuitesInCommon => "no cipher in common",
+            Lacks::NoKxGroupsInCommon
+            | Lacks::NamedGroupsExtensionRequired
+            | Lacks::KeyShareExtensionRequired => "no key exchange in common",
+            Lacks::NoSignatureSchemesInCommon => {
+                "the client takes no signature of the certificate's key"
+            }
+            _ => "the client lacks what TLS needs",
+        },
+        Some(Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::UnsupportedCertificate,
+        )) => "the client does not trust the certificate",
+        Some(Error::AlertReceived(_)) => "the client refused by an alert",
+        Some(Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)) => {
+            "the name asked for (SNI) is no DNS name"
+        }
+        Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. }) => {
+            "what came is no TLS"
+        }
+        Some(Error::NoApplicationProtocol) => "no protocol in common (ALPN)",
+        Some(_) => "the client broke the rules of TLS",
+    }
 }
 
 /// Reads a PROXY header and not one byte more.

@@ -59,7 +59,30 @@ async fn tell(worker: &Worker, mut stream: Stream) {
     if is_http2 {
         return tell_http2(Replay::new(first.bytes, stream)).await;
     }
-    let reply = busy(b"Connection: close\r\n");
+    say(stream, busy(b"Connection: close\r\n")).await;
+}
+
+/// Answers 400 to plain HTTP on a port that speaks TLS, and closes the connection.
+pub async fn plain_http(worker: &Worker, mut stream: Stream) {
+    let Some(_turn) = worker.refusing() else {
+        return;
+    };
+    worker.local.own_error("BAD_REQUEST");
+    let _ = tokio::time::timeout(TELLING, async {
+        let mut scratch = [0u8; 4096];
+        let _ = tokio::time::timeout(LISTENING, stream.read(&mut scratch)).await;
+        let error = ProxyError::plain_http();
+        say(
+            stream,
+            reply::error(&error, Format::Json, false, b"Connection: close\r\n"),
+        )
+        .await;
+    })
+    .await;
+}
+
+/// Sends an answer, and reads until the client goes.
+async fn say(mut stream: Stream, reply: Reply) {
     let ResponseBody::Whole(Some(body)) = reply.body else {
         return;
     };

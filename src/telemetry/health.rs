@@ -22,10 +22,43 @@ pub enum Stage {
 #[derive(Debug, Default)]
 pub struct Health(Mutex<Known>);
 
+/// The least time between two lines of the operational log about one trouble.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// A line for the operational log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Something is wrong.
+    Trouble(String),
+    /// It is over.
+    Over(String),
+}
+
+/// Attempts to reach the portal that failed, until it is reached again and both are said.
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    why: String,
+    failed: u64,
+    /// When it was reached again.
+    ended: Option<Instant>,
+    is_said: bool,
+}
+
+/// Handshakes of clients that failed, by why.
+#[derive(Debug, Default)]
+struct Handshakes {
+    failed: std::collections::BTreeMap<&'static str, u64>,
+    said: Option<Instant>,
+}
+
 #[derive(Debug, Default)]
 struct Known {
     stage: Stage,
     upstream: Option<Attempt>,
+    outage: Option<Outage>,
+    outage_said: Option<Instant>,
+    handshakes: Handshakes,
 }
 
 #[derive(Debug)]
@@ -49,18 +82,82 @@ impl Health {
     /// The portal was reached: its connection was made, or it answered. Cheap enough for each new connection, not meant for
     /// each request.
     pub fn upstream_reached(&self) {
-        self.known().upstream = Some(Attempt {
-            at: Instant::now(),
-            error: None,
-        });
+        let mut known = self.known();
+        let at = Instant::now();
+        known.upstream = Some(Attempt { at, error: None });
+        if let Some(outage) = &mut known.outage {
+            outage.ended.get_or_insert(at);
+        }
     }
 
     /// The portal could not be reached; `error` says why and holds no secret.
     pub fn upstream_failed(&self, error: impl Into<String>) {
-        self.known().upstream = Some(Attempt {
-            at: Instant::now(),
-            error: Some(error.into()),
+        let mut known = self.known();
+        let (at, error) = (Instant::now(), error.into());
+        let outage = known.outage.get_or_insert_with(|| Outage {
+            since: at,
+            why: String::new(),
+            failed: 0,
+            ended: None,
+            is_said: false,
         });
+        outage.failed += 1;
+        outage.ended = None;
+        outage.why.clone_from(&error);
+        known.upstream = Some(Attempt {
+            at,
+            error: Some(error),
+        });
+    }
+
+    /// The TLS handshake of a client failed; `why` is one of few texts.
+    pub fn handshake_failed(&self, why: &'static str) {
+        *self.known().handshakes.failed.entry(why).or_default() += 1;
+    }
+
+    /// What the operational log is to say now; to be asked once a second.
+    pub fn to_say(&self, now: Instant) -> Vec<Said> {
+        let mut known = self.known();
+        let due = |said: Option<Instant>| said.is_none_or(|said| now.duration_since(said) >= PAUSE);
+        let mut lines = Vec::new();
+        let is_due = due(known.outage_said);
+        let mut over = false;
+        if let Some(outage) = &mut known.outage {
+            if !outage.is_said && is_due {
+                outage.is_said = true;
+                let why = one_line(&outage.why);
+                lines.push(Said::Trouble(format!(
+                    "the portal cannot be reached: {why}"
+                )));
+            }
+            if let Some(ended) = outage.ended.filter(|_| outage.is_said) {
+                let failed = outage.failed;
+                let lasted = ago(ended.saturating_duration_since(outage.since));
+                lines.push(Said::Over(format!(
+                    "the portal is reached again, after {lasted} in which {failed} attempts failed"
+                )));
+                over = true;
+            }
+        }
+        if over {
+            known.outage = None;
+        }
+        if lines.iter().any(|line| matches!(line, Said::Trouble(_))) {
+            known.outage_said = Some(now);
+        }
+        if !known.handshakes.failed.is_empty() && due(known.handshakes.said) {
+            let failed = std::mem::take(&mut known.handshakes.failed);
+            let parts: Vec<_> = failed
+                .iter()
+                .map(|(why, count)| format!("{count} times {why}"))
+                .collect();
+            lines.push(Said::Trouble(format!(
+                "TLS handshakes of clients failed: {}",
+                parts.join("; ")
+            )));
+            known.handshakes.said = Some(now);
+        }
+        lines
     }
 
     /// What went wrong at the last attempt to reach the portal; nothing when it went well or there was none.
@@ -181,6 +278,54 @@ mod tests {
         health.upstream_reached();
         assert!(health.readyz().1.contains("upstream: reached 0 s ago"));
         assert_eq!(health.upstream_error(), None);
+    }
+
+    #[test]
+    fn an_outage_is_said_once_with_its_reason_and_its_end() {
+        let health = Health::default();
+        let start = Instant::now();
+        assert_eq!(health.to_say(start), []);
+        health.upstream_failed("it refused the connection");
+        health.upstream_failed("it refused\nthe connection");
+        let down = Said::Trouble("the portal cannot be reached: it refused the connection".into());
+        assert_eq!(health.to_say(start), [down]);
+        health.upstream_failed("it refused the connection");
+        assert_eq!(health.to_say(start), []);
+        health.upstream_reached();
+        let back = "the portal is reached again, after 0 s in which 3 attempts failed";
+        assert_eq!(health.to_say(start), [Said::Over(back.into())]);
+        // One that comes and goes is said at most every ten seconds.
+        for _ in 0..5 {
+            health.upstream_failed("x");
+            health.upstream_reached();
+            assert_eq!(health.to_say(start + PAUSE / 2), []);
+        }
+        let lines = health.to_say(start + PAUSE);
+        assert_eq!(
+            lines,
+            [
+                Said::Trouble("the portal cannot be reached: x".into()),
+                Said::Over(
+                    "the portal is reached again, after 0 s in which 5 attempts failed".into()
+                )
+            ]
+        );
+        assert_eq!(health.to_say(start + PAUSE * 3), []);
+    }
+
+    #[test]
+    fn handshakes_that_fail_are_summed_up() {
+        let health = Health::default();
+        let start = Instant::now();
+        health.handshake_failed("b");
+        let one = Said::Trouble("TLS handshakes of clients failed: 1 times b".into());
+        assert_eq!(health.to_say(start), [one]);
+        for why in ["b", "a", "b"] {
+            health.handshake_failed(why);
+            assert_eq!(health.to_say(start), []);
+        }
+        let sum = Said::Trouble("TLS handshakes of clients failed: 1 times a; 2 times b".into());
+        assert_eq!(health.to_say(start + PAUSE), [sum]);
     }
 
     #[test]

@@ -178,9 +178,9 @@ fn older_versions_are_refused() {
         );
         assert_eq!(answer.last(), Some(&70), "protocol_version");
     }
-    // What is no TLS at all meets no better fate, and nobody else notices.
+    // What is neither TLS nor HTTP meets no better fate, and nobody else notices.
     let mut socket = wire::dial(set.proxy.address()).unwrap();
-    socket.write_all(client::get("/").as_bytes()).unwrap();
+    socket.write_all(b"\0\0no TLS\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "no answer in the clear");
@@ -765,4 +765,22 @@ fn a_swap_that_keeps_sizes_and_times_is_seen() {
         open.set_modified(time).unwrap();
     }
     await_leaf(&set, &next);
+}
+
+#[test]
+fn plain_http_on_a_port_of_tls_is_answered_400_and_said_in_the_log() {
+    let set = set(Kind::Ecdsa, &[]);
+    let answer = client::call(set.proxy.address(), client::deprecated_call(1));
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().contains("https://"), "{}", answer.text());
+    assert_eq!(answer.one("connection").as_deref(), Some("close"));
+    assert_eq!(set.portal.request_count(), 0);
+    handshakes_become(&set.proxy, "failed", 1.0);
+    let wanted =
+        "TLS handshakes of clients failed: 1 times plain HTTP came to a port that speaks TLS";
+    let said = set
+        .proxy
+        .stderr
+        .wait_for(|text| text.contains(wanted).then_some(()));
+    assert!(said.is_some(), "{}", set.proxy.stderr.text());
 }

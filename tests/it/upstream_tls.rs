@@ -453,3 +453,161 @@ fn relay(target: Arc<Mutex<std::net::SocketAddr>>) -> std::net::SocketAddr {
     });
     address
 }
+
+/// Runs openssl in this folder; `None` where there is none.
+fn openssl(folder: &std::path::Path, arguments: &str) -> Option<()> {
+    let done = std::process::Command::new("openssl")
+        .current_dir(folder)
+        .args(arguments.split(' '))
+        .output();
+    let Ok(done) = done else {
+        eprintln!("skipped: openssl is not installed");
+        return None;
+    };
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "openssl {arguments}: {said}");
+    Some(())
+}
+
+/// A server that we did not write, `openssl s_server -www`; ended when dropped.
+struct Server(std::process::Child, u16);
+
+impl Server {
+    fn start(folder: &std::path::Path, arguments: &str) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let child = std::process::Command::new("openssl")
+            .current_dir(folder)
+            .args(["s_server", "-quiet", "-www", "-accept", &port.to_string()])
+            .args(arguments.split(' '))
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = std::time::Instant::now() + crate::support::wire::PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(std::time::Instant::now() < until, "s_server {arguments}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self(child, port)
+    }
+
+    fn proxy(&self, arguments: &[&str]) -> Proxy {
+        let connect = format!("127.0.0.1:{}", self.1);
+        proxy::before(&format!("https://localhost:{}", self.1))
+            .with(&["--upstream-connect", &connect])
+            .with(arguments)
+            .start()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An old root of X.509 version 1, a certificate of version 3 that it issued, and one of version 1 with a short key.
+fn old_certificates(folder: &std::path::Path) -> Option<()> {
+    std::fs::write(folder.join("v3"), "subjectAltName=DNS:localhost").unwrap();
+    for command in [
+        "genrsa -out root.key 2048",
+        "req -new -key root.key -subj /CN=root -out root.csr",
+        "x509 -req -in root.csr -signkey root.key -days 999 -out root.crt",
+        "genrsa -out leaf.key 2048",
+        "req -new -key leaf.key -subj /CN=localhost -out leaf.csr",
+        "x509 -req -in leaf.csr -CA root.crt -CAkey root.key -CAcreateserial -days 999 -extfile v3 -out leaf.crt",
+        "x509 -req -in leaf.csr -CA root.crt -CAkey root.key -CAcreateserial -days 999 -out one.crt",
+        "genrsa -out short.key 1024",
+        "req -new -key short.key -subj /CN=localhost -out short.csr",
+        "x509 -req -in short.csr -signkey short.key -days 999 -out short.crt",
+    ] {
+        openssl(folder, command)?;
+    }
+    Some(())
+}
+
+#[test]
+fn insecure_takes_version_1_and_short_keys_and_a_root_of_version_1_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    if old_certificates(at).is_none() {
+        return;
+    }
+    let request = "GET /page HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    for version in ["-tls1_2", "-tls1_3"] {
+        let short = "-cert short.crt -key short.key -cipher ALL:@SECLEVEL=0";
+        let server = Server::start(at, &format!("{short} {version}"));
+        let proxy = server.proxy(&["--upstream-insecure"]);
+        assert_eq!(proxy.call(request).status(), 200, "{version}");
+    }
+    let root = at.join("root.crt");
+    let server = Server::start(at, "-cert leaf.crt -key leaf.key");
+    let proxy = server.proxy(&["--upstream-ca", root.to_str().unwrap()]);
+    assert_eq!(proxy.call(request).status(), 200);
+    let server = Server::start(at, "-cert one.crt -key leaf.key");
+    let proxy = server.proxy(&["--upstream-ca", root.to_str().unwrap()]);
+    let answer = proxy.call(request);
+    assert_eq!(answer.status(), 503);
+    assert!(
+        answer.text().contains("X.509 version 1"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn a_handshake_that_fails_says_which_part_did_not_agree_and_the_log_says_when_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    if old_certificates(at).is_none() {
+        return;
+    }
+    let pair = "-cert leaf.crt -key leaf.key";
+    for (arguments, why) in [
+        ("-tls1_1 -cipher ALL:@SECLEVEL=0", "no version in common"),
+        ("-tls1_2 -cipher AES128-SHA", "no cipher in common"),
+        ("-tls1_3 -curves secp521r1", "no key exchange in common"),
+    ] {
+        let server = Server::start(at, &format!("{pair} {arguments}"));
+        let proxy = server.proxy(&["--upstream-insecure"]);
+        let answer = proxy.call(client::deprecated_call(1));
+        assert_eq!(answer.status(), 503, "{arguments}");
+        assert!(answer.text().contains(why), "{why}: {}", answer.text());
+        let said = |wanted: &str| {
+            let found = proxy
+                .stderr
+                .wait_for(|text| text.contains(wanted).then_some(()));
+            assert!(found.is_some(), "{wanted}: {}", proxy.stderr.text());
+        };
+        said("the portal cannot be reached: the TLS handshake failed: ");
+        if arguments.contains("tls1_3") {
+            let port = server.1;
+            drop(server);
+            let again = std::process::Command::new("openssl")
+                .current_dir(at)
+                .args(["s_server", "-quiet", "-www", "-accept", &port.to_string()])
+                .args(pair.split(' '))
+                .stdin(std::process::Stdio::null())
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn();
+            let _again = Server(again.unwrap(), port);
+            let until = std::time::Instant::now() + crate::support::wire::PATIENCE;
+            while proxy
+                .call("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                .status()
+                != 200
+            {
+                assert!(std::time::Instant::now() < until);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            said("the portal is reached again, after ");
+        }
+    }
+}

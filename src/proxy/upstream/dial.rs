@@ -158,14 +158,50 @@ fn tls_failed(e: &io::Error) -> ConnectError {
             proxy_status: "tls_certificate_error",
             what: format!("its certificate is not valid ({})", certificate_error(why)),
         },
-        Some(_) => ConnectError {
+        Some(error) => ConnectError {
             proxy_status: "tls_protocol_error",
-            what: "the TLS handshake failed".into(),
+            what: format!("the TLS handshake failed: {}", disagreement(error)),
         },
         None => ConnectError {
             proxy_status: "tls_protocol_error",
             what: "it broke off the TLS handshake".into(),
         },
+    }
+}
+
+/// The part of the handshake on which both sides did not agree.
+fn disagreement(error: &rustls::Error) -> String {
+    use rustls::PeerMisbehaved as Broke;
+    use rustls::{AlertDescription as Alert, Error as E, PeerIncompatible as Lacks};
+    const VERSION: &str = "no version in common (the proxy speaks TLS 1.2 and 1.3)";
+    const CIPHER: &str = "no cipher in common (the proxy speaks AES-GCM and ChaCha20-Poly1305, in TLS 1.2 with ECDHE)";
+    const EXCHANGE: &str =
+        "no key exchange in common (the proxy speaks X25519MLKEM768, X25519, P-256 and P-384)";
+    match error {
+        E::PeerIncompatible(
+            Lacks::ServerDoesNotSupportTls12Or13
+            | Lacks::ServerTlsVersionIsDisabledByOurConfig
+            | Lacks::SupportedVersionsExtensionRequired,
+        )
+        | E::AlertReceived(Alert::ProtocolVersion) => VERSION.into(),
+        E::PeerIncompatible(Lacks::NoCipherSuitesInCommon)
+        | E::PeerMisbehaved(Broke::SelectedUnofferedCipherSuite)
+        | E::AlertReceived(Alert::InsufficientSecurity) => CIPHER.into(),
+        E::PeerIncompatible(
+            Lacks::NoKxGroupsInCommon
+            | Lacks::NamedGroupsExtensionRequired
+            | Lacks::KeyShareExtensionRequired,
+        )
+        | E::PeerMisbehaved(
+            Broke::SelectedUnofferedKxGroup
+            | Broke::IllegalHelloRetryRequestWithUnofferedNamedGroup,
+        ) => EXCHANGE.into(),
+        // A server has one alert for both.
+        E::AlertReceived(Alert::HandshakeFailure) => format!("{CIPHER}, or {EXCHANGE}"),
+        E::AlertReceived(alert) => format!("the portal sent the alert {alert:?}"),
+        E::InvalidMessage(_) => "what it answers is no TLS".into(),
+        E::PeerIncompatible(lacks) => format!("it lacks what TLS needs ({lacks:?})"),
+        _ => "it broke the rules of TLS".into(),
     }
 }
 
@@ -177,6 +213,13 @@ fn certificate_error(e: &rustls::CertificateError) -> &'static str {
         E::UnknownIssuer => "unknown issuer",
         E::NotValidForName | E::NotValidForNameContext { .. } => "for another name",
         E::Revoked => "revoked",
+        // The checker's own error is hidden in it.
+        E::Other(why) if format!("{why:?}").contains("UnsupportedCertVersion") => {
+            "it is of X.509 version 1 or 2, and only version 3 can be checked"
+        }
+        E::BadSignature => {
+            "its signature does not fit, or its issuer's key is shorter than RSA 2048"
+        }
         _ => "not trusted",
     }
 }
