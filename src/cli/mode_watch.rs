@@ -1,9 +1,10 @@
 //! Modes change by themselves, by windows and dates, and by reloads: each change becomes a line of the deprecation log,
-//! and the metrics show how the rules stand.
+//! and the metrics show how the rules stand. A reload is looked at by whoever does it, and between two looks each turn of
+//! a window is, so that no change is lost that is taken back before the next look.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -13,8 +14,18 @@ use crate::ladder::{Policy, StoppedBy};
 use crate::proxy::Shared;
 use crate::telemetry::event::ModeChanged;
 
-/// How the rules stood at the last look.
+/// So many turns of windows are told one by one between two looks; a machine that slept for a week has missed more.
+const MOST_TURNS: usize = 100;
+
+/// Tells changes of modes.
 pub struct ModeWatch {
+    shared: Arc<Shared>,
+    last: Mutex<Look>,
+}
+
+/// How the rules stood at the last look.
+struct Look {
+    at: Timestamp,
     policy: Arc<Policy>,
     standings: Vec<Standing>,
     stops: Vec<(usize, StoppedBy)>,
@@ -22,24 +33,57 @@ pub struct ModeWatch {
 
 impl ModeWatch {
     /// Looks for the first time: nothing has changed yet.
-    pub fn begin(shared: &Shared, now: Timestamp) -> Self {
+    pub fn begin(shared: Arc<Shared>, now: Timestamp) -> Self {
         let policy = shared.policy.load_full();
         let standings = policy.standings(now);
-        show(shared, &standings);
-        Self {
+        show(&shared, &standings);
+        let last = Look {
+            at: now,
             stops: policy.stops(now),
             policy,
             standings,
+        };
+        Self {
+            shared,
+            last: Mutex::new(last),
         }
     }
 
     /// Looks again, and tells what has changed since.
-    pub fn look(&mut self, shared: &Shared, now: Timestamp) {
+    pub fn look(&self, now: Timestamp) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.look(&self.shared, now);
+    }
+
+    /// Puts another policy in the place of the one that holds, and tells what that changes.
+    pub fn replace(&self, policy: Arc<Policy>, now: Timestamp) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.look(&self.shared, now);
+        self.shared.policy.store(policy);
+        last.look(&self.shared, now);
+    }
+}
+
+impl Look {
+    fn look(&mut self, shared: &Shared, now: Timestamp) {
         let policy = shared.policy.load_full();
         let reloaded = !Arc::ptr_eq(&policy, &self.policy);
-        if !reloaded && policy.entries().next().is_none() {
-            return;
+        if !reloaded {
+            if policy.entries().next().is_none() {
+                return;
+            }
+            for _ in 0..MOST_TURNS {
+                match policy.next_turn(self.at).filter(|turn| *turn < now) {
+                    Some(turn) => self.step(shared, &policy, false, turn),
+                    None => break,
+                }
+            }
         }
+        self.step(shared, &policy, reloaded, now);
+    }
+
+    /// Tells what is different at this moment from the last one.
+    fn step(&mut self, shared: &Shared, policy: &Arc<Policy>, reloaded: bool, now: Timestamp) {
         let stops = policy.stops(now);
         let ended = stops.iter().find(|stop| !self.stops.contains(stop));
         let cause = match (reloaded, ended) {
@@ -51,20 +95,21 @@ impl ModeWatch {
         let standings = policy.standings(now);
         let changes = changes(&self.standings, &standings);
         if !changes.is_empty() {
-            tell(shared, &changes, cause);
+            tell(shared, &changes, cause, now);
         }
         if reloaded || !changes.is_empty() {
             show(shared, &standings);
         }
         *self = Self {
-            policy,
+            at: now,
+            policy: Arc::clone(policy),
             standings,
             stops,
         };
     }
 }
 
-fn tell(shared: &Shared, changes: &[Change], cause: &'static str) {
+fn tell(shared: &Shared, changes: &[Change], cause: &'static str, at: Timestamp) {
     for change in changes {
         tracing::info!(
             method = change.method,
@@ -76,7 +121,8 @@ fn tell(shared: &Shared, changes: &[Change], cause: &'static str) {
             "a method's mode has changed"
         );
     }
-    let timestamp = SystemTime::now();
+    let since_1970 = u64::try_from(at.as_millisecond()).unwrap_or(0);
+    let timestamp = UNIX_EPOCH + Duration::from_millis(since_1970);
     let lines: Vec<ModeChanged> = changes
         .iter()
         .map(|change| ModeChanged {

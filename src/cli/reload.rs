@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
+
 use super::failure::Failure;
+use super::mode_watch::ModeWatch;
 use super::settings::{Settings, Source};
 use super::{assemble, rule_files};
 use crate::admin::Handle;
@@ -16,6 +19,7 @@ pub struct Reload {
     started: Settings,
     shared: Arc<Shared>,
     admin: Option<Handle>,
+    modes: Arc<ModeWatch>,
 }
 
 impl Reload {
@@ -25,17 +29,24 @@ impl Reload {
         shared: Arc<Shared>,
         admin: Option<Handle>,
     ) -> Self {
+        let modes = ModeWatch::begin(Arc::clone(&shared), Timestamp::now());
         Self {
             source,
             started,
             shared,
             admin,
+            modes: Arc::new(modes),
         }
     }
 
     /// What the threads share, and a reload changes.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    /// Who tells changes of modes, those of a reload too.
+    pub fn modes(&self) -> Arc<ModeWatch> {
+        Arc::clone(&self.modes)
     }
 
     /// Reads everything anew, and then applies all of it or nothing; the metrics and the operational log say which.
@@ -84,7 +95,7 @@ impl Reload {
         if let Some(admin) = &self.admin {
             admin.set_catalogue(Arc::clone(policy.catalogue()));
         }
-        shared.policy.store(Arc::new(policy));
+        self.modes.replace(Arc::new(policy), Timestamp::now());
         Ok(settings)
     }
 }

@@ -37,7 +37,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Stays until the server has ended. Gives the exit status: 0, or 1 when calls had to be cut.
     pub async fn stay(mut self, mut signals: Signals) -> Result<u8, Failure> {
-        let ticking = tokio::spawn(tick(self.reload.shared()));
+        let ticking = tokio::spawn(tick(self.reload.shared(), self.reload.modes()));
         self.telemetry.health.enter(Stage::Serving);
         tell(&[NotifyState::Ready]);
 
@@ -213,10 +213,9 @@ impl Signals {
 
 /// Once a second: rotated logs are noticed, waiting lines written, new certificates taken, changes of modes told, and the
 /// service manager sees that we live.
-async fn tick(shared: Arc<Shared>) {
+async fn tick(shared: Arc<Shared>, modes: Arc<ModeWatch>) {
     let watched = sd_notify::watchdog_enabled().is_some();
     let mut certificates = CertificateWatch::default();
-    let mut modes = ModeWatch::begin(&shared, Timestamp::now());
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -229,7 +228,7 @@ async fn tick(shared: Arc<Shared>) {
                 Said::Over(what) => tracing::info!("{what}"),
             }
         }
-        modes.look(&shared, Timestamp::now());
+        modes.look(Timestamp::now());
         if watched {
             tell(&[NotifyState::Watchdog]);
         }

@@ -2,7 +2,9 @@
 //! and over twice as often as in the hour before it began.
 //!
 //! It keeps counts by the minute for two hours, of callers that make calls at all while a brownout is configured; without
-//! one it is never asked. Callers are kept as hashes.
+//! one it is never asked. Only what the portal answered counts, and only for callers that it let in: it has answered one of
+//! their calls with anything but 401 or 403. So nobody without a credential can end a brownout, fill the table of callers or
+//! make it slow. Callers are kept as hashes.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -22,7 +24,8 @@ const BEFORE: i64 = 60;
 /// So many minutes are kept.
 const KEPT: usize = 128;
 
-/// So many callers are kept; those who come later are not watched until others have been silent for two hours.
+/// So many callers are kept that the portal let in; those who come later are not watched until others have been silent for
+/// two hours. Of those that it has not let in, as many wait to be.
 const MOST_CALLERS: usize = 2048;
 
 /// Why a brownout was ended.
@@ -47,7 +50,10 @@ pub struct Guard {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Those that the portal let in.
     callers: HashMap<u64, Minutes>,
+    /// The minute in which silent callers were last given up.
+    swept: i64,
     runs: HashMap<usize, Run>,
 }
 
@@ -55,12 +61,18 @@ struct State {
 #[derive(Debug)]
 struct Run {
     began: i64,
+    /// Callers that it refused, and that the portal let in.
     callers: HashSet<u64>,
+    /// Callers that it refused, and that the portal has not let in yet: anybody can invent them.
+    strangers: HashSet<u64>,
 }
 
 /// Counts of one caller, a minute each, in a ring.
 #[derive(Debug)]
-struct Minutes(Vec<Minute>);
+struct Minutes {
+    ring: Vec<Minute>,
+    latest: i64,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Minute {
@@ -80,38 +92,41 @@ impl Guard {
     pub fn refused(&self, entry: usize, began: Timestamp, caller: &str) {
         let caller = self.hasher.hash_one(caller);
         let began = began.as_second();
-        let mut state = self.lock();
-        let run = state.runs.entry(entry).or_insert_with(|| Run {
-            began,
-            callers: HashSet::new(),
-        });
+        let state = &mut *self.lock();
+        let run = state.runs.entry(entry).or_insert_with(|| Run::new(began));
         if run.began != began {
-            run.began = began;
-            run.callers.clear();
+            *run = Run::new(began);
         }
-        if run.callers.len() < MOST_CALLERS {
+        if !state.callers.contains_key(&caller) {
+            if run.strangers.len() >= MOST_CALLERS {
+                run.strangers.clear();
+            }
+            run.strangers.insert(caller);
+        } else if run.callers.len() < MOST_CALLERS {
             run.callers.insert(caller);
         }
     }
 
-    /// Another call of this caller was answered by the portal. Gives the entries whose brownouts do harm.
-    pub fn answered(&self, caller: &str, failed: bool, now: Timestamp) -> Vec<(usize, Harm)> {
+    /// Another call of this caller was answered by the portal with this status. Gives the entries whose brownouts do harm.
+    pub fn answered(&self, caller: &str, status: u16, now: Timestamp) -> Vec<(usize, Harm)> {
         let caller = self.hasher.hash_one(caller);
         let minute = now.as_second().div_euclid(60);
+        let failed = status >= 500;
         let mut state = self.lock();
-        if state.callers.len() >= MOST_CALLERS && !state.callers.contains_key(&caller) {
-            state
-                .callers
-                .retain(|_, minutes| minutes.latest() + (KEPT as i64) > minute);
-            if state.callers.len() >= MOST_CALLERS {
+        if !state.callers.contains_key(&caller) {
+            if is_turned_away(status) || !state.has_room(minute) {
                 return Vec::new();
             }
+            state.callers.insert(caller, Minutes::new());
+            for run in state.runs.values_mut() {
+                if run.strangers.remove(&caller) && run.callers.len() < MOST_CALLERS {
+                    run.callers.insert(caller);
+                }
+            }
         }
-        state
-            .callers
-            .entry(caller)
-            .or_insert_with(Minutes::new)
-            .count(minute, failed);
+        if let Some(minutes) = state.callers.get_mut(&caller) {
+            minutes.count(minute, failed);
+        }
         if !failed {
             return Vec::new();
         }
@@ -134,7 +149,32 @@ impl Guard {
     }
 }
 
+/// Whether an answer of the portal's says that it does not know the caller.
+fn is_turned_away(status: u16) -> bool {
+    matches!(status, 401 | 403)
+}
+
+impl Run {
+    fn new(began: i64) -> Self {
+        Self {
+            began,
+            callers: HashSet::new(),
+            strangers: HashSet::new(),
+        }
+    }
+}
+
 impl State {
+    /// Whether one more caller can be kept. Looks for silent ones once a minute at most.
+    fn has_room(&mut self, minute: i64) -> bool {
+        if self.callers.len() >= MOST_CALLERS && self.swept != minute {
+            self.swept = minute;
+            self.callers
+                .retain(|_, minutes| minutes.latest + (KEPT as i64) > minute);
+        }
+        self.callers.len() < MOST_CALLERS
+    }
+
     fn harm(&self, run: &Run, now: i64) -> Option<Harm> {
         let began = run.began.div_euclid(60);
         let (mut since, mut before) = (Count::default(), Count::default());
@@ -159,11 +199,15 @@ impl State {
 
 impl Minutes {
     fn new() -> Self {
-        Self(vec![Minute::default(); KEPT])
+        Self {
+            ring: vec![Minute::default(); KEPT],
+            latest: 0,
+        }
     }
 
     fn count(&mut self, minute: i64, failed: bool) {
-        let slot = &mut self.0[minute.rem_euclid(KEPT as i64) as usize];
+        self.latest = self.latest.max(minute);
+        let slot = &mut self.ring[minute.rem_euclid(KEPT as i64) as usize];
         if slot.minute != minute {
             *slot = Minute {
                 minute,
@@ -176,7 +220,7 @@ impl Minutes {
 
     fn between(&self, from: i64, until: i64) -> Count {
         let inside = self
-            .0
+            .ring
             .iter()
             .filter(|slot| (from..until).contains(&slot.minute));
         inside.fold(Count::default(), |mut count, slot| {
@@ -184,10 +228,6 @@ impl Minutes {
             count.failed += u64::from(slot.failed);
             count
         })
-    }
-
-    fn latest(&self) -> i64 {
-        self.0.iter().map(|slot| slot.minute).max().unwrap_or(0)
     }
 }
 
@@ -212,9 +252,8 @@ mod tests {
         let mut ends = false;
         let mut calls = |(calls, failed): (u32, u32), minute| {
             for call in 0..calls {
-                ends = !guard
-                    .answered("a", calls - call <= failed, at(minute))
-                    .is_empty();
+                let status = if calls - call <= failed { 500 } else { 200 };
+                ends = !guard.answered("a", status, at(minute)).is_empty();
             }
         };
         calls(before, -30);
@@ -242,7 +281,7 @@ mod tests {
         let guard = Guard::default();
         guard.refused(7, at(0), "a");
         for _ in 0..100 {
-            assert!(guard.answered("b", true, at(1)).is_empty());
+            assert!(guard.answered("b", 500, at(1)).is_empty());
         }
     }
 
@@ -250,14 +289,14 @@ mod tests {
     fn what_happened_more_than_an_hour_before_does_not_count() {
         let guard = Guard::default();
         for _ in 0..100 {
-            guard.answered("a", true, at(-61));
+            guard.answered("a", 500, at(-61));
         }
         for _ in 0..100 {
-            guard.answered("a", false, at(-5));
+            guard.answered("a", 200, at(-5));
         }
         guard.refused(7, at(0), "a");
         let ends = (0..20)
-            .filter(|_| !guard.answered("a", true, at(1)).is_empty())
+            .filter(|_| !guard.answered("a", 500, at(1)).is_empty())
             .count();
         assert_eq!(ends, 1, "at the twentieth");
     }
@@ -268,7 +307,62 @@ mod tests {
         guard.refused(7, at(0), "a");
         guard.refused(7, at(100), "b");
         for _ in 0..100 {
-            assert!(guard.answered("a", true, at(101)).is_empty());
+            assert!(guard.answered("a", 500, at(101)).is_empty());
         }
+    }
+
+    #[test]
+    fn a_caller_that_the_portal_turns_away_does_not_count() {
+        for status in [401, 403] {
+            let guard = Guard::default();
+            guard.refused(7, at(0), "made-up");
+            for _ in 0..100 {
+                assert!(guard.answered("made-up", status, at(1)).is_empty());
+            }
+            assert!(guard.lock().callers.is_empty(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_caller_that_is_refused_before_it_was_let_in_counts_from_then_on() {
+        let guard = Guard::default();
+        guard.refused(7, at(0), "a");
+        let ends = (0..20)
+            .filter(|_| !guard.answered("a", 500, at(1)).is_empty())
+            .count();
+        assert_eq!(ends, 1, "a 500 lets in, and the twentieth ends it");
+    }
+
+    #[test]
+    fn made_up_codes_neither_fill_the_table_nor_push_out_who_was_let_in() {
+        let guard = Guard::default();
+        guard.answered("a", 200, at(-5));
+        guard.refused(7, at(0), "a");
+        for made_up in 0..3 * MOST_CALLERS {
+            let caller = made_up.to_string();
+            guard.refused(7, at(0), &caller);
+            guard.answered(&caller, 401, at(1));
+        }
+        {
+            let state = guard.lock();
+            assert_eq!((state.callers.len(), state.runs[&7].callers.len()), (1, 1));
+            assert!(state.runs[&7].strangers.len() <= MOST_CALLERS);
+        }
+        let ends = (0..20)
+            .filter(|_| !guard.answered("a", 500, at(1)).is_empty())
+            .count();
+        assert_eq!(ends, 1);
+    }
+
+    #[test]
+    fn a_full_table_gives_up_who_was_silent_for_two_hours() {
+        let guard = Guard::default();
+        for known in 0..MOST_CALLERS {
+            guard.answered(&known.to_string(), 200, at(0));
+        }
+        guard.answered("late", 200, at(1));
+        assert_eq!(guard.lock().callers.len(), MOST_CALLERS);
+        guard.answered("later", 200, at(KEPT as i64));
+        assert_eq!(guard.lock().callers.len(), 1);
     }
 }

@@ -81,6 +81,8 @@ pub(super) struct Placed {
 /// That a brownout was ended before its time.
 #[derive(Debug, Default)]
 struct Stop {
+    /// From when (Unix milliseconds).
+    since: AtomicI64,
     /// Until when (Unix seconds).
     until: AtomicI64,
     by_guard: AtomicBool,
@@ -429,10 +431,10 @@ impl Policy {
         }
     }
 
-    /// Another call of this caller was answered by the portal, with a 5xx when `failed`. Ends the brownouts that this shows
-    /// to do harm, and gives them: each entry's position, and what was counted.
-    pub fn answered(&self, caller: &str, failed: bool, now: Timestamp) -> Vec<(usize, Harm)> {
-        let harmful = self.guard.answered(caller, failed, now);
+    /// Another call of this caller was answered by the portal with this status. Ends the brownouts that this shows to do
+    /// harm, and gives them: each entry's position, and what was counted.
+    pub fn answered(&self, caller: &str, status: u16, now: Timestamp) -> Vec<(usize, Harm)> {
+        let harmful = self.guard.answered(caller, status, now);
         harmful
             .into_iter()
             .filter(|(at, _)| self.stop(*at, now, StoppedBy::Guard))
@@ -453,6 +455,8 @@ impl Policy {
         self.guard.forget(entry);
         let by_guard = by == StoppedBy::Guard;
         placed.stop.by_guard.store(by_guard, Ordering::Relaxed);
+        let since = now.as_millisecond();
+        placed.stop.since.store(since, Ordering::Relaxed);
         placed.stop.until.store(until, Ordering::Release);
         true
     }
@@ -503,6 +507,7 @@ impl Placed {
 
     fn is_stopped(&self, now: Timestamp) -> bool {
         now.as_second() < self.stop.until.load(Ordering::Acquire)
+            && now.as_millisecond() >= self.stop.since.load(Ordering::Relaxed)
     }
 
     /// When a brownout ends that names neither windows nor an end.

@@ -183,7 +183,9 @@ async fn answered(
     });
     let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
     let guarded = guarded.then(|| worker.caller(client, &place, &head, None));
-    let reply = match answer(worker, client, &span, head, &place, body).await {
+    let answered = answer(worker, client, &span, head, &place, body).await;
+    let by_portal = answered.is_ok();
+    let reply = match answered {
         Ok(reply) => reply,
         Err(mut error) => {
             end_body(client, &mut error).await;
@@ -192,9 +194,10 @@ async fn answered(
     };
     span.answered(reply.status.as_u16(), reply.head.len());
     if let Some(caller) = guarded
+        && by_portal
         && !span.is_refused()
     {
-        worker.guard(&caller, reply.status.is_server_error());
+        worker.guard(&caller, reply.status.as_u16());
     }
     (reply, span)
 }

@@ -390,10 +390,10 @@ impl Worker {
         self.shared.policy.load().fixed(rule)
     }
 
-    /// Tells the guard of brownouts how a caller's call ended.
-    pub fn guard(&self, caller: &Caller, failed: bool) {
+    /// Tells the guard of brownouts with which status the portal answered a caller's call.
+    pub fn guard(&self, caller: &Caller, status: u16) {
         let policy = self.shared.policy.load();
-        for (entry, harm) in policy.answered(&caller.key, failed, jiff::Timestamp::now()) {
+        for (entry, harm) in policy.answered(&caller.key, status, jiff::Timestamp::now()) {
             tracing::warn!(
                 brownout = policy.origin(Because::Entry(entry)),
                 failed = harm.failed,

@@ -652,7 +652,7 @@ fn a_brownout_that_does_harm_is_ended_up_to_the_end_of_its_window() {
     for _ in 0..50 {
         assert!(
             policy
-                .answered(&caller.key, false, at("2026-12-01T08:30Z"))
+                .answered(&caller.key, 200, at("2026-12-01T08:30Z"))
                 .is_empty()
         );
     }
@@ -660,7 +660,13 @@ fn a_brownout_that_does_harm_is_ended_up_to_the_end_of_its_window() {
     assert_eq!(decision.mode, Mode::Brownout);
     policy.refused(&decision, &caller.key, begin);
     let ended: Vec<_> = (0..30)
-        .flat_map(|call| policy.answered(&caller.key, call >= 18, at("2026-12-01T09:05Z")))
+        .flat_map(|call| {
+            policy.answered(
+                &caller.key,
+                if call >= 18 { 500 } else { 200 },
+                at("2026-12-01T09:05Z"),
+            )
+        })
         .collect();
     assert_eq!(ended.len(), 1);
     assert_eq!(

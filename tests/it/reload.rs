@@ -83,6 +83,76 @@ fn a_mode_is_changed_by_one_line_and_a_signal() {
 }
 
 #[test]
+fn two_reloads_within_a_second_are_two_changes_of_a_mode() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    let began = std::time::Instant::now();
+    for (round, mode) in ["block", "rewrite", "observe", "rewrite"]
+        .into_iter()
+        .enumerate()
+    {
+        rewrite_file(&proxy, &format!("mode = ['{METHOD}={mode}']\n"));
+        let applied = |text: &str| {
+            let times = text.matches("was read again and applied").count();
+            (times > round).then_some(())
+        };
+        proxy.stderr.wait_for(applied).expect("a reload");
+    }
+    eprintln!("four reloads in {:?}", began.elapsed());
+    let changes: Vec<_> = proxy
+        .events()
+        .into_iter()
+        .filter(|event| event["event"] == "mode_changed")
+        .map(|event| format!("{} to {}", event["from"], event["to"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "rewrite to block",
+            "block to rewrite",
+            "rewrite to observe",
+            "observe to rewrite"
+        ]
+    );
+}
+
+#[test]
+fn a_mode_that_came_and_went_while_the_machine_slept_is_told_with_its_times() {
+    let portal = Portal::plain();
+    let second = |ahead: i64| {
+        let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+        now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    let (from, until) = (second(4), second(5));
+    let proxy = with_file(
+        &portal,
+        &format!("[[mode]]\nmode = 'block from {from} until {until}'\nrule = '{METHOD}'\n"),
+    );
+    proxy.signal(rustix::process::Signal::STOP);
+    while jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+        <= until
+    {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    proxy.signal(rustix::process::Signal::CONT);
+    wait_for_event(&proxy, |event| event["to"] == "rewrite");
+    let changes: Vec<_> = proxy
+        .events()
+        .into_iter()
+        .map(|event| (event["timestamp"].to_string(), event["to"].to_string()))
+        .collect();
+    let told = |at: &str, mode: &str| {
+        (
+            format!("\"{}.000Z\"", at.trim_end_matches('Z')),
+            format!("\"{mode}\""),
+        )
+    };
+    assert_eq!(changes, [told(&from, "block"), told(&until, "rewrite")]);
+}
+
+#[test]
 fn a_reload_with_a_mistake_changes_nothing_and_says_where_it_is() {
     let portal = Portal::plain();
     let proxy = with_file(&portal, &format!("mode = ['{METHOD}=block']\n"));
