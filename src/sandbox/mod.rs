@@ -2,6 +2,7 @@
 //! integration tests run against it, and the property tests ask it what a call and its translation do.
 //!
 //! - [`reading`] a call as received → what the portal would do (pure)
+//! - `address` where a request goes: `urlrewrite.php`, templates
 //! - [`server`] the same over HTTP: credentials, headers, a record of what came
 //! - [`portal`] what a call does: users, stored forms, documented errors
 //! - [`operation`] the deprecated family and its successors: what is done, whatever it is called
@@ -9,6 +10,7 @@
 //!
 //! It uses nothing of [`crate::protocol`] or [`crate::translate`]: two readings that share no code check each other.
 
+mod address;
 pub mod answer;
 pub mod form;
 mod http;

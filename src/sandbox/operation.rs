@@ -1,6 +1,7 @@
 //! What a portal does for one call: the deprecated family and its successors from the portal's side (PROTOCOL §4).
 
 use super::php::{Array, Key, Value};
+use super::reading::lower_cased;
 
 /// What a method of the family does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,7 +114,7 @@ pub enum Effect {
 impl Operation {
     /// Understand the call of `method` (any case) with `parameters`.
     pub fn resolve(method: &[u8], parameters: &Array, batch_keys: Vec<Key>) -> Operation {
-        let method = method.to_ascii_lowercase();
+        let method = lower_cased(method);
         let work = match Family::find(&method) {
             Some(family) => family.resolve(parameters),
             None => Work::Other {

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::form::{parse_str, parse_urlencoded_body, raw_url_decode};
+use super::address::{self, Address};
+use super::form::{parse_str, parse_urlencoded_body};
 use super::operation::{Effect, Operation, Work};
 use super::php::{Array, Key, Value};
 use super::{json, multipart, url};
@@ -170,25 +171,25 @@ impl Reading {
 
 /// What the portal would do with `received`. Credentials are not checked here.
 pub fn read(received: &Received, portal: &PortalConfig) -> Reading {
-    let (path, query) = split_target(&received.target);
-    let segments = match rest_segments(path, &portal.rest_path) {
-        Some(segments) => segments,
-        None => return Reading::Elsewhere,
+    let host = received.field("host");
+    let (address, get) = address::read(&received.target, host, &portal.rest_path);
+    let mut parameters = parameters(received, &get);
+    let (access, method) = match address {
+        Address::Elsewhere => return Reading::Elsewhere,
+        Address::V3 => return Reading::Unknown,
+        Address::Template { webhook, method } => {
+            let webhook = webhook.map(|(user, code)| Access::Webhook { user, code });
+            (webhook.unwrap_or(Access::Other), method)
+        }
+        Address::NoTemplate => match named_method(received, &get) {
+            Some(method) => {
+                parameters.remove(&Key::of(b"method"));
+                (Access::Other, method)
+            }
+            None => return Reading::Unknown,
+        },
     };
-    let (access, method) = match segments.as_slice() {
-        [first, _, ..] if first == b"api" => return Reading::Unknown,
-        [method] => (Access::Other, method),
-        [user, code, method] => (
-            Access::Webhook {
-                user: user.clone(),
-                code: code.clone(),
-            },
-            method,
-        ),
-        _ => return Reading::Unknown,
-    };
-    let (method, format) = method_and_format(method);
-    let parameters = parameters(received, query);
+    let (method, format) = method_and_format(&method);
     let (halt, operations) = if method == b"batch" {
         let batch = Batch::read(&parameters);
         (batch.halt, batch.operations(&[]))
@@ -208,57 +209,23 @@ pub fn read(received: &Received, portal: &PortalConfig) -> Reading {
     })
 }
 
-/// Path and query of a target; an absolute one loses scheme and host, a fragment goes.
-fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
-    let target = target
-        .split(|byte| *byte == b'#')
-        .next()
-        .unwrap_or_default();
-    let (whole, query) = match target.iter().position(|byte| *byte == b'?') {
-        Some(at) => (&target[..at], &target[at + 1..]),
-        None => (target, &b""[..]),
+/// The method that `$_REQUEST` names: a form's field, else the query's.
+fn named_method(received: &Received, get: &Array) -> Option<Vec<u8>> {
+    let content_type = received.field("content-type").unwrap_or_default();
+    let post = match received.verb.as_slice() {
+        b"POST" => form_fields(content_type, &received.body).0,
+        _ => Array::default(),
     };
-    let scheme = whole.windows(3).position(|window| window == b"://");
-    let path = match scheme {
-        Some(at) if !whole.starts_with(b"/") => {
-            let behind = &whole[at + 3..];
-            let slash = behind.iter().position(|byte| *byte == b'/');
-            slash.map_or(&b"/"[..], |slash| &behind[slash..])
-        }
-        _ => whole,
-    };
-    (path, query)
-}
-
-/// The segments below the REST path after decoding and normalising, without a last `index.php`; `None` elsewhere.
-fn rest_segments(path: &[u8], rest_path: &str) -> Option<Vec<Vec<u8>>> {
-    let decoded = raw_url_decode(path);
-    let mut segments: Vec<&[u8]> = Vec::new();
-    for segment in decoded.split(|byte| *byte == b'/') {
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                segments.pop();
-            }
-            segment => segments.push(segment),
-        }
-    }
-    let mount = rest_path.split('/').filter(|segment| !segment.is_empty());
-    let mut rest = segments.into_iter();
-    for expected in mount {
-        if rest.next() != Some(expected.as_bytes()) {
-            return None;
-        }
-    }
-    let mut rest: Vec<Vec<u8>> = rest.map(<[u8]>::to_vec).collect();
-    if rest.len() > 1 && rest.last().is_some_and(|last| last == b"index.php") {
-        rest.pop();
-    }
-    Some(rest)
+    let key = Key::of(b"method");
+    let value = post.get(&key).or_else(|| get.get(&key))?;
+    value
+        .as_text()
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
 }
 
 fn method_and_format(method: &[u8]) -> (Vec<u8>, Format) {
-    let mut method = method.to_ascii_lowercase();
+    let mut method = lower_cased(method);
     for (suffix, format) in [(&b".json"[..], Format::Json), (b".xml", Format::Xml)] {
         if method.len() > suffix.len() && method.ends_with(suffix) {
             method.truncate(method.len() - suffix.len());
@@ -269,8 +236,8 @@ fn method_and_format(method: &[u8]) -> (Vec<u8>, Format) {
 }
 
 /// The parameters of a request: its query, and for POST each key of the body in place of the query's.
-fn parameters(received: &Received, query: &[u8]) -> Array {
-    let mut parameters = parse_str(query);
+fn parameters(received: &Received, get: &Array) -> Array {
+    let mut parameters = get.clone();
     if received.verb == b"POST" {
         let body = body_parameters(
             received.field("content-type").unwrap_or_default(),
@@ -297,23 +264,40 @@ pub fn body_parameters(content_type: &[u8], body: &[u8]) -> Array {
             _ => Array::default(),
         };
     }
-    // PHP itself ends the type at a blank or a comma, too.
+    let (fields, raw) = form_fields(content_type, body);
+    if fields.is_empty() {
+        parse_str(trim(raw))
+    } else {
+        fields
+    }
+}
+
+/// `$_POST`, and what PHP has left of the body. PHP ends the type at a blank or a comma, too.
+fn form_fields<'b>(content_type: &[u8], body: &'b [u8]) -> (Array, &'b [u8]) {
+    let lower = content_type.to_ascii_lowercase();
     let php_type = lower
         .split(|byte| matches!(byte, b';' | b',' | b' '))
         .next()
         .unwrap_or_default();
-    let (fields, raw) = match php_type {
+    match php_type {
         b"application/x-www-form-urlencoded" => (parse_urlencoded_body(body), body),
         b"multipart/form-data" => {
             let found = multipart::read(content_type, body);
             (found.fields, found.rest)
         }
         _ => (Array::default(), body),
-    };
-    if fields.is_empty() {
-        parse_str(trim(raw))
-    } else {
-        fields
+    }
+}
+
+/// PHP's `mb_strtolower`, which knows all letters. What is not UTF-8 is no name of a method.
+pub(crate) fn lower_cased(name: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(name) {
+        Ok(text) => text
+            .chars()
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+            .into_bytes(),
+        Err(_) => name.to_ascii_lowercase(),
     }
 }
 
@@ -444,6 +428,11 @@ mod tests {
         assert_eq!(post("/rest/api/crm.x", "", ""), Reading::Unknown);
         assert_eq!(post("/rest/api/1/code/crm.x", "", ""), Reading::Unknown);
         assert_eq!(post("/rest/1/crm.x", "", ""), Reading::Unknown);
+        assert_eq!(
+            method("/rest/1/x?method=CRM.X.xml").as_deref(),
+            Some("crm.x")
+        );
+        assert_eq!(method("/rest/tas%E2%84%AA.x").as_deref(), Some("task.x"));
         assert_eq!(post("/rest/../crm.x", "", ""), Reading::Elsewhere);
         assert_eq!(post("/upload/x", "", ""), Reading::Elsewhere);
     }

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::answer::{self, Span};
 use super::http::{Answer, Connection, End};
 use super::operation::Operation;
+use super::php::Key;
 use super::portal::{Failure, Portal, SandboxUser};
 use super::reading::{self, Access, Call, Format, PortalConfig, Reading, Received};
 
@@ -274,12 +275,6 @@ impl Shared {
     fn execute(&self, request: &Received) -> (Answer, Vec<Operation>) {
         let start = SystemTime::now();
         let reading = reading::read(request, &self.config.portal);
-        if request.verb == b"OPTIONS" {
-            return (
-                rest_answer(Format::Json, 200, String::new(), Span::since(start)),
-                Vec::new(),
-            );
-        }
         let call = match &reading {
             Reading::Call(call) => call,
             Reading::Unknown => {
@@ -320,6 +315,16 @@ impl Shared {
                 .isset(name)
                 .and_then(|value| value.as_text())
         };
+        if let Some(token) = token(request, call) {
+            let found = self.user(|known| token == known.access_token.as_bytes());
+            let wrong = || Failure::new(401, "invalid_token", "Unable to get application by token");
+            return found
+                .map(|user| Caller {
+                    user,
+                    by_token: true,
+                })
+                .ok_or_else(wrong);
+        }
         let webhook = match &call.access {
             Access::Webhook { user, code } => Some((user.as_slice(), code.as_slice())),
             Access::Other => parameter("aplogin").zip(parameter("ap")),
@@ -344,25 +349,6 @@ impl Shared {
                 })
                 .ok_or_else(wrong);
         }
-        let bearer = request.field("authorization").and_then(|value| {
-            let (scheme, token) = value.split_at_checked(7)?;
-            scheme
-                .eq_ignore_ascii_case(b"Bearer ")
-                .then(|| token.trim_ascii())
-        });
-        if let Some(token) = bearer
-            .or_else(|| parameter("auth"))
-            .or_else(|| parameter("access_token"))
-        {
-            let found = self.user(|known| token == known.access_token.as_bytes());
-            let wrong = || Failure::new(401, "invalid_token", "Unable to get application by token");
-            return found
-                .map(|user| Caller {
-                    user,
-                    by_token: true,
-                })
-                .ok_or_else(wrong);
-        }
         let sessid = request
             .field("x-bitrix-csrf-token")
             .or_else(|| parameter("sessid"));
@@ -383,6 +369,26 @@ impl Shared {
     fn user(&self, is: impl Fn(&SandboxUser) -> bool) -> Option<&SandboxUser> {
         self.config.users.iter().find(|user| is(user))
     }
+}
+
+/// The token of a call, in its head or its parameters: the first of these that is there and no list.
+fn token<'r>(request: &'r Received, call: &'r Call) -> Option<&'r [u8]> {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c);
+    let in_head = request.field("authorization").and_then(|value| {
+        let (scheme, rest) = value.split_at_checked(b"Bearer".len())?;
+        let token = rest.iter().position(|byte| !blank(byte))?;
+        (token > 0 && scheme.eq_ignore_ascii_case(b"Bearer")).then(|| &rest[token..])
+    });
+    if in_head.is_some() {
+        return in_head;
+    }
+    let found = [&b"auth"[..], b"access_token"]
+        .iter()
+        .filter_map(|name| call.parameters.get(&Key::of(name)))
+        .find(|value| value.as_array().is_none())?;
+    found
+        .as_text()
+        .filter(|token| !matches!(*token, b"" | b"0"))
 }
 
 fn no_auth() -> Failure {
