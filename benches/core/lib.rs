@@ -63,6 +63,8 @@ impl Request {
     /// All that the core does for this request: the head decides, and the body is translated where it has to be.
     /// `None` for one that is forwarded unread.
     pub fn run(&self, catalogue: &Catalogue, rest: &RestPath) -> Option<Verdict> {
+        let made = protocol::urlrewrite::made(&self.target);
+        debug_assert!(made.is_none(), "an address in another one is not measured");
         let place = place(&self.target, rest);
         let mode = |_: &catalogue::Rule| self.mode;
         match translate::intake(&self.verb, &place, catalogue, &mode) {
@@ -75,6 +77,7 @@ impl Request {
                     content_type: self.content_type.as_deref(),
                     content_encoding: self.content_encoding.as_deref(),
                     body: &self.body,
+                    doubt: None,
                 };
                 Some(translate::translate(&call, catalogue, &mode))
             }

@@ -2,9 +2,11 @@
 //! parameters that the rule's words say.
 #![no_main]
 use b24_migration_proxy::catalogue::{Catalogue, Mode, file};
-use b24_migration_proxy::protocol::target::{RestPath, place};
+use b24_migration_proxy::protocol::address::Address;
+use b24_migration_proxy::protocol::target::RestPath;
+use b24_migration_proxy::protocol::urlrewrite;
 use b24_migration_proxy::sandbox::reading::Received;
-use b24_migration_proxy::translate::{Action, Call, Outcome, translate};
+use b24_migration_proxy::translate::{Action, Call, Doubt, Outcome, translate};
 use b24_migration_proxy_fuzz::Request;
 use libfuzzer_sys::fuzz_target;
 
@@ -19,9 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(own) = file::read(text) else { return };
     let Ok(said) = serde_json::from_str::<serde_json::Value>(text) else { return };
     let catalogue = Catalogue::with(own.into_iter().map(|own| own.rule));
-    let place = place(request.target, &RestPath::default());
     let Request { verb, target, content_type, body, .. } = request;
-    let call = Call { verb, target, place: &place, content_type, content_encoding: None, body };
+    let made = urlrewrite::made(target);
+    let at = Address::of_whole(verb, target, made.as_ref(), content_type, body, &RestPath::default());
+    let doubt = at.is_made.then_some(Doubt::Address);
+    let call =
+        Call { verb, target: at.target, place: &at.place, content_type, content_encoding: None, body, doubt };
     let verdict = translate(&call, &catalogue, &|_| Mode::Rewrite);
     let ([used], Outcome::Rewritten { target: new_target, body: new_body }) = (&verdict.uses[..], &verdict.outcome) else {
         return;

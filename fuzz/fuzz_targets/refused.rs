@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(request) = Request::read(bytes) else { return };
     let place = place(request.target, &RestPath::default());
     let Request { verb, target, content_type, body, .. } = request;
-    let call = Call { verb, target, place: &place, content_type, content_encoding: None, body };
+    let call = Call { verb, target, place: &place, content_type, content_encoding: None, body, doubt: None };
     let verdict = translate(&call, &CATALOGUE, &|_| Mode::Block);
     let Outcome::Rewritten { target: new_target, body: new_body } = verdict.outcome else { return };
     let refused: Vec<(&str, &str, &str)> = verdict

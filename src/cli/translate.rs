@@ -12,8 +12,10 @@ use super::paint::{Paint, harmless};
 use super::rule_files;
 use super::text::reason;
 use crate::catalogue::{Catalogue, Rule};
+use crate::protocol::address::Address;
 use crate::protocol::answer;
 use crate::protocol::target::{self, Access, Place, RestPath};
+use crate::protocol::urlrewrite;
 use crate::translate as core;
 use crate::translate::{Call, DeprecatedUse, Refusal, Verdict};
 
@@ -72,22 +74,33 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Outcome {
     let request = Request::read(matches)?;
     let catalogue = rule_files::catalogue_of(matches)?;
-    let place = target::place(request.target.as_bytes(), &request.rest);
+    let made = urlrewrite::made(request.target.as_bytes());
+    let content_type = request.content_type.as_deref().map(str::as_bytes);
+    let at = Address::of_whole(
+        request.verb.as_bytes(),
+        request.target.as_bytes(),
+        made.as_ref(),
+        content_type,
+        &request.body,
+        &request.rest,
+    );
+    let place = &at.place;
     let call = Call {
         verb: request.verb.as_bytes(),
-        target: request.target.as_bytes(),
-        place: &place,
-        content_type: request.content_type.as_deref().map(str::as_bytes),
+        target: at.target,
+        place,
+        content_type,
         content_encoding: None,
         body: &request.body,
+        doubt: at.is_made.then_some(core::Doubt::Address),
     };
     let verdict = core::decide(&call, &catalogue, &Rule::usual_mode);
     if matches.get_flag("json") {
-        print(&format!("{:#}\n", as_json(&request, &place, &verdict)))?;
+        print(&format!("{:#}\n", as_json(&request, place, &verdict)))?;
     } else {
         print(&as_text(
             &request,
-            &place,
+            place,
             &verdict,
             &catalogue,
             Paint::for_stdout(),

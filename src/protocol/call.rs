@@ -19,9 +19,6 @@ impl Reader {
     /// The reader of a body of this type.
     pub fn of(content_type: Option<&[u8]>) -> Self {
         let bytes = content_type.unwrap_or_default();
-        let is = |end: &dyn Fn(&u8) -> bool, name: &[u8]| {
-            bytes[..bytes.iter().position(end).unwrap_or(bytes.len())].eq_ignore_ascii_case(name)
-        };
         let media_type = bytes
             .split(|b| *b == b';')
             .next()
@@ -33,6 +30,15 @@ impl Reader {
         if json_suffix || media_type.eq_ignore_ascii_case(b"application/json") {
             return Reader::Json;
         }
+        Self::of_php(content_type)
+    }
+
+    /// What PHP has read before the portal looks: a form, or nothing ([`Reader::Raw`]).
+    pub fn of_php(content_type: Option<&[u8]>) -> Self {
+        let bytes = content_type.unwrap_or_default();
+        let is = |end: &dyn Fn(&u8) -> bool, name: &[u8]| {
+            bytes[..bytes.iter().position(end).unwrap_or(bytes.len())].eq_ignore_ascii_case(name)
+        };
         let ends = |b: &u8| matches!(b, b';' | b',' | b' ');
         if is(&ends, b"application/x-www-form-urlencoded") {
             Reader::Urlencoded
@@ -42,6 +48,39 @@ impl Reader {
             Reader::Raw
         }
     }
+}
+
+/// Whether two Content-Types give the same body other parameters.
+pub fn are_read_differently(one: &[u8], other: &[u8]) -> bool {
+    let of = |content_type| {
+        let reader = Reader::of(Some(content_type));
+        let php = Reader::of_php(Some(content_type));
+        let is_multipart = php == Reader::Multipart;
+        let boundary = is_multipart.then(|| multipart::boundary(content_type));
+        (reader, php, boundary)
+    };
+    of(one) != of(other)
+}
+
+/// Whether a `Content-Encoding` names a coding. What names none is ignored by servers and PHP.
+pub fn names_coding(content_encoding: &[u8]) -> bool {
+    const CODINGS: [&[u8]; 7] = [
+        b"gzip",
+        b"x-gzip",
+        b"deflate",
+        b"br",
+        b"compress",
+        b"x-compress",
+        b"zstd",
+    ];
+    content_encoding
+        .split(|b| *b == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|named| {
+            CODINGS
+                .iter()
+                .any(|coding| named.eq_ignore_ascii_case(coding))
+        })
 }
 
 /// A body as the portal reads it.

@@ -62,12 +62,34 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 /// Reads the credentials of a call. `body` is the Content-Type and the bytes of a POST's body, where they are at hand.
+///
+/// The portal asks for a token first, then for a webhook, then for a session: the first that is there decides, right or
+/// wrong.
 pub fn read<'a>(
     place: &Place<'a>,
     fields: &'a dyn Fields,
     target: &'a [u8],
     body: Option<(&'a [u8], &'a [u8])>,
 ) -> Credentials<'a> {
+    let mut found = Found::default();
+    found.take_form(target, query(target), form::Limit::QUERY);
+    if let Some((content_type, bytes)) = body {
+        found.take_body(content_type, bytes);
+    }
+    let token = bearer(fields).or_else(|| found.token());
+    let application = found.get("client_id");
+    let client = application
+        .clone()
+        .or_else(|| found.get("APP_SID"))
+        .map(Secret::new);
+    let of_application = |token: Option<Cow<'a, str>>| Credentials::OAuth {
+        token: token.map(Secret::new),
+        client: client.clone(),
+        application: application.clone(),
+    };
+    if token.is_some() {
+        return of_application(token);
+    }
     if let Place::Call {
         access: Access::Webhook { user, code },
         ..
@@ -78,35 +100,13 @@ pub fn read<'a>(
             code: code.clone(),
         };
     }
-    let mut found = Found::default();
-    found.take_form(target, query(target), form::Limit::QUERY);
-    if let Some((content_type, bytes)) = body {
-        found.take_body(content_type, bytes);
-    }
-    let secret = |value: Option<Cow<'a, str>>| value.map(Secret::new);
-    let bearer = fields
-        .get("authorization")
-        .and_then(bearer)
-        .map(Cow::Borrowed);
     if let (Some(user), Some(code)) = (found.get("aplogin"), found.get("ap")) {
-        return Credentials::Webhook {
+        Credentials::Webhook {
             user,
             code: Secret::new(code),
-        };
-    }
-    let token = secret(
-        bearer
-            .or_else(|| found.get("auth"))
-            .or_else(|| found.get("access_token")),
-    );
-    let application = found.get("client_id");
-    let client = secret(application.clone().or_else(|| found.get("APP_SID")));
-    if token.is_some() || client.is_some() {
-        Credentials::OAuth {
-            token,
-            client,
-            application,
         }
+    } else if client.is_some() {
+        of_application(None)
     } else if found.get("sessid").is_some() || fields.get("x-bitrix-csrf-token").is_some() {
         Credentials::Session
     } else {
@@ -114,10 +114,37 @@ pub fn read<'a>(
     }
 }
 
-fn bearer(authorization: &[u8]) -> Option<&str> {
-    let (scheme, token) = authorization.split_at_checked(7)?;
-    let token = str::from_utf8(token.trim_ascii()).ok()?;
-    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+/// Whether a call has an application's token, which counts before a webhook in its address. Nearly all with such an
+/// address have none, and that costs a quick look.
+pub fn has_token(fields: &dyn Fields, target: &[u8], body: Option<(&[u8], &[u8])>) -> bool {
+    let may_name = |bytes: &[u8]| {
+        bytes.len() > b"auth=".len()
+            && (memchr::memchr2(b'%', b'\\', bytes).is_some()
+                || memchr::memmem::find(bytes, b"auth").is_some()
+                || memchr::memmem::find(bytes, b"access_token").is_some())
+    };
+    if bearer(fields).is_some() {
+        return true;
+    }
+    let mut found = Found::default();
+    let query = query(target);
+    if may_name(&target[query.clone()]) {
+        found.take_form(target, query, form::Limit::QUERY);
+    }
+    if let Some((content_type, bytes)) = body.filter(|(_, bytes)| may_name(bytes)) {
+        found.take_body(content_type, bytes);
+    }
+    found.token().is_some()
+}
+
+/// The token in `Authorization`, behind any blanks.
+fn bearer(fields: &dyn Fields) -> Option<Cow<'_, str>> {
+    let (scheme, token) = fields.get("authorization")?.split_at_checked(6)?;
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0B;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer") && token.first().is_some_and(blank);
+    let start = token.iter().position(|byte| !blank(byte))?;
+    let token = is_bearer.then(|| str::from_utf8(&token[start..]).ok())??;
+    Some(Cow::Borrowed(token.trim_ascii_end()))
 }
 
 /// The values of the parameters that say who calls; what comes later takes the place of what came before.
@@ -126,13 +153,25 @@ struct Found<'a>([Option<Cow<'a, str>>; READ.len()]);
 
 impl<'a> Found<'a> {
     fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        let at = READ.iter().position(|read| *read == name)?;
-        self.0[at].clone().filter(|value| !value.is_empty())
+        self.set(name).filter(|value| !value.is_empty())
     }
 
-    fn put(&mut self, name: &[u8], value: Cow<'a, [u8]>) {
+    fn set(&self, name: &str) -> Option<Cow<'a, str>> {
+        let at = READ.iter().position(|read| *read == name)?;
+        self.0[at].clone()
+    }
+
+    /// `auth`, else `access_token`. An `auth` that is there hides the other, and is no key where PHP takes it for false.
+    fn token(&self) -> Option<Cow<'a, str>> {
+        self.set("auth")
+            .or_else(|| self.set("access_token"))
+            .filter(|token| !matches!(token.as_ref(), "" | "0"))
+    }
+
+    /// Takes a value; `None` for a list or an object, which is no credential.
+    fn put(&mut self, name: &[u8], value: Option<Cow<'a, [u8]>>) {
         if let Some(at) = READ.iter().position(|read| read.as_bytes() == name) {
-            self.0[at] = Some(match value {
+            self.0[at] = value.map(|value| match value {
                 Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
                 Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
             });
@@ -144,8 +183,11 @@ impl<'a> Found<'a> {
         for pair in form::pairs(bytes, span, limit).take_while(|pair| pair.is_read) {
             if wanted.may_be_in(&bytes[pair.whole.clone()]) {
                 let (name, value) = pair.split(bytes);
-                if let Some(key) = name::top_level(&bytes[name]) {
-                    self.put(&key, Layer::Form.decode(&bytes[value]));
+                if let Some(name) = wanted.read(&bytes[name])
+                    && let Some(key) = name.key(0)
+                {
+                    let is_text = name.keys().len() == 1 && !name.is_too_deep();
+                    self.put(key, is_text.then(|| Layer::Form.decode(&bytes[value])));
                 }
             }
         }
@@ -157,9 +199,10 @@ impl<'a> Found<'a> {
             Ok(Body::Json { members, .. }) => {
                 for member in members {
                     let value = match member.value.kind {
-                        json::Kind::String => json::text(bytes, &member.value.span),
-                        json::Kind::Other => Cow::Borrowed(&bytes[member.value.span]),
-                        _ => Cow::Borrowed(b"".as_slice()),
+                        json::Kind::String => Some(json::text(bytes, &member.value.span)),
+                        json::Kind::Other => Some(Cow::Borrowed(&bytes[member.value.span])),
+                        json::Kind::Null => Some(Cow::Borrowed(b"".as_slice())),
+                        json::Kind::Object | json::Kind::List => None,
                     };
                     self.put(&json::text(bytes, &member.key), value);
                 }
@@ -167,7 +210,12 @@ impl<'a> Found<'a> {
             Ok(Body::Form { span, limit, .. }) => self.take_form(bytes, span, limit),
             Ok(Body::Multipart { boundary }) => {
                 for field in multipart::fields(bytes, boundary).filter(|field| field.is_read) {
-                    self.put(&field.name.text, Cow::Borrowed(&bytes[field.value]));
+                    if let Some(name) = name::Name::read(&field.name.text)
+                        && let Some(key) = name.key(0)
+                    {
+                        let is_text = name.keys().len() == 1 && !name.is_too_deep();
+                        self.put(key, is_text.then(|| Cow::Borrowed(&bytes[field.value])));
+                    }
                 }
             }
             Ok(Body::Empty { .. }) | Err(_) => {}
@@ -218,7 +266,7 @@ mod tests {
         let none = Head::new();
         let head: Head = vec![("Authorization", b"bearer T")];
         assert_eq!(
-            of("/rest/1/c%6Fde/a?auth=x", &none, None),
+            of("/rest/1/c%6Fde/a?x=auth", &none, None),
             webhook("1", "code")
         );
         assert_eq!(of("/rest/a?aplogin=u&ap=c", &none, None), webhook("u", "c"));
@@ -250,6 +298,61 @@ mod tests {
         let csrf: Head = vec![("X-Bitrix-Csrf-Token", b"1")];
         assert_eq!(of("/rest/a", &csrf, None), Credentials::Session);
         assert_eq!(of("/rest/a?auth=", &none, None), Credentials::None);
+    }
+
+    #[test]
+    fn a_token_counts_before_a_webhook_and_a_webhook_before_a_session() {
+        let none = Head::new();
+        for target in [
+            "/rest/1/made-up/a?auth=T&client_id=local.1",
+            "/rest/1/made-up/a?access_token=T&client_id=local.1",
+            "/rest/x/y?method=a&aplogin=1&ap=made-up&auth=T&client_id=local.1",
+        ] {
+            assert_eq!(of(target, &none, None), oauth("T", Some("local.1")));
+            assert!(has_token(&none, target.as_bytes(), None));
+        }
+        let form = Some((
+            "application/x-www-form-urlencoded",
+            "%61uth=T&client_id=local.1",
+        ));
+        assert_eq!(
+            of("/rest/1/made-up/a", &none, form),
+            oauth("T", Some("local.1"))
+        );
+        for target in [
+            "/rest/1/code/a?auth=&access_token=T&client_id=local.1&sessid=1",
+            "/rest/1/code/a?auth=0",
+            "/rest/1/code/a?auth[x]=T",
+            "/rest/1/code/a?access_token=T&auth=",
+        ] {
+            assert_eq!(of(target, &none, None), webhook("1", "code"), "{target}");
+            assert!(!has_token(&none, target.as_bytes(), None), "{target}");
+        }
+        let list = Some(("application/json", r#"{"auth":[],"access_token":"T"}"#));
+        assert_eq!(of("/rest/a?auth=Q", &none, list), oauth("T", None));
+        let null = Some(("application/json", r#"{"auth":null,"access_token":"T"}"#));
+        assert_eq!(of("/rest/a?auth=Q", &none, null), Credentials::None);
+    }
+
+    #[test]
+    fn any_blanks_may_stand_behind_bearer() {
+        for (value, token) in [
+            ("Bearer T", true),
+            ("BEARER\tT", true),
+            ("bearer \t T", true),
+            ("BearerT", false),
+            ("Bearer ", false),
+            ("Basic T", false),
+        ] {
+            let head: Head = vec![("Authorization", value.as_bytes())];
+            let found = of("/rest/1/code/a", &head, None);
+            let expected = if token {
+                oauth("T", None)
+            } else {
+                webhook("1", "code")
+            };
+            assert_eq!(found, expected, "{value:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A portal is a PHP application, so names and values are read by PHP's rules, not by those of the formats. Everything
 //! here gives *spans* of the bytes that it was given, so that whoever changes a call can leave all other bytes alone.
+pub mod address;
 pub mod answer;
 pub mod batch;
 pub mod call;
@@ -19,6 +20,8 @@ mod place;
 mod secret;
 mod stops;
 pub mod target;
+pub mod unnamed;
+pub mod urlrewrite;
 pub mod xml;
 
 pub use head::Fields;

@@ -22,6 +22,19 @@ pub enum Access<'t> {
     },
 }
 
+/// In what a method's name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The target's path.
+    Path,
+    /// The target's query: the value of `method`.
+    Query,
+    /// A form in the body, urlencoded: the value of `method`.
+    Form,
+    /// The same in a multipart body.
+    Multipart,
+}
+
 /// What an address is to the portal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place<'t> {
@@ -33,9 +46,13 @@ pub enum Place<'t> {
         method: Cow<'t, str>,
         /// What the suffix picked.
         format: Format,
-        /// Where the method's name stands in the target, raw and without its suffix.
+        /// In what the method's name is written.
+        written: Written,
+        /// Where it stands there, raw and without its suffix.
         name: Range<usize>,
     },
+    /// No template fits: the parameter `method` names the method, in the query or in a form.
+    Unnamed,
     /// `/rest/api/…` (REST v3), or anything else under the REST path that is no call.
     OtherRest,
     /// Pages, uploads, push channels: the portal's own.
@@ -55,7 +72,7 @@ impl Place<'_> {
     pub fn format(&self) -> Format {
         match self {
             Self::Call { format, .. } => *format,
-            Self::OtherRest | Self::Elsewhere => Format::default(),
+            Self::Unnamed | Self::OtherRest | Self::Elsewhere => Format::default(),
         }
     }
 }

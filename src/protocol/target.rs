@@ -3,11 +3,14 @@
 //! The portal decodes a path (`%2F` becomes a slash), normalises it (doubled slashes, `.`, `..`) and only then matches it
 //! against its templates. Every segment keeps its span of the raw target, so that a method can be replaced in place.
 //! An ordinary address is read without allocating: nothing in it needs decoding.
+//!
+//! Where no template fits, [`super::unnamed`] finds the method in the parameters; [`super::urlrewrite`] makes the address
+//! that counts in the place of the request's; [`super::address`] puts them together.
 use super::mask::is_secret;
 pub use super::mask::{mask, mask_user};
-pub use super::place::{Access, BATCH, Place, query};
+pub use super::place::{Access, BATCH, Place, Written, query};
 use super::{Secret, answer::Format};
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr, memchr2, memchr2_iter};
 use std::borrow::Cow;
 
 /// Where the portal mounts its REST addresses: begins and ends with a slash, `/rest/` unless told otherwise.
@@ -61,6 +64,30 @@ impl Default for RestPath {
     }
 }
 
+/// Whether this `Host` leaves the portal no address, so that no template fits: it parses the address with the Host before
+/// it.
+pub fn leaves_no_address(host: &[u8]) -> bool {
+    let port = match host {
+        [b'[', ..] => memchr(b']', host).map_or(host.len(), |end| end + 1),
+        _ => memchr(b':', host).unwrap_or(host.len()),
+    };
+    let digits = host.get(port + 1..).unwrap_or_default();
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse::<u32>().ok());
+    let is_port = digits.is_empty()
+        || digits.len() <= 5 && number.is_some_and(|number| number <= u32::from(u16::MAX));
+    port == 0 || !is_port
+}
+
+/// The place of an address whose `Host` leaves none ([`leaves_no_address`]).
+pub fn without_templates(place: Place<'_>) -> Place<'_> {
+    match place {
+        Place::Elsewhere => Place::Elsewhere,
+        _ => Place::Unnamed,
+    }
+}
+
 /// Reads a request target in origin-form (`/path?query`), whatever bytes it is made of.
 pub fn place<'t>(target: &'t [u8], rest: &RestPath) -> Place<'t> {
     if let Some(place) = plain_place(target, rest) {
@@ -77,17 +104,19 @@ pub fn masked_path(target: &[u8], rest: &RestPath) -> String {
         let secret = {
             let at = first;
             match under {
-                [api, _, _, ..] if api.text.as_ref() == b"api" => Some(at + 2),
                 [_, index] if index.is_index() => None,
-                [_, _, ..] => Some(at + 1),
+                // A webhook's, of v3 or of the login `api`.
+                [api, _, _, _, ..] if api.text.as_ref() == b"api" => Some(at + 1..at + 3),
+                [_, _, ..] => Some(at + 1..at + 2),
                 _ => None,
             }
         };
+        let secret = secret.unwrap_or_default();
         let mut path = String::new();
         for (at, segment) in segments.iter().enumerate() {
             path.push('/');
             let looks_like_one = at >= first && is_secret(&segment.text);
-            path.push_str(&if Some(at) == secret || looks_like_one {
+            path.push_str(&if secret.contains(&at) || looks_like_one {
                 Cow::Borrowed("***")
             } else {
                 String::from_utf8_lossy(&segment.text)
@@ -109,6 +138,7 @@ pub fn masked_plain_call(target: &[u8], place: &Place<'_>) -> Option<String> {
             user: Cow::Borrowed(user),
             ..
         },
+        written: Written::Path,
         name,
         ..
     } = place
@@ -208,6 +238,15 @@ fn fill<'t>(path: &'t [u8], slots: &mut [Segment<'t>]) -> usize {
         }
         start = next;
     }
+    // A template's end matches before one last line feed.
+    if let Some(last) = depth.checked_sub(1).map(|last| &mut slots[last])
+        && last.at + last.raw.len() == path.len()
+        && let Cow::Owned(text) = &mut last.text
+        && text.len() > 1
+        && text.last() == Some(&b'\n')
+    {
+        text.pop();
+    }
     depth
 }
 
@@ -250,8 +289,9 @@ fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
         return None;
     }
     let Some(under) = path.strip_prefix(rest.0.as_bytes()) else {
-        // The REST path itself, without its last slash, is left to the careful way.
-        return (path.len() + 1 < rest.0.len() || !rest.0.as_bytes().starts_with(path))
+        // The REST path itself, without its last slash, and the script behind it are left to the careful way.
+        let is_rest = path.len() + 1 >= rest.0.len() && rest.0.as_bytes().starts_with(path);
+        return (!is_rest && !path.starts_with(b"/bitrix/services/rest"))
             .then_some(Place::Elsewhere);
     };
     let under = under.strip_suffix(b"/").unwrap_or(under);
@@ -260,7 +300,7 @@ fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
     let mut depth = 0;
     for raw in under.split(|b| *b == b'/') {
         let Some(slot) = segments.get_mut(depth) else {
-            return Some(Place::OtherRest);
+            return Some(Place::Unnamed);
         };
         *slot = Segment {
             text: Cow::Borrowed(raw),
@@ -271,36 +311,51 @@ fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
         depth += 1;
     }
     Some(if under.is_empty() {
-        Place::OtherRest
+        Place::Unnamed
     } else {
         call(&segments[..depth])
     })
 }
 
-/// The segments under the REST path of the deepest address of a call: user, code, method, `index.php`.
-const DEEPEST_CALL: usize = 4;
+/// The segments under the REST path of the deepest address that is no [`Place::Unnamed`]: `api`, user, code, method,
+/// `index.php`.
+const DEEPEST_CALL: usize = 5;
 
 fn classify<'t>(segments: &[Segment<'t>], rest: &RestPath) -> Place<'t> {
     match under_rest(segments, rest) {
         Some(under) => call(under),
+        None if are_of_script(segments) => Place::Unnamed,
         None => Place::Elsewhere,
+    }
+}
+
+/// Whether a target is the file behind the REST path, or its folder: asked directly, no template fits, and no other
+/// address is put in its place.
+pub fn is_script(target: &[u8]) -> bool {
+    with_segments(target, |segments| are_of_script(segments))
+}
+
+fn are_of_script(segments: &[Segment<'_>]) -> bool {
+    match segments {
+        [a, b, c, more @ ..] => {
+            let folder = [(a, "bitrix"), (b, "services"), (c, "rest")];
+            let is_folder = folder
+                .iter()
+                .all(|(segment, name)| segment.text.as_ref() == name.as_bytes());
+            is_folder && more.first().is_none_or(Segment::is_index)
+        }
+        _ => false,
     }
 }
 
 /// What the segments under the REST path are.
 fn call<'t>(mut under: &[Segment<'t>]) -> Place<'t> {
-    if under
-        .first()
-        .is_some_and(|first| first.text.as_ref() == b"api")
-    {
-        return Place::OtherRest;
-    }
-    if under.len() > 1
-        && let Some((_, before)) = under.split_last().filter(|(last, _)| last.is_index())
-    {
+    if let Some((_, before)) = under.split_last().filter(|(last, _)| last.is_index()) {
         under = before;
     }
     let (access, method) = match under {
+        // Of three segments `api` is a login.
+        [api, _] | [api, _, _, _] if api.text.as_ref() == b"api" => return Place::OtherRest,
         [method] => (Access::Token, method),
         [user, code, method] => (
             Access::Webhook {
@@ -309,29 +364,36 @@ fn call<'t>(mut under: &[Segment<'t>]) -> Place<'t> {
             },
             method,
         ),
-        _ => return Place::OtherRest,
+        _ => return Place::Unnamed,
     };
     let (length, format) = without_suffix(&method.text);
     let name = method.at..method.at + method.raw_length(length);
-    let method = text(&match &method.text {
-        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..length]),
-        Cow::Owned(bytes) => Cow::Owned(bytes[..length].to_vec()),
-    });
-    let method = if method.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(method.to_ascii_lowercase())
-    } else {
-        method
-    };
     Place::Call {
         access,
-        method,
+        method: lowered(text(&match &method.text {
+            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..length]),
+            Cow::Owned(bytes) => Cow::Owned(bytes[..length].to_vec()),
+        })),
         format,
+        written: Written::Path,
         name,
     }
 }
 
+/// A method's name as the portal looks for it: PHP knows all letters, so that the KELVIN SIGN is a `k`, too.
+pub(super) fn lowered(method: Cow<'_, str>) -> Cow<'_, str> {
+    if method
+        .bytes()
+        .any(|b| b.is_ascii_uppercase() || !b.is_ascii())
+    {
+        Cow::Owned(method.to_lowercase())
+    } else {
+        method
+    }
+}
+
 /// The length of a method's name without the suffix that picks the answer's format, and that format.
-fn without_suffix(method: &[u8]) -> (usize, Format) {
+pub(super) fn without_suffix(method: &[u8]) -> (usize, Format) {
     for (suffix, format) in [(b".json".as_slice(), Format::Json), (b".xml", Format::Xml)] {
         if let Some(length) = method
             .len()
@@ -346,7 +408,7 @@ fn without_suffix(method: &[u8]) -> (usize, Format) {
 }
 
 /// Decoded bytes as text. What is not UTF-8 is no method, and as a credential only compared with itself.
-fn text<'t>(bytes: &Cow<'t, [u8]>) -> Cow<'t, str> {
+pub(super) fn text<'t>(bytes: &Cow<'t, [u8]>) -> Cow<'t, str> {
     match bytes {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
@@ -429,12 +491,50 @@ mod tests {
             "/rest/1/code/a.b#c",
             "/rest/index.php",
             "/rest/.json",
+            "/rest/api/1/2/3/index.php",
+            "/rest/api/1/2/3/4",
+            "/rest/1/2/3/4/index.php",
+            "/bitrix/services/rest/index.php",
+            "/bitrix/services/restx",
         ];
         for target in targets.map(str::as_bytes) {
             let careful = with_segments(target, |segments| classify(segments, &rest));
             if let Some(quick) = plain_place(target, &rest) {
                 assert_eq!(quick, careful, "{}", String::from_utf8_lossy(target));
             }
+        }
+    }
+
+    #[test]
+    fn a_webhooks_code_is_masked_in_every_template() {
+        let rest = RestPath::default();
+        for target in [
+            "/rest/api/s3cret/a.b?x",
+            "/rest/api/1/s3cret/a.b",
+            "/rest/1/s3cret/a.b%0A",
+            "/rest/1/s3cret",
+        ] {
+            let masked = masked_path(target.as_bytes(), &rest);
+            assert!(!masked.contains("s3cret"), "{target} became {masked}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_an_impossible_port_leaves_no_address() {
+        for (host, none) in [
+            ("p:99999", true),
+            ("p:65536", true),
+            ("p:065535", true),
+            ("[::1]:99999", true),
+            (":80", true),
+            ("", true),
+            ("p:65535", false),
+            ("p:", false),
+            ("p", false),
+            ("[::1]", false),
+            ("[::1]:80", false),
+        ] {
+            assert_eq!(leaves_no_address(host.as_bytes()), none, "{host}");
         }
     }
 
@@ -471,20 +571,35 @@ mod tests {
     fn what_is_no_call_is_told_apart() {
         let rest = RestPath::default();
         for other in [
-            "/rest/",
-            "/rest",
             "/rest/api/crm.item.list",
+            "/rest/api/crm.item.list/",
             "/rest/api/1/code/a",
-            "/rest/1/code",
-            "/rest/1/2/3/4",
+            "/rest/api/1/code/a/index.php",
         ] {
             assert_eq!(place(other.as_bytes(), &rest), Place::OtherRest, "{other}");
+        }
+        for unnamed in [
+            "/rest/",
+            "/rest",
+            "/rest/1/code",
+            "/rest/1/2/3/4",
+            "/rest/1/2/3/4/5/6",
+            "/rest/api/1/code/a/b",
+            "/bitrix/services/rest/",
+            "/bitrix/./services/rest/index.php",
+        ] {
+            assert_eq!(
+                place(unnamed.as_bytes(), &rest),
+                Place::Unnamed,
+                "{unnamed}"
+            );
         }
         for elsewhere in [
             "/",
             "",
             "*",
             "/bitrix/rest/a",
+            "/bitrix/services/rest/a.php",
             "/Rest/a",
             "/rest%252Fa",
             "/rest/../a",

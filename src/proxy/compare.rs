@@ -2,6 +2,7 @@
 //! compared. Only for rules that only read. One at a time in the whole process, and not too often; what is not compared is
 //! counted as skipped.
 
+use super::address;
 use super::body::{RequestBody, peek};
 use super::handle::Client;
 use super::headers::{self, BodyPlan, RequestPlan};
@@ -9,6 +10,7 @@ use super::upstream::Sending;
 use super::wire::head::RequestHead;
 use super::worker::Worker;
 use crate::catalogue::{Mode, Rule};
+use crate::protocol::address::Address;
 use crate::protocol::answer::Format;
 use crate::protocol::target::Place;
 use crate::telemetry::metrics::Comparison;
@@ -110,7 +112,7 @@ impl Successor {
     pub fn of(
         rule: &Arc<Rule>,
         worker: &Worker,
-        place: &Place<'_>,
+        at: &Address<'_>,
         head: &RequestHead,
         body: &Bytes,
     ) -> Option<Self> {
@@ -119,17 +121,18 @@ impl Successor {
         if let Place::Call {
             format: Format::Xml,
             ..
-        } = place
+        } = at.place
         {
             return None;
         }
         let call = Call {
             verb: head.method(),
-            target: head.target(),
-            place,
+            target: at.target,
+            place: &at.place,
             content_type: head.fields.first(Name::ContentType),
-            content_encoding: head.fields.first(Name::ContentEncoding),
+            content_encoding: address::content_encoding(head),
             body,
+            doubt: address::doubt(head, at, !body.is_empty()),
         };
         let policy = worker.shared.policy.load();
         let verdict = translate::translate(&call, policy.catalogue(), &|_| Mode::Rewrite);

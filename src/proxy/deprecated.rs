@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::answer::{self, Format};
 use crate::telemetry::caller::Caller;
-use crate::telemetry::event::DeprecationEvent;
+use crate::telemetry::event::{DeprecationEvent, UnreadCall};
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
 use bytes::Bytes;
 use std::cell::Cell;
@@ -79,6 +79,21 @@ pub struct Moment {
     pub trace_id: Option<Arc<str>>,
     /// The path, with its secrets masked.
     pub target: Arc<str>,
+}
+
+impl Moment {
+    /// The event of a call whose body goes on unread.
+    pub fn unread(self, reason: Reason, caller: Arc<Caller>) -> UnreadCall {
+        UnreadCall {
+            timestamp: self.timestamp,
+            request_id: self.request_id,
+            client_request_id: self.client_request_id,
+            trace_id: self.trace_id,
+            reason,
+            target: self.target,
+            caller,
+        }
+    }
 }
 
 /// What the portal made of the uses.

@@ -99,6 +99,17 @@ impl ProxyError {
         }
     }
 
+    /// An address in another one, with more parameters than can be read.
+    pub fn address() -> Self {
+        Self::new(
+            400,
+            "INVALID_ADDRESS",
+            At::Client,
+            "http_request_error",
+            "The address stands in another one and has too many parameters. Nothing was executed: call it below /rest/.",
+        )
+    }
+
     /// A head, or a body, that did not come in time.
     pub fn client_timeout(phase: &'static str, executed: bool) -> Self {
         let what = if executed {

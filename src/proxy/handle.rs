@@ -1,5 +1,6 @@
 //! The way of one request, from its head to the head of its answer.
 
+use super::address;
 use super::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, discard, peek};
 use super::caught::{Panicked, caught};
 use super::compare::{self, Successor};
@@ -8,6 +9,7 @@ use super::deprecated::{Job, Moment, record_refusal};
 use super::error::ProxyError;
 use super::finish::Finish;
 use super::headers::{self, BodyPlan, RequestPlan};
+use super::preflight::{self, Preflight};
 use super::reply::{self, Additions, Reply};
 use super::room::{self, Reserved};
 use super::span::{self, Span};
@@ -17,9 +19,10 @@ use super::wire::head::{Fields, Framing, Name, RequestHead};
 use super::wire::{BadRequest, Came, Fault, Link};
 use super::worker::Worker;
 use crate::catalogue::{Mode, Rule, RuleKind};
-use crate::protocol;
+use crate::protocol::address::Address;
 use crate::protocol::answer::Format;
 use crate::protocol::target::{self, Place};
+use crate::protocol::{self, urlrewrite};
 use crate::telemetry::caller::{Auth, Caller};
 use crate::telemetry::metrics::{Kind, Outcome as Class};
 use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
@@ -167,11 +170,13 @@ async fn answered(
     };
     // The head goes along with a call that is finished without its client; what is read of its address borrows the bytes.
     let raw = head.fields.raw().clone();
-    let place = target::place(&raw[head.target_span()], &worker.config.rest_path);
-    let format = format_of(&place);
-    let kind = match &place {
+    let came = &raw[head.target_span()];
+    let made = urlrewrite::made(came);
+    let at = address::of(worker, &head, came, made.as_ref());
+    let format = format_of(&at.place);
+    let kind = match &at.place {
         Place::Call { method, .. } if method == "batch" => Kind::Batch,
-        Place::Call { .. } => Kind::Call,
+        Place::Call { .. } | Place::Unnamed => Kind::Call,
         _ => Kind::Other,
     };
     let to_head = head.method() == b"HEAD";
@@ -182,8 +187,12 @@ async fn answered(
         to_head,
     });
     let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
-    let guarded = guarded.then(|| worker.caller(client, &place, &head, None));
-    let answered = answer(worker, client, &span, head, &place, body).await;
+    let guarded = guarded.then(|| worker.caller(client, &at, &head, None));
+    let answered = if at.is_made && made.as_ref().is_some_and(|made| !made.is_whole) {
+        Err(ProxyError::address())
+    } else {
+        answer(worker, client, &span, head, &at, body).await
+    };
     let by_portal = answered.is_ok();
     let reply = match answered {
         Ok(reply) => reply,
@@ -229,7 +238,7 @@ async fn answer(
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
-    place: &Place<'_>,
+    at: &Address<'_>,
     body: ClientBody,
 ) -> Result<Reply, ProxyError> {
     #[cfg(test)]
@@ -242,9 +251,12 @@ async fn answer(
     }
     // The mode may depend on who calls, and that may stand in a body that is not read yet.
     let by_head = OnceCell::new();
+    if preflight::is_one(&head) {
+        return preflight(worker, client, span, head, at, body).await;
+    }
     let mode = |rule: &Rule| {
         worker.fixed_mode(rule).unwrap_or_else(|| {
-            let caller = by_head.get_or_init(|| worker.caller(client, place, &head, None));
+            let caller = by_head.get_or_init(|| worker.caller(client, at, &head, None));
             match rule.kind {
                 _ if caller.auth != Auth::None || !counts_body(&head) => worker.mode(rule, caller),
                 RuleKind::Exact => Mode::Rewrite,
@@ -254,7 +266,7 @@ async fn answer(
     };
     let taken = {
         let policy = worker.shared.policy.load();
-        match translate::intake(head.method(), place, policy.catalogue(), &mode) {
+        match translate::intake(head.method(), &at.place, policy.catalogue(), &mode) {
             Intake::Stream => Taken::Stream,
             Intake::Observe(rule) => Taken::Observe(rule.clone()),
             Intake::Head => Taken::Head,
@@ -262,33 +274,114 @@ async fn answer(
         }
     };
     let work = match taken {
-        Taken::Stream => untouched(place, head, body),
+        Taken::Stream => untouched(worker, client, span, at, head, body).await?,
         Taken::Observe(rule) => {
             let by_head = by_head.into_inner();
-            let caller = by_head.unwrap_or_else(|| worker.caller(client, place, &head, None));
-            observe(worker, client, span, head, place, &rule, caller, body).await?
+            let caller = by_head.unwrap_or_else(|| worker.caller(client, at, &head, None));
+            observe(worker, client, span, head, at, &rule, caller, body).await?
         }
         Taken::Head => {
-            // Nothing of the body counts, but it may tell who is refused.
+            // Nothing of the body counts, but it may tell who is refused: a token counts before all else.
             let tells = counts_body(&head)
                 && has_small_body(&head)
-                && worker.caller(client, place, &head, None).auth == Auth::None;
+                && worker.caller(client, at, &head, None).auth != Auth::OAuth;
             let read = if tells {
                 let bytes = read_small(span, client, body).await?;
                 Read::Whole(bytes, None)
             } else {
                 Read::Stream(body)
             };
-            translated(worker, client, span, head, place, read)?
+            translated(worker, client, span, head, at, read)?
         }
         Taken::Body => {
             let read = read_whole(worker, client, span, &head, body).await?;
-            translated(worker, client, span, head, place, read)?
+            match (&at.place, &read) {
+                (Place::Unnamed, Read::Whole(bytes, _)) => {
+                    let named = address::named(&head, at, bytes);
+                    translated(worker, client, span, head, &named, read)?
+                }
+                _ => translated(worker, client, span, head, at, read)?,
+            }
         }
     };
+    carry_out(worker, client, span, at, work).await
+}
+
+async fn carry_out(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    at: &Address<'_>,
+    work: Work,
+) -> Result<Reply, ProxyError> {
     match work {
         Work::Deprecated(job) => Finish::new(job.carry_out()).await,
-        Work::Untouched(request) => forward(worker, client, span, place, request).await,
+        Work::Untouched(request) => forward(worker, client, span, at, request).await,
+    }
+}
+
+/// Answers a preflight whose address calls what is switched off, or forwards it.
+async fn preflight(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    body: ClientBody,
+) -> Result<Reply, ProxyError> {
+    let work = match preflight::look_into(worker, client, &head, at) {
+        Preflight::Answered(reply) => {
+            span.outcome(Class::Refused);
+            return Ok(*reply);
+        }
+        Preflight::Forwarded(None) => Work::Untouched(Untouched::streamed(head, body)),
+        Preflight::Forwarded(Some((caller, uses))) => {
+            span.outcome(Class::Observed);
+            let batch = uses.iter().any(|used| used.batch_key.is_some());
+            let body = streamed(&head, body);
+            let mut job = as_it_came(worker, client, span, head, at, caller, body);
+            (job.batch, job.uses) = (batch, uses);
+            Work::Deprecated(Box::new(job))
+        }
+    };
+    carry_out(worker, client, span, at, work).await
+}
+
+/// A call that goes on as it came; its uses are to be put in.
+fn as_it_came(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    caller: Arc<Caller>,
+    body: RequestBody,
+) -> Job {
+    Job {
+        worker: worker.clone(),
+        client: client.clone(),
+        span: span.clone(),
+        moment: moment(worker, span, &head, at),
+        body,
+        plan: BodyPlan::AsItCame,
+        batch: false,
+        format: format_of(&at.place),
+        target: None,
+        reserved: None,
+        successor: None,
+        head,
+        uses: Vec::new(),
+        caller,
+        asked: None,
+        recorded: Cell::new(false),
+    }
+}
+
+fn streamed(head: &RequestHead, body: ClientBody) -> RequestBody {
+    if head.framing == Framing::None {
+        RequestBody::Empty
+    } else {
+        body.into()
     }
 }
 
@@ -312,28 +405,61 @@ struct Untouched {
     body: RequestBody,
     plan: BodyPlan,
     upgrade: bool,
+    /// Who calls, where the body was read to know it.
+    caller: Option<Arc<Caller>>,
     _reserved: Option<Reserved>,
 }
 
-/// A request in which nothing is looked for: nearly all traffic.
-fn untouched(place: &Place<'_>, head: RequestHead, body: ClientBody) -> Work {
-    let upgrade = matches!(place, Place::Elsewhere)
+impl Untouched {
+    fn streamed(head: RequestHead, body: ClientBody) -> Self {
+        Untouched {
+            target: None,
+            body: streamed(&head, body),
+            plan: BodyPlan::AsItCame,
+            upgrade: false,
+            caller: None,
+            _reserved: None,
+            head,
+        }
+    }
+}
+
+/// A request in which nothing is looked for: nearly all traffic. Where callers are selected by their application, a small
+/// body is read, since a token in it is known by the answer from then on.
+async fn untouched(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    at: &Address<'_>,
+    head: RequestHead,
+    body: ClientBody,
+) -> Result<Work, ProxyError> {
+    if matches!(at.place, Place::Call { .. })
+        && counts_body(&head)
+        && has_small_body(&head)
+        && worker.asks_for_applications()
+    {
+        let bytes = read_small(span, client, body).await?;
+        let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
+        let caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
+        return Ok(Work::Untouched(Untouched {
+            target: None,
+            body: RequestBody::Whole(Some(bytes)),
+            plan: BodyPlan::AsItCame,
+            upgrade: false,
+            caller: Some(caller),
+            _reserved: None,
+            head,
+        }));
+    }
+    let upgrade = matches!(at.place, Place::Elsewhere)
         && head.wants_upgrade()
         && head.framing == Framing::None
         && !head.fields.has_token(Name::Upgrade, "h2c");
-    let body = if head.framing == Framing::None {
-        RequestBody::Empty
-    } else {
-        body.into()
-    };
-    Work::Untouched(Untouched {
-        head,
-        target: None,
-        body,
-        plan: BodyPlan::AsItCame,
+    Ok(Work::Untouched(Untouched {
         upgrade,
-        _reserved: None,
-    })
+        ..Untouched::streamed(head, body)
+    }))
 }
 
 /// Reads the body of a call that is to be translated, when there is room for it.
@@ -418,7 +544,7 @@ async fn observe(
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
-    place: &Place<'_>,
+    at: &Address<'_>,
     rule: &Arc<Rule>,
     mut caller: Arc<Caller>,
     body: ClientBody,
@@ -432,27 +558,31 @@ async fn observe(
     let body = if head.framing == Framing::None {
         read = Some(Bytes::new());
         RequestBody::Empty
-    } else if counts && small && (caller.auth == Auth::None || compares(worker, &caller)) {
+    } else if counts && small && (caller.auth != Auth::OAuth || compares(worker, &caller)) {
         let bytes = read_small(span, client, body).await?;
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
-        caller = worker.caller(client, place, &head, Some((content_type, &bytes)));
-        if matches!(worker.mode_of(rule, &caller), Mode::Brownout | Mode::Block) {
+        caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
+        let is_more = match (worker.mode_of(rule, &caller), rule.kind) {
+            (Mode::Brownout | Mode::Block, _) | (Mode::Rewrite, RuleKind::Exact) => true,
+            (Mode::Observe | Mode::Compare | Mode::Rewrite, _) => false,
+        };
+        if is_more {
             let read = Read::Whole(bytes, None);
-            return translated(worker, client, span, head, place, read);
+            return translated(worker, client, span, head, at, read);
         }
         read = Some(bytes.clone());
         RequestBody::Whole(Some(bytes))
     } else {
         if counts && caller.auth == Auth::None {
             if worker.refuses_whoever_calls(rule, &caller) {
-                return translated(worker, client, span, head, place, Read::Stream(body));
+                return translated(worker, client, span, head, at, Read::Stream(body));
             }
             caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
         }
         body.into()
     };
     let successor = if compares(worker, &caller) {
-        let made = read.and_then(|bytes| Successor::of(rule, worker, place, &head, &bytes));
+        let made = read.and_then(|bytes| Successor::of(rule, worker, at, &head, &bytes));
         if made.is_none() {
             compare::skipped(worker, rule);
         }
@@ -463,24 +593,10 @@ async fn observe(
     let content_type = head.fields.first(Name::ContentType);
     let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
     span.outcome(Class::Observed);
-    Ok(Work::Deprecated(Box::new(Job {
-        worker: worker.clone(),
-        client: client.clone(),
-        span: span.clone(),
-        moment: moment(worker, span, &head, place),
-        body,
-        plan: BodyPlan::AsItCame,
-        batch: false,
-        format: format_of(place),
-        target: None,
-        reserved: None,
-        successor,
-        head,
-        uses: vec![DeprecatedUse::observed(rule, encoding)],
-        caller,
-        asked: None,
-        recorded: Cell::new(false),
-    })))
+    let uses = vec![DeprecatedUse::observed(rule, encoding)];
+    let mut job = as_it_came(worker, client, span, head, at, caller, body);
+    (job.successor, job.uses) = (successor, uses);
+    Ok(Work::Deprecated(Box::new(job)))
 }
 
 /// What was read of a request's body.
@@ -497,7 +613,7 @@ fn translated(
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
-    place: &Place<'_>,
+    at: &Address<'_>,
     read: Read,
 ) -> Result<Work, ProxyError> {
     let content_type = head.fields.first(Name::ContentType);
@@ -507,19 +623,21 @@ fn translated(
     };
     let call = Call {
         verb: head.method(),
-        target: head.target(),
-        place,
+        target: at.target,
+        place: &at.place,
         content_type,
-        content_encoding: head.fields.first(Name::ContentEncoding),
+        content_encoding: address::content_encoding(&head),
         body: &bytes,
+        doubt: address::doubt(&head, at, !bytes.is_empty()),
     };
+    let is_packed = call.content_encoding.is_some() && !bytes.is_empty();
     let known = OnceCell::new();
     let caller = || -> &Arc<Caller> {
         known.get_or_init(|| {
-            let body =
-                Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| !bytes.is_empty());
-            let caller = worker.caller(client, place, &head, body);
-            if matches!(read, Read::Whole(..)) || !counts_body(&head) {
+            let is_read = !bytes.is_empty() && !is_packed;
+            let body = Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| is_read);
+            let caller = worker.caller(client, at, &head, body);
+            if matches!(read, Read::Whole(..)) && !is_packed || !counts_body(&head) {
                 return caller;
             }
             Arc::new(Arc::unwrap_or_clone(caller).with_unread_body())
@@ -558,7 +676,7 @@ fn translated(
             let error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
             record_refusal(
                 worker,
-                &moment(worker, span, &head, place),
+                &moment(worker, span, &head, at),
                 caller(),
                 &uses,
                 &error,
@@ -574,11 +692,12 @@ fn translated(
             return Err(error);
         }
     };
-    let caller = if verdict.uses.is_empty() {
-        Arc::default()
-    } else {
-        caller().clone()
-    };
+    if let Some(reason) = verdict.unread {
+        let moment = moment(worker, span, &head, at);
+        worker.unread(&moment.unread(reason, caller().clone()));
+    }
+    let is_told = !verdict.uses.is_empty() || worker.asks_for_applications();
+    let caller = is_told.then(|| caller().clone());
     let (body, plan, reserved) = match (read, new_body) {
         (Read::Whole(_, reserved), Some(new)) => {
             let plan = BodyPlan::Whole(new.len() as u64);
@@ -608,6 +727,7 @@ fn translated(
             body,
             plan,
             upgrade: false,
+            caller,
             _reserved: reserved,
         }));
     }
@@ -624,15 +744,15 @@ fn translated(
         worker: worker.clone(),
         client: client.clone(),
         span: span.clone(),
-        moment: moment(worker, span, &head, place),
+        moment: moment(worker, span, &head, at),
         head,
         uses: verdict.uses,
         batch: verdict.batch,
-        format: format_of(place),
+        format: format_of(&at.place),
         target: new_target,
         body,
         plan,
-        caller,
+        caller: caller.unwrap_or_default(),
         asked: None,
         recorded: Cell::new(false),
         reserved,
@@ -645,20 +765,23 @@ async fn forward(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     span: &Rc<Span>,
-    place: &Place<'_>,
-    request: Untouched,
+    at: &Address<'_>,
+    mut request: Untouched,
 ) -> Result<Reply, ProxyError> {
     let outgoing = Outgoing {
         upgrade: request.upgrade,
-        ..Outgoing::new(request.target.as_deref(), request.body, request.plan)
+        ..Outgoing::new(
+            request.target.as_deref(),
+            std::mem::replace(&mut request.body, RequestBody::Empty),
+            request.plan,
+        )
     };
-    let head = &request.head;
-    let answer = send(worker, client, span, head, outgoing).await;
+    let answer = send(worker, client, span, &request.head, outgoing).await;
     let mut answer = answer.map_err(|error| blame(client, error))?;
     if answer.head.status == 101 {
         client.tunnel.set(answer.switched.take());
     }
-    Ok(pass_on(worker, client, span, head, place, answer).await)
+    Ok(pass_on(worker, client, span, at, &request, answer).await)
 }
 
 /// The code of an error that passes by, counted: how ops see that the portal refuses calls for its limits.
@@ -680,18 +803,20 @@ async fn pass_on(
     worker: &Worker,
     client: &Client,
     span: &Span,
-    head: &RequestHead,
-    place: &Place<'_>,
+    at: &Address<'_>,
+    request: &Untouched,
     mut answer: Answer,
 ) -> Reply {
-    if matches!(place, Place::Call { .. })
+    let head = &request.head;
+    if matches!(at.place, Place::Call { .. })
         && worker.asks_for_applications()
         && let Some(application) = answer.head.fields.named("x-bitrix-rest-application").next()
     {
-        let caller = worker.caller(client, place, head, None);
+        let by_head = || worker.caller(client, at, head, None);
+        let caller = request.caller.clone().unwrap_or_else(by_head);
         worker.shared.applications.learn(&caller, application);
     }
-    let read = match place {
+    let read = match at.place {
         Place::Call { .. } if head.method() != b"HEAD" => look_at_error(worker, &mut answer).await,
         _ => None,
     };
@@ -792,15 +917,15 @@ fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
 }
 
 /// When the request came and how it is called, for its events.
-fn moment(worker: &Worker, span: &Span, head: &RequestHead, place: &Place<'_>) -> Moment {
+fn moment(worker: &Worker, span: &Span, head: &RequestHead, at: &Address<'_>) -> Moment {
     Moment {
         began: span.began(),
         timestamp: SystemTime::now(),
         request_id: span.id().clone(),
         client_request_id: client_request_id(head),
         trace_id: span::trace_id(&head.fields).map(Into::into),
-        target: target::masked_plain_call(head.target(), place)
-            .unwrap_or_else(|| target::masked_path(head.target(), &worker.config.rest_path))
+        target: target::masked_plain_call(at.target, &at.place)
+            .unwrap_or_else(|| target::masked_path(at.target, &worker.config.rest_path))
             .into(),
     }
 }

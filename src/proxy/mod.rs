@@ -4,6 +4,7 @@
 //! ([`upstream`]); nothing is shared on the way of a request but counters and the log. [`handle`] is that way, read from
 //! top to bottom.
 
+mod address;
 mod applications;
 pub mod body;
 mod caught;
@@ -26,6 +27,7 @@ mod listener;
 pub mod origin;
 pub mod peer;
 pub mod pem;
+mod preflight;
 mod refuse;
 mod reply;
 mod room;

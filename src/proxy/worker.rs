@@ -16,11 +16,12 @@ use super::upstream::Upstream;
 use super::wire::head::{Limits, Name, RequestHead};
 use crate::catalogue::{Mode, Rule};
 use crate::ladder::{Because, CallerView, Decision, Policy};
+use crate::protocol::address::Address;
 use crate::protocol::credentials;
 use crate::protocol::target::{Access, Place};
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
-use crate::telemetry::event::DeprecationEvent;
+use crate::telemetry::event::{DeprecationEvent, UnreadCall};
 use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::{ConnectionRefused, LocalMetrics, Open, Phase};
 use arc_swap::ArcSwap;
@@ -420,20 +421,23 @@ impl Worker {
     pub fn caller(
         &self,
         client: &Client,
-        place: &Place<'_>,
+        at: &Address<'_>,
         head: &RequestHead,
         body: Option<(&[u8], &[u8])>,
     ) -> Arc<Caller> {
-        let target = head.target();
+        let Address { target, place, .. } = at;
         let user_agent = crate::protocol::Fields::get(&head.fields, "user-agent").unwrap_or(b"");
-        // A webhook's address says who calls; behind a trusted proxy each request may come from another client, and an SDK
-        // may name itself in the query.
+        // A webhook's address says who calls, unless a token does; behind a trusted proxy each request may come from another
+        // client, and an SDK may name itself in the query.
         let access = match place {
             Place::Call {
                 access: Access::Webhook { .. },
                 name,
                 ..
-            } if !client.trusted && memchr::memmem::find(target, b"bx24_sdk").is_none() => {
+            } if !client.trusted
+                && memchr::memmem::find(target, b"bx24_sdk").is_none()
+                && !credentials::has_token(&head.fields, target, body) =>
+            {
                 Some(&target[..name.start])
             }
             _ => None,
@@ -473,6 +477,11 @@ impl Worker {
     /// Only with `--on-log-failure refuse`: a changed call's event is not in the log.
     pub fn record(&self, events: &[DeprecationEvent]) -> Result<(), LogUnavailable> {
         self.shared.telemetry.record(&self.local, events)
+    }
+
+    /// Logs a call whose body goes on unread although it may hold deprecated calls.
+    pub fn unread(&self, call: &UnreadCall) {
+        let _ = self.shared.telemetry.unread(call);
     }
 
     /// The portal's own origin in a field of its answer, as the proxy's.

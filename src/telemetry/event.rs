@@ -116,6 +116,43 @@ impl DeprecationEvent {
     }
 }
 
+/// A call whose body goes on unread although it may hold deprecated calls: of which methods, nobody knows.
+#[derive(Clone, Debug)]
+pub struct UnreadCall {
+    /// As of a [`DeprecationEvent`].
+    pub timestamp: SystemTime,
+    /// As of a [`DeprecationEvent`].
+    pub request_id: Arc<str>,
+    /// As of a [`DeprecationEvent`].
+    pub client_request_id: Option<Arc<str>>,
+    /// As of a [`DeprecationEvent`].
+    pub trace_id: Option<Arc<str>>,
+    /// Why it is not read.
+    pub reason: Reason,
+    /// As of a [`DeprecationEvent`].
+    pub target: Arc<str>,
+    /// Who called, as far as the head tells.
+    pub caller: Arc<Caller>,
+}
+
+impl UnreadCall {
+    /// Appends the event as one JSON object and a line feed. `caller_name` is the name that the callers file gives.
+    pub fn write_line(&self, caller_name: Option<&str>, out: &mut Vec<u8>) {
+        let mut line = Object::begin(out);
+        line.number("schema", SCHEMA)
+            .moment("timestamp", self.timestamp)
+            .text("event", "unread_call")
+            .text("request_id", &self.request_id)
+            .text_if("client_request_id", self.client_request_id.as_deref())
+            .text_if("trace_id", self.trace_id.as_deref())
+            .text("reason", self.reason.as_str())
+            .text("target", &self.target);
+        self.caller.write(caller_name, line.member("caller"));
+        line.end();
+        out.push(b'\n');
+    }
+}
+
 /// Appends the lines of one request's uses: each by itself, but of a method with more than [`MOST_SINGLE`] of them the
 /// rest summed up, in one line for each action. One request could otherwise write many times its own size. `names` are the
 /// names that the callers file gives.
@@ -249,7 +286,7 @@ impl ModeChanged {
 pub struct EventLine {
     pub schema: u64,
     pub timestamp: String,
-    /// `deprecated_call`, `deprecated_calls` or `mode_changed`.
+    /// `deprecated_call`, `deprecated_calls`, `unread_call` or `mode_changed`.
     pub event: String,
     pub request_id: String,
     pub client_request_id: Option<String>,

@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 use access::AccessLine;
 use caller::Fingerprints;
 use callers::Callers;
-use event::{DeprecationEvent, ModeChanged};
+use event::{DeprecationEvent, ModeChanged, UnreadCall};
 use health::Health;
 use live::{Live, ReadPart, Rebuilt};
 use log::{DeprecationLog, LineLog, LogConfig, LogTarget, LogUnavailable};
@@ -118,6 +118,19 @@ impl Telemetry {
         );
         self.count_and_show(local, events, &names);
         logged
+    }
+
+    /// Logs a call whose body goes on unread.
+    ///
+    /// # Errors
+    /// As [`Telemetry::record`].
+    pub fn unread(&self, call: &UnreadCall) -> Result<(), LogUnavailable> {
+        let callers = self.callers.load();
+        let name = callers.name_of(&call.caller);
+        write_with(
+            |lines| call.write_line(name, lines),
+            |lines| self.log.append(lines),
+        )
     }
 
     fn count_and_show(

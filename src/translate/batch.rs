@@ -63,10 +63,12 @@ pub(super) fn translate(
         (None, None) => Outcome::Untouched,
         (target, body) => Outcome::Rewritten { target, body },
     };
+    let is_unread = call.is_encoded() && !call.counting_body().is_empty();
     Verdict {
         outcome,
         uses: pass.uses,
         batch: true,
+        unread: is_unread.then_some(Reason::Encoding),
     }
 }
 
@@ -82,6 +84,7 @@ fn too_many(mut uses: Vec<DeprecatedUse>) -> Verdict {
         outcome: Outcome::Refused(refusal),
         uses,
         batch: true,
+        unread: None,
     }
 }
 
@@ -265,7 +268,7 @@ impl Pass<'_> {
     /// Whether a method, in any case of its letters, is a rule's or a batch.
     fn is_known(&self, method: &[u8]) -> bool {
         method.eq_ignore_ascii_case(BATCH.as_bytes())
-            || self.catalogue.find_in_any_case(method).is_some()
+            || self.catalogue.find_in_any_case(&lowered(method)).is_some()
     }
 
     /// The edits of one command, as it is unwrapped.
@@ -273,7 +276,7 @@ impl Pass<'_> {
         let name = batch::method(command);
         match self
             .catalogue
-            .find_in_any_case(&command[name.clone()])
+            .find_in_any_case(&lowered(&command[name.clone()]))
             .cloned()
         {
             Some(rule) => self.deprecated(command, name, &rule, key),
@@ -316,6 +319,17 @@ impl Pass<'_> {
         };
         self.uses.push(used);
         edits
+    }
+}
+
+/// A command's method as the catalogue can be asked for it: of letters that are not ASCII's, in lower case.
+fn lowered(method: &[u8]) -> Cow<'_, [u8]> {
+    if method.is_ascii() {
+        return Cow::Borrowed(method);
+    }
+    match std::str::from_utf8(method) {
+        Ok(text) => Cow::Owned(text.to_lowercase().into_bytes()),
+        Err(_) => Cow::Borrowed(method),
     }
 }
 

@@ -336,7 +336,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Puts a parameter in the place of one that counts for nothing: nameless, or read by no one. False where there is
-    /// none. `reads` are the top-level keys that the method reads; none where that is not known.
+    /// none. `reads` are the top-level keys that the method reads; none where that is not known. `method` may be what names
+    /// it.
     pub fn add_in_place_of_another(&mut self, name: &str, value: &str, reads: &[String]) -> bool {
         let Wire::Form { span, limit, .. } = &self.wire else {
             return false;
@@ -344,6 +345,7 @@ impl<'a> Fields<'a> {
         let counts = |key: &[u8]| {
             reads.is_empty()
                 || key == name.as_bytes()
+                || key == b"method"
                 || reads.iter().any(|read| read.as_bytes() == key)
                 || credentials::is_parameter(key)
         };

@@ -14,11 +14,11 @@ mod steps;
 mod verdict;
 
 pub use batch::BLOCKED_METHOD;
-pub use refusal::{Reason, Refusal};
+pub use refusal::{Doubt, Reason, Refusal};
 pub use verdict::{Action, Call, DeprecatedUse, Encoding, Outcome, Verdict};
 
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
-use crate::protocol::target::Place;
+use crate::protocol::target::{BATCH, Place};
 use std::sync::Arc;
 
 /// What has to be read of a request before it can go on.
@@ -41,12 +41,12 @@ pub fn intake<'c>(
     catalogue: &'c Catalogue,
     mode: &dyn Fn(&Rule) -> Mode,
 ) -> Intake<'c> {
-    let Place::Call { method, .. } = place else {
-        return Intake::Stream;
+    let method = match place {
+        Place::Call { method, .. } => method,
+        // The method may stand in the body.
+        Place::Unnamed if verb == b"POST" => return Intake::Body,
+        _ => return Intake::Stream,
     };
-    if verb == b"OPTIONS" {
-        return Intake::Stream;
-    }
     let with_parameters = if verb == b"POST" {
         Intake::Body
     } else {
@@ -65,33 +65,51 @@ pub fn intake<'c>(
     }
 }
 
+/// Whether an address may be a deprecated call, or hold some.
+pub fn concerns(place: &Place<'_>, catalogue: &Catalogue) -> bool {
+    match place {
+        Place::Call { method, .. } => {
+            place.is_batch() || catalogue.find(method.as_bytes()).is_some()
+        }
+        Place::Unnamed => true,
+        Place::OtherRest | Place::Elsewhere => false,
+    }
+}
+
 /// Translates a call that [`intake`] asked for.
 pub fn translate(call: &Call<'_>, catalogue: &Catalogue, mode: &dyn Fn(&Rule) -> Mode) -> Verdict {
-    let Place::Call { method, name, .. } = call.place else {
+    let Place::Call { method, .. } = call.place else {
         return Verdict::untouched();
     };
-    if call.place.is_batch() {
-        return batch::translate(call, catalogue, mode);
-    }
-    match catalogue.find(method.as_bytes()) {
-        Some(rule) => single::translate(call, name.clone(), rule, mode(rule)),
-        None => Verdict::untouched(),
+    let verdict = if call.place.is_batch() {
+        batch::translate(call, catalogue, mode)
+    } else {
+        match catalogue.find(method.as_bytes()) {
+            Some(rule) => single::translate(call, rule, mode(rule)),
+            None => Verdict::untouched(),
+        }
+    };
+    match call.doubt {
+        None => verdict,
+        Some(doubt) => verdict.in_doubt(doubt),
     }
 }
 
 /// The verdict on a call whose body is over `limit` bytes; `call` has none of it. Nothing of it is sent: a batch too could
 /// hold deprecated commands.
 pub fn too_large(call: &Call<'_>, catalogue: &Catalogue, limit: usize) -> Verdict {
-    let Place::Call { method, .. } = call.place else {
-        return Verdict::untouched();
+    let method = match call.place {
+        Place::Call { method, .. } => method.as_ref(),
+        // Whichever method the body names.
+        Place::Unnamed => BATCH,
+        _ => return Verdict::untouched(),
     };
     let encoding = Encoding::of(call.verb, call.content_type, true);
-    if call.place.is_batch() {
-        let outcome = Outcome::Refused(Refusal::too_large(None, limit));
+    if method == BATCH {
         return Verdict {
-            outcome,
-            uses: Vec::new(),
+            outcome: Outcome::Refused(Refusal::too_large(None, limit)),
             batch: true,
+            ..Verdict::untouched()
         };
     }
     match catalogue.find(method.as_bytes()) {

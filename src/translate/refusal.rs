@@ -3,6 +3,15 @@ use crate::catalogue::{Mode, Rule, form_text};
 use crate::protocol::json::{Fault, Unreadable};
 use jiff::Timestamp;
 
+/// Why a call cannot be changed with certainty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its address is one that `urlrewrite.php` makes of another: its target is not what came.
+    Address,
+    /// It has several lines of `Content-Type`, and the portal's server decides which of them counts.
+    ContentType,
+}
+
 /// Why a deprecated call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -66,6 +75,31 @@ impl Refusal {
         }
     }
 
+    /// A call, or a batch where there is no rule, cannot be changed with certainty.
+    pub(super) fn doubtful(rule: Option<&Rule>, doubt: Doubt) -> Self {
+        let what = rule.map_or("batch", |rule| rule.method.as_str());
+        let (code, why, right) = match doubt {
+            Doubt::Address => (
+                "INVALID_ADDRESS",
+                "is called by an address that cannot be translated",
+                "call it by its name below /rest/",
+            ),
+            Doubt::ContentType => (
+                "INVALID_CONTENT_TYPE",
+                "has several Content-Type fields, and portals differ in which of them they read the body by",
+                "send one",
+            ),
+        };
+        let instead =
+            rule.map_or_else(String::new, |rule| format!(", or call {}", successor(rule)));
+        Self {
+            status: 400,
+            code,
+            description: format!("{what} {why}. Nothing was executed: {right}{instead}."),
+            reason: Reason::Unreadable,
+        }
+    }
+
     /// The body of a call is compressed.
     pub(super) fn encoded(rule: &Rule) -> Self {
         let method = &rule.method;
@@ -85,7 +119,7 @@ impl Refusal {
     pub(super) fn too_large(rule: Option<&Rule>, limit: usize) -> Self {
         let (what, instead) = match rule {
             Some(rule) => (rule.method.as_str(), format!("or call {}", successor(rule))),
-            None => ("batch", "or send fewer commands at once".to_owned()),
+            None => ("the call", "or send fewer commands at once".to_owned()),
         };
         Self {
             status: 413,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::refusal::{Reason, Refusal};
+use super::refusal::{Doubt, Reason, Refusal};
 use crate::catalogue::{Mode, Rule};
-use crate::protocol::call::Reader;
+use crate::protocol::call::{self, Reader};
 use crate::protocol::target::Place;
 
 /// One REST call as it came; the core's only input.
@@ -20,10 +20,12 @@ pub struct Call<'a> {
     pub place: &'a Place<'a>,
     /// The first `Content-Type`.
     pub content_type: Option<&'a [u8]>,
-    /// The `Content-Encoding`, where there is one.
+    /// The `Content-Encoding`, where there is one; of several the first that names a coding.
     pub content_encoding: Option<&'a [u8]>,
     /// The body, whole.
     pub body: &'a [u8],
+    /// Why the call cannot be changed, although it can be read.
+    pub doubt: Option<Doubt>,
 }
 
 /// What becomes of a call.
@@ -35,6 +37,8 @@ pub struct Verdict {
     pub uses: Vec<DeprecatedUse>,
     /// Whether the call is a batch.
     pub batch: bool,
+    /// A body that may hold deprecated calls goes on unread, and why.
+    pub unread: Option<Reason>,
 }
 
 /// What to send, or to answer.
@@ -171,7 +175,26 @@ impl Verdict {
             outcome: Outcome::Untouched,
             uses: Vec::new(),
             batch: false,
+            unread: None,
         }
+    }
+
+    /// The verdict on a call that cannot be changed: it goes on only as it came.
+    pub(super) fn in_doubt(mut self, doubt: Doubt) -> Self {
+        let is_changed = matches!(self.outcome, Outcome::Rewritten { .. });
+        let is_unsure = self.batch && doubt == Doubt::ContentType;
+        if !(is_changed || is_unsure) {
+            return self;
+        }
+        let refusal = Refusal::doubtful(self.uses.first().map(|used| &*used.rule), doubt);
+        for used in &mut self.uses {
+            used.action = Action::Refused;
+            used.refusal.get_or_insert(refusal.reason);
+            used.changes = Vec::new();
+        }
+        self.outcome = Outcome::Refused(refusal);
+        self.unread = None;
+        self
     }
 
     /// Of a single call.
@@ -182,7 +205,7 @@ impl Verdict {
         Self {
             outcome: Outcome::Refused(refusal),
             uses: vec![used],
-            batch: false,
+            ..Self::untouched()
         }
     }
 }
@@ -193,14 +216,8 @@ impl<'a> Call<'a> {
         if self.verb == b"POST" { self.body } else { b"" }
     }
 
-    /// Whether the body is compressed or otherwise encoded.
+    /// Whether the body is compressed.
     pub(super) fn is_encoded(&self) -> bool {
-        let is_plain =
-            |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
-        self.content_encoding.is_some_and(|codings| {
-            !codings
-                .split(|b| *b == b',')
-                .all(|coding| is_plain(coding.trim_ascii()))
-        })
+        self.content_encoding.is_some_and(call::names_coding)
     }
 }

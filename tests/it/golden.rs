@@ -5,8 +5,10 @@
 //! what was changed. `--- mode` names another mode than rewrite. `UPDATE_GOLDEN=1 cargo test` writes what the engine
 //! does now, and the diff is the review.
 use b24_migration_proxy::catalogue::{Catalogue, Mode};
-use b24_migration_proxy::protocol::target::{RestPath, place};
-use b24_migration_proxy::translate::{Call, Outcome, Verdict, translate};
+use b24_migration_proxy::protocol::address::Address;
+use b24_migration_proxy::protocol::target::RestPath;
+use b24_migration_proxy::protocol::urlrewrite;
+use b24_migration_proxy::translate::{Call, Doubt, Outcome, Verdict, translate};
 use std::path::{Path, PathBuf};
 
 /// A case's sections, in the order of the file.
@@ -115,13 +117,23 @@ fn replayed(sections: Sections) -> Sections {
         })
     };
     let rest = RestPath::default();
-    let call = Call {
+    let made = urlrewrite::made(target);
+    let at = Address::of_whole(
         verb,
         target,
-        place: &place(target, &rest),
+        made.as_ref(),
+        field("content-type"),
+        body,
+        &rest,
+    );
+    let call = Call {
+        verb,
+        target: at.target,
+        place: &at.place,
         content_type: field("content-type"),
         content_encoding: field("content-encoding"),
         body,
+        doubt: at.is_made.then_some(Doubt::Address),
     };
     let verdict = translate(&call, &Catalogue::builtin(), &|_| mode);
     let upstream = match &verdict.outcome {

@@ -39,3 +39,4 @@ mod tls;
 mod translate;
 mod upgrade;
 mod upstream_tls;
+mod ways;

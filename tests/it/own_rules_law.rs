@@ -2,9 +2,11 @@
 //! rule's words say, no others.
 
 use b24_migration_proxy::catalogue::{Catalogue, Mode, file};
-use b24_migration_proxy::protocol::target::{RestPath, place};
+use b24_migration_proxy::protocol::address::Address;
+use b24_migration_proxy::protocol::target::RestPath;
+use b24_migration_proxy::protocol::urlrewrite;
 use b24_migration_proxy::sandbox::reading::Received;
-use b24_migration_proxy::translate::{Action, Call, Outcome, translate};
+use b24_migration_proxy::translate::{Action, Call, Doubt, Outcome, translate};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -235,14 +237,18 @@ proptest! {
         // A rule that says two things of one name is refused when it is read.
         let Ok(own) = own else { return Ok(()) };
         let catalogue = Catalogue::with(own.into_iter().map(|own| own.rule));
-        let place = place(&request.target, &RestPath::default());
+        let made = urlrewrite::made(&request.target);
+        let kind = request.field("content-type");
+        let rest = RestPath::default();
+        let at = Address::of_whole(&request.verb, &request.target, made.as_ref(), kind, &request.body, &rest);
         let call = Call {
             verb: &request.verb,
-            target: &request.target,
-            place: &place,
-            content_type: request.field("content-type"),
+            target: at.target,
+            place: &at.place,
+            content_type: kind,
             content_encoding: None,
             body: &request.body,
+            doubt: at.is_made.then_some(Doubt::Address),
         };
         let verdict = translate(&call, &catalogue, &|_| Mode::Rewrite);
         prop_assert_eq!(verdict.uses.len(), 1);

@@ -36,24 +36,6 @@ fn json(answer: &Message) -> Value {
 }
 
 #[test]
-fn options_is_never_refused() {
-    let portal = Portal::plain();
-    let proxy = blocking(&portal.url());
-    let target = format!("/rest/1/code/{BLOCKED}");
-    let preflight = format!(
-        "OPTIONS {target} HTTP/1.1\r\nHost: b24\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: POST\r\n\r\n"
-    );
-    assert_eq!(proxy.call(preflight).status(), 200);
-    assert_eq!(portal.request_count(), 1);
-    assert_eq!(
-        proxy.call(post(&target, "application/json", "{}")).status(),
-        410
-    );
-    assert_eq!(portal.request_count(), 1);
-    assert_eq!(proxy.events().len(), 1, "a preflight is no call");
-}
-
-#[test]
 fn a_refusal_is_an_error_of_a_portal_in_the_calls_format_and_readable_for_browsers() {
     let portal = Portal::plain();
     let proxy = blocking(&portal.url());

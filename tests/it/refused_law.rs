@@ -123,6 +123,7 @@ proptest! {
             content_type,
             content_encoding: None,
             body: body.as_bytes(),
+            doubt: None,
         };
         let verdict = translate(&call, &CATALOGUE, &|_| mode);
         let (new_target, new_body) = match verdict.outcome {

@@ -4,9 +4,11 @@
 use std::sync::LazyLock;
 
 use b24_migration_proxy::catalogue::{Catalogue, Mode};
-use b24_migration_proxy::protocol::target::{RestPath, place};
+use b24_migration_proxy::protocol::address::Address;
+use b24_migration_proxy::protocol::target::RestPath;
+use b24_migration_proxy::protocol::urlrewrite;
 use b24_migration_proxy::sandbox::reading::{PortalConfig, Reading, Received, read};
-use b24_migration_proxy::translate::{Call, Outcome, translate};
+use b24_migration_proxy::translate::{Call, Doubt, Outcome, translate};
 use proptest::prelude::*;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::builtin);
@@ -44,6 +46,50 @@ const PATH: &[&[u8]] = &[
     b"%00",
     b"%",
     b"\xff",
+    b"%0A",
+    b"%0a",
+    b"x",
+];
+
+/// Addresses of which the parameters make calls.
+const WAYS: &[&str] = &[
+    "/rest/x/y",
+    "/rest/",
+    "/rest/index.php",
+    "/rest/api/1/2/3/4",
+    "/bitrix/services/rest/index.php",
+    "/bitrix/services/rest",
+    "/rest/api/code/crm.lead.details.configuration.reset",
+    "/rest/1/code/crm.deal.details.configuration.get.json%0A",
+    "/any/address",
+];
+
+/// What stands in the query or the form of such an address.
+const NAMED: &[&[u8]] = &[
+    b"&",
+    b"&",
+    b"&",
+    b"method=crm.lead.details.configuration.reset",
+    b"method=CRM.deal.details.configuration.%67et.xml",
+    b"%6dethod=batch",
+    b"method=profile",
+    b"method[]=x",
+    b"method=",
+    b"cmd[a]=crm.lead.details.configuration.get",
+    b"CMD[a]=crm.lead.details.configuration.get%3Fscope=C",
+    b"scope=C",
+    b"entityTypeId=7",
+    b"extras[lead.customer.type]=2",
+    b"SEF_APPLICATION_CUR_PAGE_URL=/rest/crm.lead.details.configuration.reset%3Fscope%3DC",
+    b"SEF.APPLICATION%5FCUR+PAGE_URL=%2Frest%2Fbatch%3Fcmd%5Ba%5D%3Dcrm.lead.details.configuration.set",
+    b"SEF_APPLICATION_CUR_PAGE_URL=/rest/x/y%3Fmethod%3Dcrm.lead.details.configuration.get",
+    b"SEF_APPLICATION_CUR_PAGE_URL[]=/rest/crm.lead.details.configuration.reset",
+    b"SEF_APPLICATION_CUR_PAGE_URL=/page",
+    b"404;http://h/rest/crm.lead.details.configuration.reset?scope=C",
+    b"404;https://h",
+    b"#",
+    b"%00",
+    b"=",
 ];
 
 const FORM: &[&[u8]] = &[
@@ -176,6 +222,8 @@ const MULTIPART: &[&[u8]] = &[
     b"Content-Disposition: form-data; name=\" ENTITY.TYPE ID[\"",
     b"; name=\"scope\"",
     b"; filename=\"\"",
+    b"Content-Disposition: form-data; name=\"method\"",
+    b"crm.deal.details.configuration.get.json",
     b"Content-Disposition: form-data",
     b"\r\n\r\n",
     b"\r\n\r\n",
@@ -288,10 +336,23 @@ fn requests() -> impl Strategy<Value = Received> {
         }),
     );
     let batch = (Just(b"/rest/1/code/batch".to_vec()), batch_bodies());
-    let query = prop_oneof![2 => Just(Vec::new()), 3 => pieces(FORM, 8)];
-    let verb = prop::sample::select(vec!["POST", "POST", "POST", "GET", "post"]);
+    let named = (
+        prop::sample::select(WAYS).prop_map(|path| path.as_bytes().to_vec()),
+        prop::sample::select(vec![
+            ("application/x-www-form-urlencoded", NAMED),
+            ("application/x-www-form-urlencoded, x+json", NAMED),
+            ("multipart/form-data; boundary=B", MULTIPART),
+            ("application/json", JSON),
+            ("", NAMED),
+        ])
+        .prop_flat_map(|(content_type, words)| {
+            pieces(words, 8).prop_map(move |body| (content_type, body))
+        }),
+    );
+    let query = prop_oneof![2 => Just(Vec::new()), 3 => pieces(FORM, 8), 3 => pieces(NAMED, 6)];
+    let verb = prop::sample::select(vec!["POST", "POST", "POST", "GET", "post", "OPTIONS"]);
     (
-        prop_oneof![3 => single.boxed(), 2 => batch.boxed()],
+        prop_oneof![3 => single.boxed(), 2 => batch.boxed(), 3 => named.boxed()],
         query,
         verb,
     )
@@ -337,14 +398,18 @@ proptest! {
 
     #[test]
     fn whatever_pieces_a_request_is_made_of_the_portal_does_the_same_and_nothing_deprecated(request in requests()) {
-        let place = place(&request.target, &RestPath::default());
+        let made = urlrewrite::made(&request.target);
+        let kind = request.field("content-type");
+        let rest = RestPath::default();
+        let at = Address::of_whole(&request.verb, &request.target, made.as_ref(), kind, &request.body, &rest);
         let call = Call {
             verb: &request.verb,
-            target: &request.target,
-            place: &place,
-            content_type: request.field("content-type"),
+            target: at.target,
+            place: &at.place,
+            content_type: kind,
             content_encoding: None,
             body: &request.body,
+            doubt: at.is_made.then_some(Doubt::Address),
         };
         let portal = PortalConfig::default();
         let before = read(&request, &portal);

@@ -30,6 +30,7 @@ impl Sent {
             content_type: self.content_type.as_deref().map(str::as_bytes),
             content_encoding: None,
             body: &self.body,
+            doubt: None,
         };
         translate(&call, &CATALOGUE, mode)
     }

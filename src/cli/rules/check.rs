@@ -11,7 +11,9 @@ use crate::cli::call::target_of;
 use crate::cli::failure::Outcome;
 use crate::cli::output::print;
 use crate::cli::rule_files::read_file;
-use crate::protocol::target::{self, RestPath};
+use crate::protocol::address::Address;
+use crate::protocol::target::RestPath;
+use crate::protocol::urlrewrite;
 use crate::translate as core;
 use crate::translate::Call;
 
@@ -83,14 +85,18 @@ fn run_example(example: &Example, rule: &Rule, catalogue: &Catalogue) -> Result<
     let body = bytes(&example.call.body);
     let verb = verb(&example.call);
     let content_type = content_type(&example.call);
-    let place = target::place(target.as_bytes(), &rest);
+    let kind = content_type.as_deref().map(str::as_bytes);
+    let made = urlrewrite::made(target.as_bytes());
+    let of = (verb.as_bytes(), target.as_bytes());
+    let at = Address::of_whole(of.0, of.1, made.as_ref(), kind, &body, &rest);
     let call = Call {
         verb: verb.as_bytes(),
-        target: target.as_bytes(),
-        place: &place,
-        content_type: content_type.as_deref().map(str::as_bytes),
+        target: at.target,
+        place: &at.place,
+        content_type: kind,
         content_encoding: None,
         body: &body,
+        doubt: at.is_made.then_some(core::Doubt::Address),
     };
     let verdict = core::decide(&call, catalogue, &Rule::usual_mode);
     if !verdict
