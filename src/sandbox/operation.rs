@@ -1,7 +1,6 @@
 //! What a portal does for one call: the deprecated family and its successors from the portal's side (PROTOCOL §4).
 
-use super::php::{Array, Key, Value};
-use super::reading::lower_cased;
+use super::php::{Array, Key, Value, lower_cased};
 
 /// What a method of the family does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -161,6 +161,18 @@ enum Number {
     Float(f64),
 }
 
+/// PHP's `mb_strtolower`, which knows all letters. What is not UTF-8 is no name of a method.
+pub(crate) fn lower_cased(name: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(name) {
+        Ok(text) => text
+            .chars()
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+            .into_bytes(),
+        Err(_) => name.to_ascii_lowercase(),
+    }
+}
+
 /// The number at the start of a string, and whether nothing but white space follows it.
 fn leading_number(text: &[u8]) -> (Option<Number>, bool) {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);

@@ -6,7 +6,7 @@ use std::fmt;
 use super::address::{self, Address};
 use super::form::{parse_str, parse_urlencoded_body};
 use super::operation::{Effect, Operation, Work};
-use super::php::{Array, Key, Value};
+use super::php::{Array, Key, Value, lower_cased};
 use super::{json, multipart, url};
 
 /// Commands of a batch that run.
@@ -286,18 +286,6 @@ fn form_fields<'b>(content_type: &[u8], body: &'b [u8]) -> (Array, &'b [u8]) {
             (found.fields, found.rest)
         }
         _ => (Array::default(), body),
-    }
-}
-
-/// PHP's `mb_strtolower`, which knows all letters. What is not UTF-8 is no name of a method.
-pub(crate) fn lower_cased(name: &[u8]) -> Vec<u8> {
-    match std::str::from_utf8(name) {
-        Ok(text) => text
-            .chars()
-            .flat_map(char::to_lowercase)
-            .collect::<String>()
-            .into_bytes(),
-        Err(_) => name.to_ascii_lowercase(),
     }
 }
 
