@@ -9,7 +9,7 @@ use super::instructions::Instructions;
 use super::selection::{Selection, value};
 use super::{Admin, MethodUse, Overview};
 use crate::telemetry::health::Stage;
-use crate::telemetry::live::{ModeChange, Row};
+use crate::telemetry::live::{ModeChange, Row, Whose};
 use crate::telemetry::log::LogStatus;
 
 /// What there is under `/api/`.
@@ -83,7 +83,7 @@ pub(super) fn answer(admin: &Admin, path: &str, query: &str) -> Response<Body> {
             callers: "/api/callers?q=WORDS&sort=last|first|calls|caller|method\
                       &show=all|active|quiet|rewritten|observed|refused|unnamed",
             methods: "/api/methods",
-            instructions: "/api/instructions?key=CALLER_KEY&method=METHOD[&format=markdown]",
+            instructions: "/api/instructions?name=NAME&method=METHOD[&format=markdown], or key=CALLER_KEY",
             events: "/events",
         }),
         "/api/overview" => overview(admin),
@@ -137,7 +137,8 @@ fn instructions(admin: &Admin, query: &str) -> Response<Body> {
     let Some(row) = row_of(admin, query) else {
         return text(
             StatusCode::NOT_FOUND,
-            "No such caller and method. Ask with the key and method of a row of /api/callers, as ?key=…&method=….",
+            "No such caller and method. Ask with the name, or else the key, and the method of a row of /api/callers, as \
+             ?name=…&method=… or ?key=…&method=….",
         );
     };
     let instructions = instructions_for(admin, &row);
@@ -149,10 +150,15 @@ fn instructions(admin: &Admin, query: &str) -> Response<Body> {
     }
 }
 
-/// The row that a query names by its caller's key and its method.
+/// The row that a query names by its callers' name or its caller's key, and its method.
 pub(super) fn row_of(admin: &Admin, query: &str) -> Option<Row> {
-    let (key, method) = (value(query, "key")?, value(query, "method")?);
-    admin.telemetry.live.row(&key, &method)
+    let (name, key) = (value(query, "name"), value(query, "key"));
+    let whose = match (&name, &key) {
+        (Some(name), _) => Whose::Name(name),
+        (None, Some(key)) => Whose::Key(key),
+        (None, None) => return None,
+    };
+    admin.telemetry.live.row(whose, &value(query, "method")?)
 }
 
 /// What the owner of a row's caller is to change.

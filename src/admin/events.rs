@@ -1,7 +1,7 @@
 //! The live view: what changed, as server-sent events, made once for all who watch.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::answer::{self, Body};
 use super::{Admin, page, selection};
-use crate::telemetry::live::Row;
 
 /// Changes are gathered for so long before they are shown.
 const GATHER: Duration = Duration::from_millis(200);
@@ -34,9 +33,19 @@ const MOST_WATCHERS: usize = 32;
 /// How far a watcher may fall behind before it is told to read the page again.
 const MOST_BEHIND: usize = 16;
 
+/// So many rows, and bytes, an event has at most; of more the page is to be read again. So a watcher that takes nothing holds
+/// little, and a flood of invented callers is no flood of events.
+const MOST_ROWS: usize = 100;
+const MOST_BYTES: usize = 256 << 10;
+
+/// After a reset the next event waits so long: each watcher reads the whole page meanwhile.
+const RESET_PAUSE: Duration = Duration::from_secs(2);
+
 /// The events, and who gets them.
 pub(super) struct Feed {
     events: broadcast::Sender<Bytes>,
+    /// The overview, and when it was made: it sums all rows up, so it is made once for all who watch.
+    overview: Mutex<Option<(Instant, String)>>,
     /// Tells this run of the proxy from an earlier one, whose versions mean nothing.
     run: String,
 }
@@ -63,6 +72,7 @@ impl Feed {
             .unwrap_or_default();
         Self {
             events: broadcast::Sender::new(MOST_BEHIND),
+            overview: Mutex::default(),
             run: format!("{:x}", started.as_nanos()),
         }
     }
@@ -96,19 +106,28 @@ pub(super) async fn keep_fresh(admin: Arc<Admin>) {
         }
         let version = *versions.borrow_and_update();
         if admin.feed.events.receiver_count() > 0 {
-            let rows = live.changed_since(shown);
-            let due = overview_at.elapsed() >= OVERVIEW_PAUSE || rows.is_empty();
+            let due = overview_at.elapsed() >= OVERVIEW_PAUSE || version == shown;
             if due {
                 overview_at = Instant::now();
             }
+            let event = change(&admin, shown, version, due);
+            let is_reset = event.is_none();
             // Nobody may be left to hear it: then there is nothing to do.
-            let _ = admin.feed.events.send(change(&admin, version, &rows, due));
+            let _ = admin
+                .feed
+                .events
+                .send(event.unwrap_or_else(|| reset(&admin, version)));
+            if is_reset {
+                sleep(RESET_PAUSE).await;
+            }
         }
         shown = version;
     }
 }
 
-fn change(admin: &Admin, version: u64, rows: &[Row], with_overview: bool) -> Bytes {
+/// What changed since a version; nothing where it is too much, or rows may be gone.
+fn change(admin: &Admin, since: u64, version: u64, with_overview: bool) -> Option<Bytes> {
+    let rows = admin.telemetry.live.changed_since(since, MOST_ROWS)?;
     let now = page::now();
     let change = Change {
         version,
@@ -119,9 +138,31 @@ fn change(admin: &Admin, version: u64, rows: &[Row], with_overview: bool) -> Byt
                 html: page::row(row, now),
             })
             .collect(),
-        overview: with_overview.then(|| page::overview(admin)),
+        overview: with_overview.then(|| overview(admin)),
     };
-    event("change", &admin.feed.id(version), &change)
+    let event = event("change", &admin.feed.id(version), &change);
+    (event.len() <= MOST_BYTES).then_some(event)
+}
+
+/// Tells to read the whole page again.
+fn reset(admin: &Admin, version: u64) -> Bytes {
+    event("reset", &admin.feed.id(version), &())
+}
+
+fn overview(admin: &Admin) -> String {
+    let mut known = admin
+        .feed
+        .overview
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    match &*known {
+        Some((made, html)) if made.elapsed() < OVERVIEW_PAUSE => html.clone(),
+        _ => {
+            let html = page::overview(admin);
+            *known = Some((Instant::now(), html.clone()));
+            html
+        }
+    }
 }
 
 fn event(name: &str, id: &str, data: &impl Serialize) -> Bytes {
@@ -149,16 +190,11 @@ pub(super) fn stream(admin: &Admin, head: &Parts) -> Response<Body> {
     let events = admin.feed.events.subscribe();
     let version = admin.telemetry.live.version();
     let known = last.as_deref().and_then(|id| admin.feed.version(id));
-    let first = match known {
-        Some(shown) => {
-            let rows = admin.telemetry.live.changed_since(shown);
-            change(admin, version, &rows, true)
-        }
-        None => event("reset", &admin.feed.id(version), &()),
-    };
+    let first = known.and_then(|shown| change(admin, shown, version, true));
+    let reset = reset(admin, version);
+    let first = first.unwrap_or_else(|| reset.clone());
     let (to_visitor, lines) = mpsc::channel(2);
     if head.method == Method::GET {
-        let reset = event("reset", &admin.feed.id(version), &());
         tokio::spawn(pass_on(events, to_visitor, first, reset));
     }
     let answer = answer::of_body(StatusCode::OK, "text/event-stream", Lines(lines).boxed());

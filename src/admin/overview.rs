@@ -72,15 +72,11 @@ impl Overview {
             days_since_last_use: snapshot
                 .last_use
                 .map(|last| snapshot.now.saturating_sub(last) / DAY),
-            callers: distinct(rows.iter().map(|row| &row.key)),
-            callers_active: distinct(active().map(|row| &row.key)),
-            callers_unnamed: distinct(
-                active()
-                    .filter(|row| row.name.is_none())
-                    .map(|row| &row.key),
-            ),
-            methods: distinct(rows.iter().map(|row| &row.method)),
-            methods_active: distinct(active().map(|row| &row.method)),
+            callers: distinct(rows.iter().map(who)),
+            callers_active: distinct(active().map(who)),
+            callers_unnamed: distinct(active().filter(|row| row.name.is_none()).map(who)),
+            methods: distinct(rows.iter().map(|row| &*row.method)),
+            methods_active: distinct(active().map(|row| &*row.method)),
             methods_known: catalogue.rules().len(),
             methods_translated: catalogue
                 .rules()
@@ -194,7 +190,7 @@ impl MethodUse {
                 .and_then(|standing| standing.sunset)
                 .map(|from| from.strftime("%Y-%m-%d").to_string())
                 .or_else(|| rule.and_then(|rule| rule.sunset.clone())),
-            callers: distinct(rows.iter().map(|row| &row.key)),
+            callers: distinct(rows.iter().copied().map(who)),
             rewritten: rows.iter().map(|row| row.rewritten).sum(),
             observed: rows.iter().map(|row| row.observed).sum(),
             refused: rows.iter().map(|row| row.refused).sum(),
@@ -234,7 +230,15 @@ pub(super) fn identity(row: &Row) -> String {
     }
 }
 
-fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> usize {
+/// Whose row it is: those with a name are one caller, however many keys they have.
+fn who(row: &Row) -> (bool, &str) {
+    match &row.name {
+        Some(name) => (true, name),
+        None => (false, &row.key),
+    }
+}
+
+fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> usize {
     values.collect::<BTreeSet<_>>().len()
 }
 

@@ -1,8 +1,10 @@
 //! Which rows are shown, in which order: the query of `/` and of `/api/callers` (pure).
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
-use super::overview::{calls, is_active};
+use super::overview::{calls, identity, is_active};
 use crate::telemetry::live::Row;
 
 /// What rows are ordered by.
@@ -101,7 +103,7 @@ impl Show {
 /// What the query of an address selects. What it does not know of a query it leaves unread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
-    /// Words that all must stand somewhere in a row, in lower case.
+    /// Words that all must stand in some text of a row, in lower case; `*` in a word stands for anything.
     pub(super) words: String,
     pub(super) order: Order,
     pub(super) show: Show,
@@ -148,7 +150,29 @@ impl Selection {
 }
 
 fn holds(row: &Row, word: &str) -> bool {
-    [
+    texts(row).any(|text| matches(&text.to_lowercase(), word))
+}
+
+/// Whether a text holds a word, whose parts between `*` may have anything between them. `script.js` does the same.
+fn matches(text: &str, word: &str) -> bool {
+    let mut rest = text;
+    word.split('*').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+/// The texts of a row that words are looked for in, each by itself.
+pub(super) fn texts(row: &Row) -> impl Iterator<Item = Cow<'_, str>> {
+    let action = match row.action.as_str() {
+        "rewritten" => "translated",
+        "observed" => "watched",
+        other => other,
+    };
+    let known = [
         Some(&row.key),
         row.name.as_ref(),
         Some(&row.method),
@@ -161,10 +185,30 @@ fn holds(row: &Row, word: &str) -> bool {
         row.sdk.as_ref(),
         Some(&row.auth),
         Some(&row.action),
-    ]
-    .into_iter()
-    .flatten()
-    .any(|text| text.to_lowercase().contains(word))
+        row.reason.as_ref(),
+        row.error.as_ref(),
+    ];
+    let behind = &row.behind;
+    let listed = [
+        &behind.keys,
+        &behind.libraries,
+        &behind.addresses,
+        &row.changes,
+    ];
+    [Cow::Owned(identity(row)), Cow::Borrowed(action)]
+        .into_iter()
+        .chain(
+            known
+                .into_iter()
+                .flatten()
+                .map(|text| Cow::Borrowed(&**text)),
+        )
+        .chain(
+            listed
+                .into_iter()
+                .flatten()
+                .map(|text| Cow::Borrowed(&**text)),
+        )
 }
 
 /// The pairs of a query or of a form.
@@ -232,6 +276,19 @@ mod tests {
         assert_eq!(selected("q=SHOP"), ["a.b"]);
         assert_eq!(selected("q=%D0%B0%D0%B3%D0%B5%D0%BD%D1%82+erp"), ["a.c"]);
         assert!(selected("q=shop+erp").is_empty());
+    }
+
+    #[test]
+    fn a_star_in_a_word_stands_for_anything_within_a_text() {
+        assert_eq!(selected("q=a.*"), ["a.b", "a.c"]);
+        assert_eq!(selected("q=webhook:*:c.d"), ["c.d"]);
+        assert_eq!(
+            selected("q=Agent*shop"),
+            [] as [&str; 0],
+            "not over two texts"
+        );
+        assert_eq!(selected("q=*").len(), 3);
+        assert_eq!(selected("q=translated"), ["a.b"], "as the page says it");
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Drop for Job {
             let told = Told {
                 status: Some(error.status),
                 error: Some(error.code.into()),
-                errors: Vec::new(),
+                ..Told::default()
             };
             let recording = std::panic::AssertUnwindSafe(|| self.record(&told));
             let _ = std::panic::catch_unwind(recording);
@@ -100,6 +100,8 @@ impl Moment {
 #[derive(Default)]
 struct Told {
     status: Option<u16>,
+    /// Whether the status is the portal's, and says that it knows the caller.
+    is_let_in: bool,
     error: Option<String>,
     /// By the key of a batch's command.
     errors: Vec<(String, String)>,
@@ -119,7 +121,7 @@ impl Job {
             let _ = self.record(&Told {
                 status: Some(error.status),
                 error: Some(error.code.into()),
-                errors: Vec::new(),
+                ..Told::default()
             });
             return Err(error);
         }
@@ -151,7 +153,7 @@ impl Job {
                 let told = Told {
                     status: Some(error.status),
                     error: Some(error.code.into()),
-                    errors: Vec::new(),
+                    ..Told::default()
                 };
                 self.record(&told).map_err(|_| error.clone())?;
                 Err(error)
@@ -169,6 +171,7 @@ impl Job {
                 }
                 let mut told = Told {
                     status: Some(answer.head.status),
+                    is_let_in: !matches!(answer.head.status, 401 | 403),
                     ..Told::default()
                 };
                 let looked = {
@@ -187,7 +190,7 @@ impl Job {
                         told = Told {
                             status: Some(error.status),
                             error: Some(error.code.into()),
-                            errors: Vec::new(),
+                            ..Told::default()
                         };
                         let _ = self.record(&told);
                         return Err(error);
@@ -373,7 +376,7 @@ pub fn record_refusal(
     let told = Told {
         status: Some(error.status),
         error: Some(error.code.into()),
-        errors: Vec::new(),
+        ..Told::default()
     };
     let decided = |usage: &DeprecatedUse| decide(worker, caller, usage);
     let _ = record(worker, moment, caller, uses, &told, &decided);
@@ -435,6 +438,7 @@ fn record(
             .as_deref()
             .map(masked),
             duration,
+            is_let_in: told.is_let_in,
         })
         .collect();
     worker.record(&events)

@@ -56,6 +56,8 @@ pub struct DeprecationEvent {
     pub error: Option<String>,
     /// From the request's head to the answer's head.
     pub duration: Duration,
+    /// Whether the portal has let the caller in: it answered the call, with anything but 401 or 403. Stands in no line.
+    pub is_let_in: bool,
 }
 
 impl DeprecationEvent {
@@ -384,6 +386,7 @@ mod tests {
             status: Some(200),
             error: None,
             duration: Duration::from_micros(41_250),
+            is_let_in: true,
         }
     }
 

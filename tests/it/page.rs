@@ -236,6 +236,60 @@ fn rows_filter_sort_open_and_copy_by_mouse_and_by_keyboard() {
 }
 
 #[test]
+fn with_more_rows_than_a_page_holds_no_caller_is_hidden() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let mut log = String::new();
+    let now = jiff::Timestamp::now();
+    for user in 4000..4700 {
+        let at = now - jiff::SignedDuration::from_mins(user);
+        line(&mut log, at, METHOD, &user.to_string(), "CRest", "10.0.0.7");
+    }
+    let (_portal, proxy) = stage(&log);
+    let live = "document.getElementById('live').textContent === 'live'";
+    let shown = "[...document.querySelectorAll('#rows tr[id]')].filter(r => !r.hidden)";
+    let only = |user: u32| {
+        format!(
+            "{shown}.map(r => r.cells[0].innerText.split('\\n')[0]).join() === 'Webhook of user {user}'"
+        )
+    };
+
+    // The last one of all, by the address and by typing.
+    browser.go(&format!("{}?q=user+4699", page_of(&proxy)));
+    browser.wait("it is live", live);
+    browser.wait("the address is read", &only(4699));
+    browser.press("/");
+    browser.evaluate("q.value = ''");
+    browser.type_text("user 4698");
+    browser.wait("the server was asked", &only(4698));
+    assert_eq!(browser.text("location.search"), "?q=user+4698");
+    browser.press("ArrowDown");
+    assert_eq!(
+        browser.evaluate("document.activeElement.matches('#rows a.open')"),
+        json!(true)
+    );
+    browser.press("ArrowUp");
+    assert_eq!(browser.evaluate("document.activeElement.id"), json!("q"));
+    browser.evaluate("q.value = 'crm.lead.*'; q.dispatchEvent(new Event('input'))");
+    browser.wait(
+        "all of a family",
+        "document.getElementById('count').textContent === '700 rows'",
+    );
+    assert_eq!(browser.evaluate(&format!("{shown}.length")), json!(500));
+    browser.evaluate("document.querySelector('a.sort[data-sort=first]').click()");
+    browser.evaluate("sort.value = 'calls'; sort.dispatchEvent(new Event('change'))");
+
+    browser.go(&format!("{}?all", page_of(&proxy)));
+    browser.wait("it is live", live);
+    browser.wait("all are here", &format!("{shown}.length === 700"));
+    browser.evaluate("q.value = '4699'; q.dispatchEvent(new Event('input'))");
+    browser.wait("words choose among them", &only(4699));
+    assert_eq!(browser.text("location.search"), "?all=&q=4699");
+    assert_eq!(browser.complaints(), [] as [String; 0]);
+}
+
+#[test]
 fn whatever_clients_invent_is_shown_as_text() {
     let Some(mut browser) = Chromium::start() else {
         return;
@@ -313,7 +367,7 @@ fn the_page_fits_a_phone_the_dark_and_a_browser_without_scripts() {
     std::thread::sleep(Duration::from_millis(500));
     browser.picture("without-scripts");
     let html = proxy.admin("/?q=CRest&sort=calls").text();
-    let body = html.split("<tbody id=rows>").nth(1).unwrap();
+    let body = html.split("<tbody id=rows ").nth(1).unwrap();
     let body = body.split("</tbody>").next().unwrap();
     assert_eq!(body.matches("<tr id=").count(), 1, "the server filters too");
     assert!(

@@ -1,6 +1,10 @@
 //! What strangers, who have no credential, can do to the log, the page and the callers that have one: nothing much.
 
-use crate::support::client::post;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::client::{Client, post};
 use crate::support::portal::Portal;
 use crate::support::proxy;
 
@@ -67,4 +71,153 @@ fn one_request_writes_at_most_fifty_lines_of_a_method_and_one_that_counts_the_re
         );
         assert_eq!(proxy.metric(&total), 2500.0, "{mode}");
     }
+}
+
+/// A log of this many callers, of which only the last came just now.
+fn log_of(callers: usize) -> String {
+    let now = jiff::Timestamp::now();
+    let line = |user: usize| {
+        format!(
+            "{{\"schema\":1,\"timestamp\":\"{}\",\"event\":\"deprecated_call\",\"method\":\"{METHOD}\",\"action\":\"observed\",\
+             \"target\":\"/rest/{user}/***/{METHOD}\",\"caller\":{{\"key\":\"webhook:p:{user}:0123456789abcdef\",\
+             \"auth\":\"webhook\",\"user\":\"{user}\",\"address\":\"192.0.2.1\",\"user_agent\":\"{}\"}},\"status\":200}}\n",
+            now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "agent ".repeat(40)
+        )
+    };
+    (1..=callers).map(line).collect()
+}
+
+fn livez(proxy: &proxy::Proxy) -> Duration {
+    let asked = Instant::now();
+    assert_eq!(proxy.admin("/livez").status(), 200);
+    asked.elapsed()
+}
+
+#[test]
+fn readers_of_events_that_take_nothing_take_little_memory_and_hold_up_no_probe() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    std::fs::write(wanted.folder().join("deprecated.jsonl"), log_of(4_000)).expect("written");
+    let proxy = wanted.start();
+    let version = {
+        let page = proxy.admin("/").text();
+        let rest = page.split("data-version=\"").nth(1).expect("a version");
+        rest.split('"').next().expect("its end").to_owned()
+    };
+    let (run, _) = version.split_once('.').expect("RUN.VERSION");
+    let small = proxy.figure("VmRSS");
+    proxy.reset_peak();
+    let mut readers: Vec<TcpStream> = Vec::new();
+    for _ in 0..32 {
+        let mut reader = TcpStream::connect(proxy.admin).expect("connected");
+        let request = format!("GET /events?since={run}.0 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        reader.write_all(request.as_bytes()).expect("written");
+        readers.push(reader);
+    }
+    let slowest = (0..10).map(|_| livez(&proxy)).max().expect("some");
+    let mut first = [0; 4096];
+    let read = readers[0].read(&mut first).expect("an answer");
+    let more = readers[0].read(&mut first[read..]).unwrap_or(0);
+    let told = String::from_utf8_lossy(&first[..read + more]).into_owned();
+    assert!(told.contains("event: reset"), "{told}");
+    // Calls of 300 made-up codes, of which nobody who watches takes anything.
+    let mut client = Client::connect(proxy.address());
+    for code in 0..300 {
+        let call = post(
+            &format!("/rest/1/made-up-{code}/{METHOD}"),
+            "application/json",
+            "{}",
+        );
+        assert_eq!(client.call(call).expect("an answer").status(), 200);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let slowest = slowest.max(livez(&proxy));
+    let more = proxy.figure("VmHWM").saturating_sub(small);
+    eprintln!("{more} KiB more, the slowest probe {slowest:?}");
+    assert!(more < 64 * 1024, "{more} KiB more");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+#[test]
+fn made_up_codes_push_nobody_off_the_page() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let target = String::from_utf8_lossy(request.target()).into_owned();
+            let known = target.contains("/real-code-");
+            let status = if known { 200 } else { 401 };
+            visit.answer_to(&request, status, "", b"{\"result\":true}");
+        }
+    });
+    let proxy = proxy::start(&portal, &[]);
+    let mut client = Client::connect(proxy.address());
+    let mut call = |user: usize, code: &str| {
+        let target = format!("/rest/{user}/{code}/{METHOD}");
+        client
+            .call(post(&target, "application/json", "{}"))
+            .expect("an answer");
+    };
+    call(900_001, "real-code-1");
+    for made_up in 0..5_100 {
+        call(made_up, "made-up");
+    }
+    let rows = proxy.admin("/api/callers?q=900001").text();
+    assert!(rows.contains("\"user\":\"900001\""), "{rows}");
+}
+
+#[test]
+fn integrations_that_share_one_webhook_have_a_row_each() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let callers = wanted.folder().join("callers.toml");
+    let entry = |name: &str| format!("[[caller]]\nname = \"{name}\"\nuser_agent = \"{name}/\"\n");
+    std::fs::write(&callers, [entry("shop"), entry("erp")].concat()).expect("written");
+    let proxy = wanted
+        .with(&["--callers", callers.to_str().expect("UTF-8")])
+        .start();
+    for (user, agent) in [(1, "shop/1"), (1, "erp/2"), (2, "shop/3"), (1, "other")] {
+        let call = post(
+            &format!("/rest/{user}/abcdefgh12345678/{METHOD}"),
+            "application/json",
+            "{}",
+        );
+        let call = call.replacen("\r\n", &format!("\r\nUser-Agent: {agent}\r\n"), 1);
+        assert_eq!(proxy.call(call).status(), 200);
+    }
+    let answer: serde_json::Value =
+        serde_json::from_str(&proxy.admin("/api/callers?sort=first").text()).expect("JSON");
+    let mut rows: Vec<_> = answer["callers"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| {
+            (
+                row["name"].as_str(),
+                row["user"].as_str(),
+                row["observed"].as_u64(),
+                row["keys"].as_u64(),
+                row["libraries"].as_u64(),
+            )
+        })
+        .collect();
+    rows.sort();
+    assert_eq!(
+        rows,
+        [
+            (None, Some("1"), Some(1), Some(1), Some(1)),
+            (Some("erp"), Some("1"), Some(1), Some(1), Some(1)),
+            (Some("shop"), Some("2"), Some(2), Some(2), Some(2)),
+        ]
+    );
+    let letter = proxy
+        .admin(&format!(
+            "/api/instructions?name=shop&method={METHOD}&format=markdown"
+        ))
+        .text();
+    assert!(letter.contains("shop"), "{letter}");
+    let page = proxy.admin("/").text();
+    assert!(
+        page.contains("2 keys · 2 libraries"),
+        "the row says who stands behind it"
+    );
 }

@@ -126,6 +126,15 @@ fn facts(row: &Row) -> Vec<(&'static str, String)> {
         _ => None,
     };
     fact("Calls as", who.as_ref());
+    for (label, count, listed) in [
+        ("All keys", row.keys, &row.behind.keys),
+        ("All libraries", row.libraries, &row.behind.libraries),
+        ("All addresses", row.addresses, &row.behind.addresses),
+    ] {
+        if count > 1 {
+            fact(label, Some(&format!("{count}: {}", listed.join(", "))));
+        }
+    }
     fact("Application", row.application.as_ref());
     fact("Fingerprint of the credential", row.fingerprint.as_ref());
     fact("From address", row.address.as_ref());

@@ -1,6 +1,6 @@
 //! What opens under a row: the instructions for the caller's owner.
 
-use super::html::{Code, InQuery, Text, counted, moment};
+use super::html::{Code, Text, counted, moment};
 use crate::admin::instructions::{Instructions, Snippet};
 use crate::admin::overview::calls;
 use crate::telemetry::live::Row;
@@ -18,12 +18,11 @@ pub(super) fn article(said: &Instructions, row: &Row) -> String {
     format!(
         "<article class=guide><header><h3>{heading}</h3><div class=tools><button class=copy \
          data-copy=markdown hidden>Copy as Markdown</button><a class=button \
-         href=\"/api/instructions?key={key}&amp;method={method}&amp;format=markdown\">Markdown</a></div></header><div \
+         href=\"/api/instructions?{named}&amp;format=markdown\">Markdown</a></div></header><div \
          class=halves><div><p><bdi class=name>{caller}</bdi> made {count}, the first {first}, the last \
          {last}.</p>{caution}{changes}{legend}<dl>{facts}</dl>{documentation}</div><div \
          class=snippets>{snippets}</div></div><pre hidden class=markdown>{markdown}</pre></article>",
-        key = InQuery(&row.key),
-        method = InQuery(&row.method),
+        named = super::rows::named(row),
         caller = Text(&said.caller),
         count = counted(calls(row), "call", "calls"),
         first = moment(row.first_seen, now),

@@ -32,17 +32,28 @@ pub(super) fn now() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
-/// `/`: the whole page.
+/// `/`: the whole page; with `?part` only what changes, for the script of a page that is open.
 pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
     let snapshot = admin.telemetry.live.snapshot();
     let catalogue = admin.catalogue.load();
-    let selection = Selection::of(query);
+    let is_part = value(query, "part").is_some();
+    let mut selection = Selection::of(query);
+    if is_part && (selection.all || snapshot.rows.len() <= MOST_ROWS) {
+        // The script has room for all rows, and chooses among them by itself.
+        selection = Selection {
+            all: selection.all,
+            ..Selection::default()
+        };
+    }
     let rows = selection.select(&snapshot.rows, snapshot.now);
+    let overview = overview_of(admin, &Overview::of(&snapshot, &catalogue));
+    let table = rows::table(&rows, &selection, &snapshot);
+    if is_part {
+        return answer::whole(StatusCode::OK, answer::HTML, format!("{overview}{table}"));
+    }
     let methods = MethodUse::of(&snapshot, &catalogue, admin.policy().as_deref());
     let content = format!(
         "{overview}{table}{methods}{modes}",
-        overview = overview_of(admin, &Overview::of(&snapshot, &catalogue)),
-        table = rows::table(&rows, &selection, &snapshot),
         methods = rows::methods(&methods, snapshot.now),
         modes = rows::mode_changes(&snapshot.mode_changes, snapshot.now),
     );

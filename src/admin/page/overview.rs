@@ -148,7 +148,8 @@ fn tile(class: &str, label: &str, figure: &str, below: &str) -> String {
 }
 
 fn since_last(sums: &Overview) -> String {
-    let known = (sums.now.saturating_sub(sums.known_since) / DAY + 1) as usize;
+    // Days of the calendar (UTC), as the trends count them.
+    let known = (sums.now / DAY).saturating_sub(sums.known_since / DAY) as usize + 1;
     let strip = trend::strip(&sums.days, known);
     let (class, figure, below) = match (sums.days_since_last_use, sums.last_use) {
         (Some(days), Some(last)) => {

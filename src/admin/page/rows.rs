@@ -1,19 +1,38 @@
 //! The tables: callers and what they call, the methods, and the changes of modes.
 
-use super::html::{InQuery, Text, counted, moment, number};
+use super::html::{Code, InQuery, Text, counted, moment, number};
 use super::trend;
 use crate::admin::MethodUse;
 use crate::admin::overview::{calls, identity, is_active};
-use crate::admin::selection::{Order, Selection, Show};
+use crate::admin::selection::{Order, Selection, Show, texts};
 use crate::telemetry::live::{ModeChange, Row, Snapshot};
 
-/// The `id` of a row's element: the same for the same caller and method, and safe whatever those are.
+/// The `id` of a row's element: the same for the same callers and method, and safe whatever those are.
 pub(in crate::admin) fn row_id(row: &Row) -> String {
+    let whose = row.name.as_ref().unwrap_or(&row.key);
     let mut hash = blake3::Hasher::new();
-    hash.update(&(row.key.len() as u64).to_be_bytes());
-    hash.update(row.key.as_bytes());
+    hash.update(&[u8::from(row.name.is_some())]);
+    hash.update(&(whose.len() as u64).to_be_bytes());
+    hash.update(whose.as_bytes());
     hash.update(row.method.as_bytes());
     format!("r{}", &hash.finalize().to_hex()[..16])
+}
+
+/// What names a row in the query of an address.
+pub(super) fn named(row: &Row) -> String {
+    let whose = match &row.name {
+        Some(name) => format!("name={}", InQuery(name)),
+        None => format!("key={}", InQuery(&row.key)),
+    };
+    format!("{whose}&amp;method={}", InQuery(&row.method))
+}
+
+/// The texts that words are looked for in, a line each, in lower case.
+fn findable(row: &Row) -> String {
+    let texts: Vec<String> = texts(row)
+        .map(|text| text.to_lowercase().replace('\n', " "))
+        .collect();
+    texts.join("\n")
 }
 
 /// One caller's use of one method.
@@ -26,7 +45,7 @@ pub(in crate::admin) fn row(row: &Row, now: u64) -> String {
     let days: Vec<u64> = row.days.iter().map(|&calls| u64::from(calls)).collect();
     format!(
         "<tr id={id}{quiet} data-last={last} data-first={first} data-calls={calls} data-action=\"{action}\" \
-         data-named={named}><td data-label=Caller>{caller}</td><td data-label=Method>{method}</td><td \
+         data-named={named} data-find=\"{find}\"><td data-label=Caller>{caller}</td><td data-label=Method>{method}</td><td \
          data-label=Calls class=num><b>{count}</b>{state}</td><td data-label=\"30 days\">{trend}</td><td \
          data-label=\"Last use\">{seen}</td><td data-label=\"First use\">{since}</td><td \
          data-label=Address><bdi class=mono>{address}</bdi></td></tr>",
@@ -36,6 +55,7 @@ pub(in crate::admin) fn row(row: &Row, now: u64) -> String {
         calls = calls(row),
         action = Text(&row.action),
         named = row.name.is_some(),
+        find = Code(&findable(row)),
         caller = caller(row),
         method = method(row),
         count = number(calls(row)),
@@ -64,7 +84,36 @@ fn caller(row: &Row) -> String {
     if let (Some(fingerprint), None) = (&row.fingerprint, &row.name) {
         facts.push(format!("<bdi class=mono>{}</bdi>", Text(fingerprint)));
     }
-    format!("{name}<small>{}</small>", facts.join(" · "))
+    format!("{name}<small>{}</small>{}", facts.join(" · "), behind(row))
+}
+
+/// How many keys, libraries and addresses stand behind the row, and which, where there are several.
+fn behind(row: &Row) -> String {
+    let mut counts = Vec::new();
+    let mut lists = String::new();
+    for (count, one, many, listed) in [
+        (row.keys, "key", "keys", &row.behind.keys),
+        (row.libraries, "library", "libraries", &row.behind.libraries),
+        (row.addresses, "address", "addresses", &row.behind.addresses),
+    ] {
+        if count > 1 {
+            counts.push(counted(count as u64, one, many));
+            let items = listed
+                .iter()
+                .map(|text| format!("<li><bdi class=mono>{}</bdi></li>", Text(text)));
+            lists.push_str(&format!(
+                "<ul aria-label={many}>{}</ul>",
+                items.collect::<String>()
+            ));
+        }
+    }
+    match counts.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<details class=behind><summary>{}</summary>{lists}</details>",
+            counts.join(" · ")
+        ),
+    }
 }
 
 fn method(row: &Row) -> String {
@@ -82,10 +131,8 @@ fn method(row: &Row) -> String {
         ),
     };
     format!(
-        "<a class=open href=\"/instructions?key={}&amp;method={}\"><bdi class=mono>{}</bdi></a><small \
-         class=what>{what}</small>",
-        InQuery(&row.key),
-        InQuery(&row.method),
+        "<a class=open href=\"/instructions?{}\"><bdi class=mono>{}</bdi></a><small class=what>{what}</small>",
+        named(row),
         Text(&row.method)
     )
 }
@@ -136,10 +183,11 @@ pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -
         .iter()
         .map(|each| row(each, snapshot.now))
         .collect();
+    let complete = shown == snapshot.rows.len();
     let more = if shown < rows.len() {
         format!(
-            "<p class=note>{} of {} rows are shown; <a href=\"/?all&amp;sort={}&amp;show={}&amp;q={}\">show all</a>, or \
-             narrow them by words.</p>",
+            "{} of {} rows are shown; <a href=\"/?all&amp;sort={}&amp;show={}&amp;q={}\">show all</a>, or \
+             narrow them by words.",
             number(shown as u64),
             number(rows.len() as u64),
             selection.order.as_str(),
@@ -157,8 +205,9 @@ pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -
     };
     format!(
         "<section id=callers aria-labelledby=callers-h><div class=bar><h2 id=callers-h>Who still calls what <span \
-         class=count id=count>{count}</span></h2>{form}</div><table><thead><tr>{heads}</tr></thead><tbody \
-         id=rows>{body}</tbody></table><p id=nothing class=empty{empty}>{nothing}</p>{more}</section>",
+         class=count id=count>{count}</span></h2>{form}</div><table><thead><tr>{heads}</tr></thead><tbody id=rows \
+         data-complete={complete}>{body}</tbody></table><p id=nothing class=empty{empty}>{nothing}</p><p id=more \
+         class=note>{more}</p></section>",
         count = counted(rows.len() as u64, "row", "rows"),
         form = form(selection),
         heads = heads(selection),

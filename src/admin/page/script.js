@@ -67,22 +67,34 @@
     }
   };
   const callers = () => all('tr[id]', rows);
+  // Whether all rows that there are stand here: then they are chosen and ordered here, else by the server.
+  const isWhole = () => rows.dataset.complete === 'true';
+  const everything = new URLSearchParams(location.search).has('all');
   const guideOf = (row) => {
     const next = row.nextElementSibling;
     return next?.classList.contains('guide-row') ? next : null;
   };
+  // Each word has to stand in one of the row's texts; `*` stands for anything. The server does the same.
+  const holds = (text, parts) => {
+    let at = 0;
+    return parts.every((part) => {
+      const found = text.indexOf(part, at);
+      at = found + part.length;
+      return found >= 0;
+    });
+  };
   const narrow = () => {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => word.split('*'));
     let shown = 0;
     for (const row of callers()) {
-      const text = row.textContent.toLowerCase();
-      const visible = shows(row) && wanted.every((word) => text.includes(word));
+      const texts = row.dataset.find.split('\n');
+      const visible = shows(row) && wanted.every((parts) => texts.some((text) => holds(text, parts)));
       row.hidden = !visible;
       const guide = guideOf(row);
       if (guide) guide.hidden = !visible;
       shown += visible;
     }
-    byId('count').textContent = `${shown} ${shown === 1 ? 'row' : 'rows'}`;
+    if (isWhole()) byId('count').textContent = `${shown} ${shown === 1 ? 'row' : 'rows'}`;
     byId('nothing').hidden = shown > 0;
   };
 
@@ -116,17 +128,66 @@
       link.closest('th').setAttribute('aria-sort', name !== order.value ? 'none' : up ? 'ascending' : 'descending');
     }
   };
-  const remember = () => {
+  const query = () => {
     const query = new URLSearchParams();
+    if (everything) query.set('all', '');
     if (words.value) query.set('q', words.value);
     if (show.value !== 'all') query.set('show', show.value);
     if (order.value !== 'last') query.set('sort', order.value);
-    history.replaceState(null, '', query.size ? `/?${query}` : '/');
+    return query;
   };
-  // The server has chosen rows by the query; from now on all are here, and the choice is made here.
-  words.addEventListener('input', () => { narrow(); remember(); });
-  show.addEventListener('change', () => { narrow(); remember(); });
-  order.addEventListener('change', () => { sort(); remember(); });
+  const remember = () => {
+    const wanted = query();
+    history.replaceState(null, '', wanted.size ? `/?${wanted}` : '/');
+  };
+  // Reads the rows anew that the address is for; what is open stays so. Only the last answer counts.
+  let asked = 0;
+  const reread = async () => {
+    const mine = ++asked;
+    const wanted = query();
+    wanted.set('part', '');
+    const answer = await fetch(`/?${wanted}`, { cache: 'no-store' });
+    if (!answer.ok) return say('bad', 'not live: reload the page');
+    const part = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    if (mine !== asked) return;
+    const fresh = part.getElementById('rows');
+    for (const row of callers()) {
+      const again = fresh.querySelector(`#${row.id}`);
+      const guide = guideOf(row);
+      if (!again || !guide) continue;
+      again.querySelector('a.open').setAttribute('aria-expanded', 'true');
+      again.after(guide);
+    }
+    const focused = rows.contains(document.activeElement) ? document.activeElement.closest('tr[id]')?.id : null;
+    rows.dataset.complete = fresh.dataset.complete;
+    rows.replaceChildren(...fresh.children);
+    for (const id of ['count', 'more']) byId(id).replaceChildren(...part.getElementById(id).childNodes);
+    byId('overview').replaceWith(part.getElementById('overview'));
+    sort();
+    narrow();
+    if (focused) byId(focused)?.querySelector('a.open').focus({ preventScroll: true });
+  };
+  let waiting;
+  const rereadSoon = (ms) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      waiting = undefined;
+      reread().catch(() => {});
+    }, ms);
+  };
+  const choose = () => {
+    remember();
+    if (isWhole()) narrow();
+    else rereadSoon(200);
+  };
+  const arrange = () => {
+    remember();
+    sort();
+    if (!isWhole()) rereadSoon(0);
+  };
+  words.addEventListener('input', choose);
+  show.addEventListener('change', choose);
+  order.addEventListener('change', arrange);
   filter.addEventListener('submit', (event) => event.preventDefault());
 
   const close = (link) => {
@@ -157,8 +218,7 @@
     if (sorted) {
       event.preventDefault();
       order.value = sorted.dataset.sort;
-      sort();
-      remember();
+      arrange();
       return;
     }
     const link = event.target.closest('a.open');
@@ -176,9 +236,10 @@
       const guide = event.target.closest('.guide-row');
       const link = (guide?.previousElementSibling ?? event.target.closest('tr'))?.querySelector('a.open[aria-expanded=true]');
       if (link) { close(link); link.focus(); }
-    } else if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && event.target.matches('a.open')) {
-      const links = all('a.open', rows).filter((link) => !link.closest('tr').hidden);
-      const next = links[links.indexOf(event.target) + (event.key === 'ArrowDown' ? 1 : -1)];
+    } else if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && event.target.matches('a.open, #q')) {
+      // The filter stands above the first row.
+      const stops = [words, ...all('a.open', rows).filter((link) => !link.closest('tr').hidden)];
+      const next = stops[stops.indexOf(event.target) + (event.key === 'ArrowDown' ? 1 : -1)];
       if (next) { event.preventDefault(); next.focus(); }
     }
   });
@@ -195,6 +256,7 @@
       const link = old.querySelector('a.open');
       const renewed = fresh.querySelector('a.open');
       const focused = document.activeElement === link;
+      if (old.querySelector('details.behind')?.open) fresh.querySelector('details.behind')?.setAttribute('open', '');
       if (link.hasAttribute('aria-expanded')) renewed.setAttribute('aria-expanded', link.getAttribute('aria-expanded'));
       old.replaceWith(fresh);
       if (focused) renewed.focus({ preventScroll: true });
@@ -203,15 +265,6 @@
     }
     fresh.classList.add('fresh');
   };
-  const reread = async () => {
-    const answer = await fetch('/', { cache: 'no-store' });
-    if (!answer.ok) return say('bad', 'not live: reload the page');
-    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-    rows.replaceChildren(...page.getElementById('rows').children);
-    byId('overview').replaceWith(page.getElementById('overview'));
-    sort();
-    narrow();
-  };
   const listen = () => {
     const events = new EventSource(`/events?since=${encodeURIComponent(document.body.dataset.version)}`);
     events.addEventListener('open', () => say('good', 'live'));
@@ -219,7 +272,7 @@
       const gone = events.readyState === EventSource.CLOSED;
       say('bad', gone ? 'not live: reload the page' : 'connection lost, trying again');
     });
-    events.addEventListener('reset', reread);
+    events.addEventListener('reset', () => reread().catch(() => {}));
     events.addEventListener('change', (event) => {
       const change = JSON.parse(event.data);
       if (change.overview) {
@@ -231,10 +284,11 @@
         change.rows.forEach(put);
         sort();
         narrow();
+        if (!isWhole() && !waiting) rereadSoon(3000);
       }
       tell();
     });
   };
-  if (location.search) reread().then(listen, listen);
-  else listen();
+  if (isWhole()) listen();
+  else reread().then(listen, listen);
 })();

@@ -1,19 +1,26 @@
 //! Who still calls what, kept in memory for the status page and the API; rebuilt from the event log at the start.
 //!
+//! - [`used`] a use, of a call or of a line of the log
 //! - [`row`] what is known of one caller's use of one method
 //! - [`trend`] its calls a day and an hour
-//! - [`state`] all rows, and the changes of modes
+//! - [`sources`] where its calls came from
+//! - [`group`] the rows that such entries make: one for each name of the callers file
+//! - [`state`] all entries, and the changes of modes
 //! - [`replay`] the state as an event log tells it
 
+mod group;
 mod replay;
 mod row;
+mod sources;
 mod state;
 #[cfg(test)]
 mod tests;
 mod trend;
+mod used;
 
 pub use replay::{MOST_READ, ReadPart, Rebuilt};
-pub use row::Row;
+pub use row::{Behind, Row};
+pub use state::Whose;
 
 use std::io;
 use std::path::Path;
@@ -26,8 +33,9 @@ use tokio::sync::watch;
 use super::callers::Callers;
 use super::event::{DeprecationEvent, ModeChanged};
 use super::json::{LONGEST_TEXT, cut};
-use row::{AddressText, Use, set_if};
+use group::rows_of;
 use state::State;
+use used::{AddressText, Use};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -94,19 +102,11 @@ impl Live {
         }
         let mut state = self.lock();
         state.version += 1;
-        let version = state.version;
         let mut address = AddressText::default();
         for (event, name) in events.iter().zip(names) {
-            let at = millis(event.timestamp);
-            let entry = state.entry(&event.rule.method, &event.caller.key, at);
+            let used = Use::of(event, millis(event.timestamp), &mut address);
             let changes = event.changes.iter().map(|change| cut(change, LONGEST_TEXT));
-            entry.take(&Use::of(event, at, &mut address), changes);
-            let row = &mut entry.row;
-            row.version = version;
-            set_if(&mut row.name, *name);
-            if row.documentation.is_none() {
-                row.documentation = event.rule.documentation_url();
-            }
+            state.take(&event.rule.method, &event.caller.key, *name, &used, changes);
         }
         self.tell(state);
     }
@@ -131,18 +131,11 @@ impl Live {
         self.tell(state);
     }
 
-    /// Gives all rows their names again, from another callers file.
+    /// Gives all callers their names again, from another callers file. Calls that came under one key from several callers,
+    /// and were counted before the file told them apart, stay under their key.
     pub fn rename(&self, callers: &Callers) {
         let mut state = self.lock();
-        state.version += 1;
-        let version = state.version;
-        for entry in state.entries_mut() {
-            let name = callers.name_of(&entry.caller()).map(str::to_owned);
-            if entry.row.name != name {
-                entry.row.name = name;
-                entry.row.version = version;
-            }
-        }
+        state.rename(callers);
         self.tell(state);
     }
 
@@ -190,28 +183,37 @@ impl Live {
 
     fn snapshot_at(&self, now: SystemTime) -> Snapshot {
         let now = millis(now);
-        let state = self.lock();
-        Snapshot {
-            version: state.version,
-            now,
-            rows: state.rows_at(now, |_| true),
-            last_use: state.last_use,
-            known_since: state.known_since.unwrap_or(now),
-            note: state.note.clone(),
-            forgotten: state.forgotten,
-            mode_changes: state.modes.iter().rev().cloned().collect(),
-        }
+        let (mut snapshot, entries) = {
+            let state = self.lock();
+            let snapshot = Snapshot {
+                version: state.version,
+                now,
+                rows: Vec::new(),
+                last_use: state.last_use,
+                known_since: state.known_since.unwrap_or(now),
+                note: state.note.clone(),
+                forgotten: state.forgotten,
+                mode_changes: state.modes.iter().rev().cloned().collect(),
+            };
+            (snapshot, state.entries().cloned().collect())
+        };
+        snapshot.rows = rows_of(entries, now);
+        snapshot
     }
 
-    /// The rows that changed after `version`, those seen last first.
-    pub fn changed_since(&self, version: u64) -> Vec<Row> {
-        self.lock()
-            .rows_at(millis(SystemTime::now()), |row| row.version > version)
+    /// The rows that changed after `version`, those seen last first; nothing where whoever shows them has to read all of
+    /// them again, for over `most` have changed or some may be gone.
+    pub fn changed_since(&self, version: u64, most: usize) -> Option<Vec<Row>> {
+        let entries = self.lock().changed_since(version, most)?;
+        Some(rows_of(entries, millis(SystemTime::now())))
     }
 
     /// One row.
-    pub fn row(&self, key: &str, method: &str) -> Option<Row> {
-        self.lock().row_at(key, method, millis(SystemTime::now()))
+    pub fn row(&self, whose: Whose<'_>, method: &str) -> Option<Row> {
+        let entries = self.lock().entries_of(whose, method);
+        rows_of(entries, millis(SystemTime::now()))
+            .into_iter()
+            .next()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

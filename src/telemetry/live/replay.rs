@@ -1,15 +1,18 @@
 //! The state as an event log tells it: read once, at the start.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::ModeChange;
-use super::row::Use;
 use super::state::State;
+use super::used::{Documentation, Use};
+use crate::telemetry::caller::Caller;
 use crate::telemetry::callers::Callers;
 use crate::telemetry::json::read_timestamp;
 use crate::telemetry::reader::{CALL, CALLS};
@@ -73,6 +76,7 @@ pub(super) fn read(path: &Path, part: ReadPart, callers: &Callers) -> io::Result
         rebuilt.bytes += reader.read_until(b'\n', &mut line)? as u64;
     }
     let mut state = State::default();
+    let mut names = Names::new(callers);
     loop {
         line.clear();
         // A line that never ends is no reason to hold all of it: the log's own are below this.
@@ -85,13 +89,10 @@ pub(super) fn read(path: &Path, part: ReadPart, callers: &Callers) -> io::Result
         }
         rebuilt.bytes += read as u64;
         match serde_json::from_slice(&line) {
-            Ok(seen) if state.replay(&seen) => rebuilt.events += 1,
+            Ok(seen) if state.replay(&seen, &mut names) => rebuilt.events += 1,
             _ if line.trim_ascii().is_empty() => {}
             _ => rebuilt.skipped += 1,
         }
-    }
-    for entry in state.entries_mut() {
-        entry.row.name = callers.name_of(&entry.caller()).map(str::to_owned);
     }
     if rebuilt.tail {
         state.note = Some(format!(
@@ -104,19 +105,21 @@ pub(super) fn read(path: &Path, part: ReadPart, callers: &Callers) -> io::Result
 
 impl State {
     /// A line of the log; false for one that is no event.
-    fn replay(&mut self, seen: &Seen<'_>) -> bool {
+    fn replay(&mut self, seen: &Seen<'_>, names: &mut Names<'_>) -> bool {
         let Some(at) = read_timestamp(seen.timestamp) else {
             return false;
         };
         match seen.event {
             CALL | CALLS if !seen.method.is_empty() => {
-                let entry = self.entry(&seen.method, &seen.caller.key, at);
-                if at >= entry.row.last_seen
-                    && entry.row.documentation.as_deref() != seen.documentation.as_deref()
-                {
-                    entry.row.documentation = seen.documentation.as_deref().map(str::to_owned);
-                }
-                entry.take(&seen.used(at), seen.changes.iter().map(AsRef::as_ref));
+                let name = names.of(&seen.caller);
+                let changes = seen.changes.iter().map(AsRef::as_ref);
+                self.take(
+                    &seen.method,
+                    &seen.caller.key,
+                    name,
+                    &seen.used(at),
+                    changes,
+                );
                 true
             }
             "mode_changed" => {
@@ -210,6 +213,8 @@ impl Seen<'_> {
             action: self.action,
             // Only a batch holds so many uses of a method that they are summed up.
             in_batch: self.batch_key.is_some() || self.event == CALLS,
+            is_let_in: self.shows_that_its_caller_was_let_in(),
+            documentation: Documentation::Text(self.documentation.as_deref()),
             replacement: self.replacement.as_deref(),
             auth: self.caller.auth,
             user: self.caller.user.as_deref(),
@@ -225,5 +230,65 @@ impl Seen<'_> {
             status: self.status,
             error: self.error.as_deref(),
         }
+    }
+
+    /// Whether the portal let the caller in, as far as the line tells: its status may be ours, of a refusal or of a portal
+    /// that was not reached.
+    fn shows_that_its_caller_was_let_in(&self) -> bool {
+        match self.status {
+            Some(401 | 403) | None => false,
+            Some(status) if status < 400 => true,
+            Some(502..=504) => false,
+            Some(_) => self.action != "refused",
+        }
+    }
+}
+
+/// The names of callers in the callers file, each looked for once: thousands of lines have few callers.
+struct Names<'c> {
+    callers: &'c Callers,
+    known: HashMap<u64, Option<&'c str>>,
+    hasher: RandomState,
+}
+
+impl<'c> Names<'c> {
+    /// So many callers are remembered at a time.
+    const MOST: usize = 10_000;
+
+    fn new(callers: &'c Callers) -> Self {
+        Self {
+            callers,
+            known: HashMap::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn of(&mut self, seen: &SeenCaller<'_>) -> Option<&'c str> {
+        if self.callers.names().is_empty() {
+            return None;
+        }
+        let who = (&seen.key, &seen.user, &seen.fingerprint, &seen.application);
+        let hash = self.hasher.hash_one((who, &seen.address, &seen.user_agent));
+        if let Some(name) = self.known.get(&hash) {
+            return *name;
+        }
+        if self.known.len() >= Self::MOST {
+            self.known.clear();
+        }
+        let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
+        let name = self.callers.name_of(&Caller {
+            user: owned(&seen.user),
+            fingerprint: owned(&seen.fingerprint),
+            application: owned(&seen.application),
+            address: seen
+                .address
+                .as_deref()
+                .and_then(|address| address.parse().ok()),
+            user_agent: owned(&seen.user_agent),
+            key: seen.key.to_string(),
+            ..Caller::default()
+        });
+        self.known.insert(hash, name);
+        name
     }
 }

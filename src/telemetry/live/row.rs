@@ -1,21 +1,19 @@
-//! A row: what is counted and remembered of one caller's use of one method (pure).
-
-use std::net::IpAddr;
+//! What is counted and remembered of a caller's use of one method, and the row that shows it (pure).
 
 use serde::Serialize;
 
+use super::sources::{Source, Sources};
 use super::trend::Trend;
+use super::used::{Documentation, Use};
 use super::{DAY, DAYS, HOUR, HOURS};
-use crate::catalogue::Mode;
 use crate::telemetry::caller::Caller;
-use crate::telemetry::event::{DeprecationEvent, MOST_CHANGES};
-use crate::telemetry::json::{LONGEST_TEXT, cut};
-use crate::translate::Reason;
+use crate::telemetry::callers::Callers;
+use crate::telemetry::event::MOST_CHANGES;
 
-/// One caller's use of one method.
+/// The use of one method by the callers of one name of the callers file, or by one caller without a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Row {
-    /// The caller's key.
+    /// The caller's key; of a row with a name, that of the last call.
     pub key: String,
     /// The caller's name in the callers file.
     pub name: Option<String>,
@@ -58,79 +56,32 @@ pub struct Row {
     pub hours: Vec<u32>,
     /// The version of the state at which the row last changed.
     pub version: u64,
+    /// How many keys, libraries and addresses stand behind it. Of each key the last 32 pairs of a library and an address
+    /// are known.
+    pub keys: usize,
+    pub libraries: usize,
+    pub addresses: usize,
+    pub behind: Behind,
 }
 
-/// A row while it is counted.
-#[derive(Debug, Default)]
+/// Who stands behind a row, those seen last first; of many the first 32.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Behind {
+    pub keys: Vec<String>,
+    pub libraries: Vec<String>,
+    pub addresses: Vec<String>,
+}
+
+/// The use of one method by one caller under one name, while it is counted.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
+    /// Of the row what is not made anew for each look: not the trends, and not what stands behind it.
     pub(super) row: Row,
-    days: Trend<DAYS>,
-    hours: Trend<HOURS>,
-}
-
-/// One use of a method as a row takes it in: of a call just made, or of a line of the log.
-pub(super) struct Use<'a> {
-    /// In milliseconds since 1970.
-    pub(super) at: u64,
-    /// How many uses it stands for, and how many of them were answered with an error code.
-    pub(super) count: u64,
-    pub(super) errors: u64,
-    pub(super) action: &'a str,
-    pub(super) in_batch: bool,
-    pub(super) replacement: Option<&'a str>,
-    pub(super) auth: &'a str,
-    pub(super) user: Option<&'a str>,
-    pub(super) fingerprint: Option<&'a str>,
-    pub(super) application: Option<&'a str>,
-    pub(super) address: Option<&'a str>,
-    pub(super) user_agent: Option<&'a str>,
-    pub(super) sdk: Option<&'a str>,
-    pub(super) target: &'a str,
-    pub(super) encoding: &'a str,
-    pub(super) mode: Option<&'a str>,
-    pub(super) reason: Option<&'a str>,
-    pub(super) status: Option<u16>,
-    pub(super) error: Option<&'a str>,
-}
-
-impl<'a> Use<'a> {
-    /// The use of an event, which was made at `at`. `address` is room for the caller's address as text.
-    pub(super) fn of(event: &'a DeprecationEvent, at: u64, address: &'a mut AddressText) -> Self {
-        let caller = &*event.caller;
-        Self {
-            at,
-            count: 1,
-            errors: u64::from(event.error.is_some()),
-            action: event.action.as_str(),
-            in_batch: event.batch_key.is_some(),
-            replacement: event.rule.replacement.as_deref(),
-            auth: caller.auth.as_str(),
-            user: caller.user.as_deref(),
-            fingerprint: caller.fingerprint.as_deref(),
-            application: caller.application.as_deref(),
-            address: caller.address.and_then(|ip| address.write(ip)),
-            user_agent: caller.user_agent.as_deref(),
-            sdk: caller.sdk.as_deref(),
-            target: cut(&event.target, LONGEST_TEXT),
-            encoding: event.encoding.as_str(),
-            mode: event.mode.map(Mode::as_str),
-            reason: event.reason.map(Reason::as_str),
-            status: event.status,
-            error: event.error.as_deref(),
-        }
-    }
-}
-
-/// An address as text, without an allocation for each call.
-#[derive(Default)]
-pub(super) struct AddressText(Vec<u8>);
-
-impl AddressText {
-    fn write(&mut self, address: IpAddr) -> Option<&str> {
-        self.0.clear();
-        crate::digits::address(&mut self.0, address);
-        std::str::from_utf8(&self.0).ok()
-    }
+    /// Whether the portal has let the caller in: it has answered one of its calls with anything but 401 or 403.
+    pub(super) is_let_in: bool,
+    pub(super) days: Trend<DAYS>,
+    pub(super) hours: Trend<HOURS>,
+    pub(super) sources: Sources,
 }
 
 impl Row {
@@ -138,6 +89,13 @@ impl Row {
     fn update<'c>(&mut self, used: &Use<'_>, changes: impl Iterator<Item = &'c str> + Clone) {
         set(&mut self.action, used.action);
         set_if(&mut self.replacement, used.replacement);
+        match used.documentation {
+            Documentation::Of(rule) if self.documentation.is_none() => {
+                self.documentation = rule.documentation_url();
+            }
+            Documentation::Of(_) => {}
+            Documentation::Text(text) => set_if(&mut self.documentation, text),
+        }
         set(&mut self.auth, used.auth);
         set_if(&mut self.user, used.user);
         set_if(&mut self.fingerprint, used.fingerprint);
@@ -156,14 +114,30 @@ impl Row {
             self.changes = changes.map(str::to_owned).collect();
         }
     }
+
+    /// Adds what an older row of the same method counted.
+    pub(super) fn add(&mut self, older: &Row) {
+        self.rewritten += older.rewritten;
+        self.observed += older.observed;
+        self.refused += older.refused;
+        self.batch += older.batch;
+        self.errors += older.errors;
+        self.first_seen = self.first_seen.min(older.first_seen);
+        self.last_seen = self.last_seen.max(older.last_seen);
+        self.version = self.version.max(older.version);
+        if self.changes.is_empty() {
+            self.changes.clone_from(&older.changes);
+        }
+    }
 }
 
 impl Entry {
-    /// The row of a use that is the first of its caller and method.
-    pub(super) fn new(method: &str, key: &str, at: u64) -> Self {
+    /// The entry of a use that is the first of its kind.
+    pub(super) fn new(method: &str, key: &str, name: Option<&str>, at: u64) -> Self {
         Self {
             row: Row {
                 key: key.to_owned(),
+                name: name.map(str::to_owned),
                 method: method.to_owned(),
                 first_seen: at,
                 last_seen: at,
@@ -195,56 +169,45 @@ impl Entry {
         let count = u32::try_from(used.count).unwrap_or(u32::MAX);
         self.days.add(used.at / DAY, count);
         self.hours.add(used.at / HOUR, count);
+        self.sources.note(used, self.is_let_in || used.is_let_in);
     }
 
-    pub(super) fn merge(&mut self, other: Entry) {
+    /// Adds what another entry of the same caller and method counted.
+    pub(super) fn merge(&mut self, mut other: Entry) {
         self.days.merge(&other.days);
         self.hours.merge(&other.hours);
-        let newer_is_theirs = other.row.last_seen > self.row.last_seen || self.row.auth.is_empty();
-        let (newer, older) = if newer_is_theirs {
-            (other.row, std::mem::take(&mut self.row))
-        } else {
-            (std::mem::take(&mut self.row), other.row)
-        };
-        self.row = Row {
-            rewritten: newer.rewritten + older.rewritten,
-            observed: newer.observed + older.observed,
-            refused: newer.refused + older.refused,
-            batch: newer.batch + older.batch,
-            errors: newer.errors + older.errors,
-            first_seen: newer.first_seen.min(older.first_seen),
-            last_seen: newer.last_seen.max(older.last_seen),
-            changes: if newer.changes.is_empty() {
-                older.changes
-            } else {
-                newer.changes
-            },
-            ..newer
-        };
+        self.is_let_in |= other.is_let_in;
+        if other.row.last_seen > self.row.last_seen || self.row.auth.is_empty() {
+            std::mem::swap(&mut self.row, &mut other.row);
+        }
+        self.row.add(&other.row);
+        self.sources.merge(other.sources, self.is_let_in);
     }
 
-    /// As much of the caller as the callers file can ask for.
-    pub(super) fn caller(&self) -> Caller {
+    /// The name that the callers file gives to all of its calls; nothing where they would have several, for whose they
+    /// were cannot be told any more.
+    pub(super) fn name_in<'c>(&self, callers: &'c Callers) -> Option<&'c str> {
+        let mut names = self
+            .sources
+            .iter()
+            .map(|source| callers.name_of(&self.caller(source)));
+        let first = names.next()??;
+        names.all(|name| name == Some(first)).then_some(first)
+    }
+
+    /// As much of a caller as the callers file can ask for.
+    fn caller(&self, source: &Source) -> Caller {
         Caller {
             user: self.row.user.clone(),
             fingerprint: self.row.fingerprint.clone(),
             application: self.row.application.clone(),
-            address: self
-                .row
+            address: source
                 .address
                 .as_ref()
                 .and_then(|address| address.parse().ok()),
-            user_agent: self.row.user_agent.clone(),
+            user_agent: source.user_agent.clone(),
             key: self.row.key.clone(),
             ..Caller::default()
-        }
-    }
-
-    pub(super) fn shown(&self, now: u64) -> Row {
-        Row {
-            days: self.days.until(now / DAY),
-            hours: self.hours.until(now / HOUR),
-            ..self.row.clone()
         }
     }
 }
@@ -256,7 +219,7 @@ fn set(old: &mut String, new: &str) {
     }
 }
 
-pub(super) fn set_if(old: &mut Option<String>, new: Option<&str>) {
+fn set_if(old: &mut Option<String>, new: Option<&str>) {
     if old.as_deref() != new {
         *old = new.map(str::to_owned);
     }

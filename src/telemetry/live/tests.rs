@@ -1,5 +1,6 @@
 //! The state from events and from a log, and what is told of it.
 
+use super::group::rows_of;
 use super::state::MOST_ROWS;
 use super::*;
 use crate::catalogue::{Catalogue, Mode, Rule};
@@ -44,6 +45,7 @@ fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
         status: Some(200),
         error: None,
         duration: Duration::ZERO,
+        is_let_in: true,
     }
 }
 
@@ -225,9 +227,9 @@ fn watchers_are_told_of_changes_and_get_only_the_rows_that_changed() {
     assert!(watcher.has_changed().unwrap());
     let version = *watcher.borrow_and_update();
     assert_eq!(version, live.version());
-    assert_eq!(live.changed_since(version), []);
+    assert_eq!(live.changed_since(version, 10), Some(Vec::new()));
     record(&live, &events()[3..]);
-    let changed = live.changed_since(version);
+    let changed = live.changed_since(version, 10).unwrap();
     assert_eq!(
         changed
             .iter()
@@ -235,13 +237,16 @@ fn watchers_are_told_of_changes_and_get_only_the_rows_that_changed() {
             .collect::<Vec<_>>(),
         ["webhook:2"]
     );
-    let row = live.row("webhook:1", &changed[0].method).unwrap();
+    let row = live
+        .row(Whose::Key("webhook:1"), &changed[0].method)
+        .unwrap();
     assert_eq!(row.user_agent.as_deref(), Some("<script>"));
-    assert_eq!(live.row("webhook:1", "none"), None);
+    assert_eq!(live.row(Whose::Key("webhook:1"), "none"), None);
 
     let version = live.version();
     live.rename(&Callers::default());
-    assert_eq!(live.changed_since(version).len(), 1, "one had a name");
+    assert_eq!(live.changed_since(version, 10), None, "rows have gone");
+    assert!(live.snapshot().rows.iter().all(|row| row.name.is_none()));
 }
 
 #[test]
@@ -260,4 +265,165 @@ fn callers_that_somebody_invents_push_out_those_not_seen_for_longest() {
         snapshot.rows[0].key,
         format!("webhook:{}", 2 * MOST_ROWS - 1)
     );
+}
+
+fn of(
+    name: &'static str,
+    agent: &str,
+    event: DeprecationEvent,
+) -> (DeprecationEvent, &'static str) {
+    let caller = Caller {
+        user_agent: Some(agent.to_owned()),
+        ..(*event.caller).clone()
+    };
+    let event = DeprecationEvent {
+        caller: Arc::new(caller),
+        ..event
+    };
+    (event, name)
+}
+
+fn by_agent() -> Callers {
+    let entry = |name: &str| format!("[[caller]]\nname = \"{name}\"\nuser_agent = \"{name}/\"\n");
+    Callers::parse(&[entry("shop"), entry("erp")].concat()).unwrap()
+}
+
+#[test]
+fn integrations_that_share_one_webhook_are_told_apart() {
+    let live = Live::default();
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines = Vec::new();
+    for (event, name) in [
+        of(
+            "shop",
+            "shop/1",
+            event(1, NOON - 3 * HOUR, Action::Rewritten),
+        ),
+        of("erp", "erp/2", event(1, NOON - 2 * HOUR, Action::Refused)),
+        of("shop", "shop/1", event(3, NOON - HOUR, Action::Rewritten)),
+        of("", "curl", event(1, NOON, Action::Observed)),
+    ] {
+        let name = Some(name).filter(|name| !name.is_empty());
+        event.write_line(name, &mut lines);
+        live.record(&[event], &[name]);
+    }
+    let told = |live: &Live| -> Vec<_> {
+        let rows = live.snapshot_at(now()).rows.into_iter();
+        rows.map(|row| {
+            (
+                row.name,
+                row.key,
+                row.rewritten,
+                row.refused,
+                row.observed,
+                row.keys,
+            )
+        })
+        .collect()
+    };
+    let expected = [
+        (None, "webhook:1".to_owned(), 0, 0, 1, 1),
+        (Some("shop".to_owned()), "webhook:3".to_owned(), 2, 0, 0, 2),
+        (Some("erp".to_owned()), "webhook:1".to_owned(), 0, 1, 0, 1),
+    ];
+    assert_eq!(told(&live), expected);
+    let method = &rule().method;
+    let shop = live.row(Whose::Name("shop"), method).unwrap();
+    assert_eq!(shop.behind.keys, ["webhook:3", "webhook:1"]);
+    assert_eq!((shop.libraries, shop.addresses), (1, 1));
+    assert_eq!(shop.behind.libraries, ["shop/1"]);
+    assert_eq!(
+        live.row(Whose::Key("webhook:1"), method).unwrap().name,
+        None
+    );
+    assert_eq!(live.row(Whose::Key("webhook:3"), method).unwrap(), shop);
+
+    let path = dir.path().join("log");
+    std::fs::write(&path, &lines).unwrap();
+    let again = Live::default();
+    again
+        .rebuild_from(&path, ReadPart::default(), &by_agent())
+        .unwrap();
+    assert_eq!(told(&again), expected, "a log tells them apart as well");
+}
+
+#[test]
+fn another_callers_file_names_only_what_was_of_one_caller() {
+    let live = Live::default();
+    for (event, _) in [
+        of("", "shop/1", event(1, NOON - 3 * HOUR, Action::Rewritten)),
+        of("", "erp/2", event(1, NOON - 2 * HOUR, Action::Refused)),
+        of("", "shop/1", event(3, NOON - HOUR, Action::Rewritten)),
+    ] {
+        live.record(&[event], &[None]);
+    }
+    live.rename(&by_agent());
+    let rows = live.snapshot_at(now()).rows;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.name.as_deref(), row.key.as_str(), row.libraries))
+        .collect();
+    assert_eq!(
+        told,
+        [(Some("shop"), "webhook:3", 1), (None, "webhook:1", 2)]
+    );
+    live.rename(&Callers::default());
+    assert!(
+        live.snapshot_at(now())
+            .rows
+            .iter()
+            .all(|row| row.name.is_none())
+    );
+}
+
+#[test]
+fn callers_that_the_portal_let_in_are_kept_before_made_up_ones() {
+    let live = Live::default();
+    let stranger = |user: usize, at: u64| DeprecationEvent {
+        status: Some(401),
+        is_let_in: false,
+        ..event(user, at, Action::Observed)
+    };
+    // One that is let in later, and whose rows of other methods count from then on.
+    record(&live, &[stranger(100_001, NOON)]);
+    for user in 0..300 {
+        record(&live, &[event(100_000 + user, NOON + 1, Action::Observed)]);
+    }
+    for user in 0..20_000 {
+        record(&live, &[stranger(user, NOON + 2 + user as u64)]);
+    }
+    let snapshot = live.snapshot();
+    assert!(snapshot.rows.len() <= MOST_ROWS);
+    let known = snapshot
+        .rows
+        .iter()
+        .filter(|row| row.user.as_ref().unwrap().len() == 6);
+    assert_eq!(known.count(), 300);
+}
+
+#[test]
+fn calls_that_come_while_somebody_looks_change_nothing_under_their_eyes() {
+    let live = Live::default();
+    record(&live, &events());
+    let seen: Vec<_> = live.lock().entries().cloned().collect();
+    let before = rows_of(seen.clone(), NOON);
+    // A look holds pointers only: the lock is free, and a call copies the entry that it changes.
+    record(&live, &[event(1, NOON, Action::Refused)]);
+    assert_eq!(rows_of(seen, NOON), before);
+    assert_eq!(
+        live.snapshot_at(now()).rows[0].refused,
+        before[0].refused + 1
+    );
+}
+
+#[test]
+fn too_many_changes_are_a_reason_to_read_all_again() {
+    let live = Live::default();
+    record(&live, &[event(1, NOON, Action::Observed)]);
+    let version = live.version();
+    for user in 0..11 {
+        record(&live, &[event(user, NOON, Action::Observed)]);
+    }
+    assert_eq!(live.changed_since(version, 10), None);
+    assert_eq!(live.changed_since(version, 11).unwrap().len(), 11);
 }

@@ -1,0 +1,86 @@
+//! One use of a method, as entries take it in (pure).
+
+use std::net::IpAddr;
+
+use crate::catalogue::{Mode, Rule};
+use crate::telemetry::event::DeprecationEvent;
+use crate::telemetry::json::{LONGEST_TEXT, cut};
+use crate::translate::Reason;
+
+/// One use of a method as a row takes it in: of a call just made, or of a line of the log.
+pub(super) struct Use<'a> {
+    /// In milliseconds since 1970.
+    pub(super) at: u64,
+    /// How many uses it stands for, and how many of them were answered with an error code.
+    pub(super) count: u64,
+    pub(super) errors: u64,
+    pub(super) action: &'a str,
+    pub(super) in_batch: bool,
+    /// Whether the portal let the caller in.
+    pub(super) is_let_in: bool,
+    pub(super) documentation: Documentation<'a>,
+    pub(super) replacement: Option<&'a str>,
+    pub(super) auth: &'a str,
+    pub(super) user: Option<&'a str>,
+    pub(super) fingerprint: Option<&'a str>,
+    pub(super) application: Option<&'a str>,
+    pub(super) address: Option<&'a str>,
+    pub(super) user_agent: Option<&'a str>,
+    pub(super) sdk: Option<&'a str>,
+    pub(super) target: &'a str,
+    pub(super) encoding: &'a str,
+    pub(super) mode: Option<&'a str>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) status: Option<u16>,
+    pub(super) error: Option<&'a str>,
+}
+
+/// The page of the documentation, where the use comes from.
+pub(super) enum Documentation<'a> {
+    /// The rule knows it.
+    Of(&'a Rule),
+    /// As the log has it.
+    Text(Option<&'a str>),
+}
+
+impl<'a> Use<'a> {
+    /// The use of an event, which was made at `at`. `address` is room for the caller's address as text.
+    pub(super) fn of(event: &'a DeprecationEvent, at: u64, address: &'a mut AddressText) -> Self {
+        let caller = &*event.caller;
+        Self {
+            at,
+            count: 1,
+            errors: u64::from(event.error.is_some()),
+            action: event.action.as_str(),
+            in_batch: event.batch_key.is_some(),
+            is_let_in: event.is_let_in,
+            documentation: Documentation::Of(&event.rule),
+            replacement: event.rule.replacement.as_deref(),
+            auth: caller.auth.as_str(),
+            user: caller.user.as_deref(),
+            fingerprint: caller.fingerprint.as_deref(),
+            application: caller.application.as_deref(),
+            address: caller.address.and_then(|ip| address.write(ip)),
+            user_agent: caller.user_agent.as_deref(),
+            sdk: caller.sdk.as_deref(),
+            target: cut(&event.target, LONGEST_TEXT),
+            encoding: event.encoding.as_str(),
+            mode: event.mode.map(Mode::as_str),
+            reason: event.reason.map(Reason::as_str),
+            status: event.status,
+            error: event.error.as_deref(),
+        }
+    }
+}
+
+/// An address as text, without an allocation for each call.
+#[derive(Default)]
+pub(super) struct AddressText(Vec<u8>);
+
+impl AddressText {
+    fn write(&mut self, address: IpAddr) -> Option<&str> {
+        self.0.clear();
+        crate::digits::address(&mut self.0, address);
+        std::str::from_utf8(&self.0).ok()
+    }
+}
