@@ -32,7 +32,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     assemble::callers(&settings)?;
     admin::token_of(&settings)?;
     let warnings =
-        crate::proxy::tls::check(&assemble::proxy_config(&settings)).map_err(Failure::usage)?;
+        crate::proxy::check_tls(&assemble::proxy_config(&settings)).map_err(Failure::usage)?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }

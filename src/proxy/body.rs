@@ -1,10 +1,11 @@
 //! Bodies: streamed through as they come, or held whole.
 
-use super::error::ProxyError;
-use super::room::{self, Reserved};
-use super::upstream::PortalBody;
-use super::watch::is_over;
-use super::wire::{Fault, Link};
+use crate::proxy::call::room;
+use crate::proxy::call::room::Reserved;
+use crate::proxy::client::wire::{Fault, Link};
+use crate::proxy::error::ProxyError;
+use crate::proxy::net::watch::is_over;
+use crate::proxy::portal::PortalBody;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};

@@ -3,7 +3,7 @@
 //! Clients act on status and code: any 503 is repeated by the SDKs, and so is right only for what surely was not
 //! executed; `INTERNAL_SERVER_ERROR` stops most of them, and so stands where a call may have been executed.
 
-use super::wire::head::HeadError;
+use crate::proxy::http::head::HeadError;
 
 /// Who is at fault, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,46 +1,27 @@
-//! The data path: a request in, the portal's answer out.
+//! The data path: a request in, the portal's answer out. Five floors; imports run down only (ARCHITECTURE.md).
 //!
-//! Each thread runs its own single-threaded runtime ([`worker`]) with its own pool of connections to the portal
-//! ([`upstream`]); nothing is shared on the way of a request but counters and the log. [`handle`] is that way, read from
-//! top to bottom.
+//! - [`client`] the client's connection: bytes in, a call out
+//! - [`call`] one call, from its head to the head of its answer
+//! - [`portal`] the connections to the portal: a request out, an answer in
+//! - [`net`] sockets, TLS, time and work under all of them
+//! - [`http`] reads and writes of messages (pure)
+//!
+//! Each thread runs its own single-threaded runtime ([`server`]) with its own pool of connections to the portal; nothing
+//! is shared on the way of a request but counters and the log.
 
-mod address;
-mod applications;
-pub mod body;
-mod caught;
-mod certificate;
-mod compare;
+mod body;
+mod call;
+mod client;
 pub mod config;
-mod connection;
-mod deprecated;
-mod descriptors;
-pub mod error;
-mod executor;
-mod finish;
-mod footprint;
-mod frames;
-mod greet;
-mod handle;
-pub mod headers;
-mod http2;
-mod listener;
-pub mod origin;
-pub mod peer;
-pub mod pem;
-mod preflight;
-mod refuse;
-mod reply;
-mod room;
-mod run;
-mod span;
-mod stream;
-pub mod tls;
-mod upgrade;
-mod upstream;
-mod watch;
-pub mod wire;
+mod error;
+mod http;
+mod net;
+mod portal;
+mod server;
 mod worker;
 
 pub use config::Config;
-pub use run::{Cut, Listening, Server};
+pub use net::pem;
+pub use net::tls::check as check_tls;
+pub use server::{Cut, Listening, Server};
 pub use worker::Shared;

@@ -1,24 +1,24 @@
 //! What one thread holds: the portal's side, the connections that it serves, and its part of the telemetry.
 
-use super::applications::Applications;
-use super::compare::Turns;
-use super::config::{Config, Portal};
-use super::connection::Handle;
-use super::footprint::Footprint;
-use super::handle::{Client, LastCaller};
-use super::origin;
-use super::peer;
-use super::reply;
-use super::room::Room;
-use super::span::Span;
-use super::tls::Certificates;
-use super::upstream::Upstream;
-use super::wire::head::{Limits, Name, RequestHead};
 use crate::catalogue::{Mode, Rule};
 use crate::ladder::{Because, CallerView, Decision, Policy};
 use crate::protocol::address::Address;
 use crate::protocol::credentials;
 use crate::protocol::target::{Access, Place};
+use crate::proxy::call::applications::Applications;
+use crate::proxy::call::compare::Turns;
+use crate::proxy::call::handle::{Client, LastCaller};
+use crate::proxy::call::reply;
+use crate::proxy::call::room::Room;
+use crate::proxy::call::span::Span;
+use crate::proxy::client::http1::Handle;
+use crate::proxy::config::{Config, Portal};
+use crate::proxy::http::head::{Limits, Name, RequestHead};
+use crate::proxy::http::origin;
+use crate::proxy::http::peer;
+use crate::proxy::net::footprint::Footprint;
+use crate::proxy::net::tls::Certificates;
+use crate::proxy::portal::Upstream;
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::{DeprecationEvent, UnreadCall};
@@ -120,7 +120,7 @@ impl Shared {
         }
         let acceptor = match &certificates {
             Some(certificates) => {
-                Some(super::tls::server(certificates.clone(), config.http2)?.into())
+                Some(crate::proxy::net::tls::server(certificates.clone(), config.http2)?.into())
             }
             None => None,
         };
@@ -132,7 +132,7 @@ impl Shared {
             policy: ArcSwap::from_pointee(policy),
             certificates,
             acceptor,
-            upstream_tls: super::tls::client(&config)?,
+            upstream_tls: crate::proxy::net::tls::client(&config)?,
             config: Arc::new(config),
             open: AtomicUsize::new(0),
             open_by_client: Mutex::default(),
@@ -285,7 +285,7 @@ impl Worker {
                 target: config.max_target,
                 fields: config.max_fields,
             },
-            host: super::run::upstream_host(&config),
+            host: crate::proxy::server::upstream_host(&config),
             stopping: Notify::new(),
             stopped: Cell::new(false),
             config,
@@ -539,7 +539,8 @@ impl Worker {
 
     /// The turn to tell a connection that it is one too many; none where too many are being told.
     pub fn refusing(&self) -> Option<InWork> {
-        (self.refusing.get() < super::refuse::AT_ONCE).then(|| InWork::new(&self.refusing))
+        (self.refusing.get() < crate::proxy::client::refuse::AT_ONCE)
+            .then(|| InWork::new(&self.refusing))
     }
 
     /// Whether nothing is left to do: no connection, and no work without one.

@@ -1,0 +1,957 @@
+//! The way of one request, from its head to the head of its answer.
+
+use crate::catalogue::{Mode, Rule, RuleKind};
+use crate::protocol::address::Address;
+use crate::protocol::answer::Format;
+use crate::protocol::target::{self, Place};
+use crate::protocol::{self, urlrewrite};
+use crate::proxy::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, discard, peek};
+use crate::proxy::call::address;
+use crate::proxy::call::compare;
+use crate::proxy::call::compare::Successor;
+use crate::proxy::call::job::{Job, Moment, record_refusal};
+use crate::proxy::call::preflight;
+use crate::proxy::call::preflight::Preflight;
+use crate::proxy::call::reply;
+use crate::proxy::call::reply::{Additions, Reply};
+use crate::proxy::call::room;
+use crate::proxy::call::room::Reserved;
+use crate::proxy::call::span;
+use crate::proxy::call::span::Span;
+use crate::proxy::client::http1::Control;
+use crate::proxy::client::tunnel::Tunnel;
+use crate::proxy::client::wire::{BadRequest, Came, Fault, Link};
+use crate::proxy::error::ProxyError;
+use crate::proxy::http::forward;
+use crate::proxy::http::forward::{BodyPlan, RequestPlan};
+use crate::proxy::http::head::{Fields, Framing, Name, RequestHead};
+use crate::proxy::net::background::Finish;
+use crate::proxy::net::caught::{Panicked, caught};
+use crate::proxy::portal::{Answer, Sending};
+use crate::proxy::worker::Worker;
+use crate::telemetry::caller::{Auth, Caller};
+use crate::telemetry::metrics::{Kind, Outcome as Class};
+use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Bytes of a body that is read for nothing but the caller who may stand in it.
+const CALLER_BODY: u64 = 64 * 1024;
+
+/// How long a small body that nobody looks at may take, before its connection is given up instead.
+const DISCARDING: Duration = Duration::from_secs(1);
+
+/// The longest id of a client's that is logged, in bytes.
+const CLIENT_ID: usize = 128;
+
+/// Who is at the other end of a client's connection.
+pub struct Client {
+    pub link: Rc<Link>,
+    pub control: Rc<Control>,
+    /// The peer's address, or the one that a trusted peer's PROXY header names.
+    pub address: Option<IpAddr>,
+    /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
+    pub trusted: bool,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// HTTP/2.
+    pub http2: bool,
+    /// Our end of the connection and the peer's.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
+    /// Whether they were looked for among our connections to the portal.
+    pub checked: Cell<bool>,
+    /// The caller of this connection's last webhook call: most connections have one.
+    pub last: RefCell<Option<LastCaller>>,
+    /// A small body that a refusal has left unread.
+    pub unread: Cell<Option<ClientBody>>,
+    /// Both sides have switched protocols.
+    pub tunnel: Cell<Option<Tunnel>>,
+}
+
+/// A caller, and the bytes from which it was read.
+pub struct LastCaller {
+    pub access: Vec<u8>,
+    pub user_agent: Vec<u8>,
+    pub caller: Arc<Caller>,
+}
+
+impl Client {
+    /// The same client, for one of its HTTP/2 streams: a stream's faults are not its neighbours'.
+    pub fn stream(&self, link: Rc<Link>) -> Client {
+        Client {
+            link,
+            control: Rc::new(Control::default()),
+            checked: Cell::new(self.checked.get()),
+            last: RefCell::default(),
+            unread: Cell::new(None),
+            tunnel: Cell::new(None),
+            ..*self
+        }
+    }
+    /// The protocol's version, as logs say it.
+    pub fn version(&self) -> &'static str {
+        if self.http2 { "2" } else { "1.1" }
+    }
+}
+
+/// A head's fields as the core asks for them.
+impl protocol::Fields for Fields {
+    fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
+        let same = |name: &[u8]| name.eq_ignore_ascii_case(lower_case_name.as_bytes());
+        self.list()
+            .iter()
+            .find(|f| same(self.name(f)))
+            .map(|f| self.value(f))
+    }
+    fn all<'a>(&'a self, lower_case_name: &'a str) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
+        Box::new(self.named(lower_case_name))
+    }
+}
+
+/// What has to be known of a request to answer it with an error.
+struct Known {
+    span: Rc<Span>,
+    format: Format,
+    to_head: bool,
+}
+
+/// Answers one request, whatever comes of it.
+pub async fn handle(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    came: Option<Came>,
+    body: Incoming,
+) -> (Reply, Rc<Span>) {
+    let began = Instant::now();
+    let known = OnceCell::new();
+    let answered = {
+        let answering = pin!(answered(worker, client, came, body, began, &known));
+        caught(answering).await
+    };
+    answered.unwrap_or_else(|Panicked| {
+        let known = known.into_inner().unwrap_or_else(|| Known {
+            span: Span::begin(worker, client, None, Kind::Other, began),
+            format: Format::Json,
+            to_head: false,
+        });
+        let Known { span, format, to_head } = known;
+        tracing::error!(request_id = %span.id(), "a call was answered 502 for a fault in the program");
+        let reply = fail(&span, &ProxyError::panicked(), format, to_head);
+        span.answered(reply.status.as_u16(), reply.head.len());
+        (reply, span)
+    })
+}
+
+async fn answered(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    came: Option<Came>,
+    body: Incoming,
+    began: Instant,
+    known: &OnceCell<Known>,
+) -> (Reply, Rc<Span>) {
+    let stall = client
+        .http2
+        .then(|| (worker.config.timeouts.body, client.link.clone()));
+    let (head, body) = match came {
+        Some(Ok((head, whole))) => (head, ClientBody::new(whole, body, stall)),
+        other => {
+            let error = match other {
+                Some(Err(BadRequest::Head(error))) => ProxyError::head(error),
+                Some(Err(BadRequest::HeadTimeout)) => ProxyError::client_timeout("head", false),
+                _ => ProxyError::internal("a request had no head"),
+            };
+            let span = Span::begin(worker, client, None, Kind::Other, began);
+            worker.local.head_error(error.status);
+            let reply = fail(&span, &error, Format::Json, false);
+            span.answered(reply.status.as_u16(), reply.head.len());
+            return (reply, span);
+        }
+    };
+    // The head goes along with a call that is finished without its client; what is read of its address borrows the bytes.
+    let raw = head.fields.raw().clone();
+    let came = &raw[head.target_span()];
+    let made = urlrewrite::made(came);
+    let at = address::of(worker, &head, came, made.as_ref());
+    let format = format_of(&at.place);
+    let kind = match &at.place {
+        Place::Call { method, .. } if method == "batch" => Kind::Batch,
+        Place::Call { .. } | Place::Unnamed => Kind::Call,
+        _ => Kind::Other,
+    };
+    let to_head = head.method() == b"HEAD";
+    let span = Span::begin(worker, client, Some(&head), kind, began);
+    let _ = known.set(Known {
+        span: span.clone(),
+        format,
+        to_head,
+    });
+    let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
+    let guarded = guarded.then(|| worker.caller(client, &at, &head, None));
+    let answered = if at.is_made && made.as_ref().is_some_and(|made| !made.is_whole) {
+        Err(ProxyError::address())
+    } else {
+        answer(worker, client, &span, head, &at, body).await
+    };
+    let by_portal = answered.is_ok();
+    let reply = match answered {
+        Ok(reply) => reply,
+        Err(mut error) => {
+            end_body(client, &mut error).await;
+            fail(&span, &error, format, to_head)
+        }
+    };
+    span.answered(reply.status.as_u16(), reply.head.len());
+    if let Some(caller) = guarded
+        && by_portal
+        && !span.is_refused()
+    {
+        worker.guard(&caller, reply.status.as_u16());
+    }
+    (reply, span)
+}
+
+/// Reads away a small body that was not looked at. With any other behind which no request can come, the connection ends
+/// with the answer, and says so.
+async fn end_body(client: &Client, error: &mut ProxyError) {
+    if let Some(body) = client.unread.take() {
+        discard(body, CALLER_BODY, DISCARDING).await;
+    }
+    error.close |= client.link.reads_body();
+}
+
+fn fail(span: &Span, error: &ProxyError, format: Format, to_head: bool) -> Reply {
+    span.failed(error);
+    reply::error(error, format, to_head, span.id_line().as_bytes())
+}
+
+/// What has to be read of a request, with a rule of its own: rules may be swapped while it is carried out.
+enum Taken {
+    Stream,
+    Observe(Arc<Rule>),
+    Head,
+    Body,
+}
+
+async fn answer(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    body: ClientBody,
+) -> Result<Reply, ProxyError> {
+    #[cfg(test)]
+    crate::proxy::net::caught::panic_if_asked(head.target(), "begun");
+    if matches!(head.method(), b"CONNECT" | b"TRACE") {
+        return Err(ProxyError::method_not_allowed());
+    }
+    if worker.is_loop(client) {
+        return Err(ProxyError::loop_detected());
+    }
+    // The mode may depend on who calls, and that may stand in a body that is not read yet.
+    let by_head = OnceCell::new();
+    if preflight::is_one(&head) {
+        return preflight(worker, client, span, head, at, body).await;
+    }
+    let mode = |rule: &Rule| {
+        worker.fixed_mode(rule).unwrap_or_else(|| {
+            let caller = by_head.get_or_init(|| worker.caller(client, at, &head, None));
+            match rule.kind {
+                _ if caller.auth != Auth::None || !counts_body(&head) => worker.mode(rule, caller),
+                RuleKind::Exact => Mode::Rewrite,
+                RuleKind::Watched => Mode::Observe,
+            }
+        })
+    };
+    let taken = {
+        let policy = worker.shared.policy.load();
+        match translate::intake(head.method(), &at.place, policy.catalogue(), &mode) {
+            Intake::Stream => Taken::Stream,
+            Intake::Observe(rule) => Taken::Observe(rule.clone()),
+            Intake::Head => Taken::Head,
+            Intake::Body => Taken::Body,
+        }
+    };
+    let work = match taken {
+        Taken::Stream => untouched(worker, client, span, at, head, body).await?,
+        Taken::Observe(rule) => {
+            let by_head = by_head.into_inner();
+            let caller = by_head.unwrap_or_else(|| worker.caller(client, at, &head, None));
+            observe(worker, client, span, head, at, &rule, caller, body).await?
+        }
+        Taken::Head => {
+            // Nothing of the body counts, but it may tell who is refused: a token counts before all else.
+            let tells = counts_body(&head)
+                && has_small_body(&head)
+                && worker.caller(client, at, &head, None).auth != Auth::OAuth;
+            let read = if tells {
+                let bytes = read_small(span, client, body).await?;
+                Read::Whole(bytes, None)
+            } else {
+                Read::Stream(body)
+            };
+            translated(worker, client, span, head, at, read)?
+        }
+        Taken::Body => {
+            let read = read_whole(worker, client, span, &head, body).await?;
+            match (&at.place, &read) {
+                (Place::Unnamed, Read::Whole(bytes, _)) => {
+                    let named = address::named(&head, at, bytes);
+                    translated(worker, client, span, head, &named, read)?
+                }
+                _ => translated(worker, client, span, head, at, read)?,
+            }
+        }
+    };
+    carry_out(worker, client, span, at, work).await
+}
+
+async fn carry_out(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    at: &Address<'_>,
+    work: Work,
+) -> Result<Reply, ProxyError> {
+    match work {
+        Work::Deprecated(job) => Finish::new(job.carry_out()).await,
+        Work::Untouched(request) => forward(worker, client, span, at, request).await,
+    }
+}
+
+/// Answers a preflight whose address calls what is switched off, or forwards it.
+async fn preflight(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    body: ClientBody,
+) -> Result<Reply, ProxyError> {
+    let work = match preflight::look_into(worker, client, &head, at) {
+        Preflight::Answered(reply) => {
+            span.outcome(Class::Refused);
+            return Ok(*reply);
+        }
+        Preflight::Forwarded(None) => Work::Untouched(Untouched::streamed(head, body)),
+        Preflight::Forwarded(Some((caller, uses))) => {
+            span.outcome(Class::Observed);
+            let batch = uses.iter().any(|used| used.batch_key.is_some());
+            let body = streamed(&head, body);
+            let mut job = as_it_came(worker, client, span, head, at, caller, body);
+            (job.batch, job.uses) = (batch, uses);
+            Work::Deprecated(Box::new(job))
+        }
+    };
+    carry_out(worker, client, span, at, work).await
+}
+
+/// A call that goes on as it came; its uses are to be put in.
+fn as_it_came(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    caller: Arc<Caller>,
+    body: RequestBody,
+) -> Job {
+    Job {
+        worker: worker.clone(),
+        client: client.clone(),
+        span: span.clone(),
+        moment: moment(worker, span, &head, at),
+        body,
+        plan: BodyPlan::AsItCame,
+        batch: false,
+        format: format_of(&at.place),
+        target: None,
+        reserved: None,
+        successor: None,
+        head,
+        uses: Vec::new(),
+        caller,
+        asked: None,
+        recorded: Cell::new(false),
+    }
+}
+
+fn streamed(head: &RequestHead, body: ClientBody) -> RequestBody {
+    if head.framing == Framing::None {
+        RequestBody::Empty
+    } else {
+        body.into()
+    }
+}
+
+/// What is to be done for a request, once what has to be read of it is read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the frequent one"
+)]
+enum Work {
+    /// It has deprecated uses.
+    Deprecated(Box<Job>),
+    /// Nothing of it is ours.
+    Untouched(Untouched),
+}
+
+/// A request without deprecated uses.
+struct Untouched {
+    head: RequestHead,
+    /// The target, where what the portal reads of it stays the same.
+    target: Option<Vec<u8>>,
+    body: RequestBody,
+    plan: BodyPlan,
+    upgrade: bool,
+    /// Who calls, where the body was read to know it.
+    caller: Option<Arc<Caller>>,
+    _reserved: Option<Reserved>,
+}
+
+impl Untouched {
+    fn streamed(head: RequestHead, body: ClientBody) -> Self {
+        Untouched {
+            target: None,
+            body: streamed(&head, body),
+            plan: BodyPlan::AsItCame,
+            upgrade: false,
+            caller: None,
+            _reserved: None,
+            head,
+        }
+    }
+}
+
+/// A request in which nothing is looked for: nearly all traffic. Where callers are selected by their application, a small
+/// body is read, since a token in it is known by the answer from then on.
+async fn untouched(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    at: &Address<'_>,
+    head: RequestHead,
+    body: ClientBody,
+) -> Result<Work, ProxyError> {
+    if matches!(at.place, Place::Call { .. })
+        && counts_body(&head)
+        && has_small_body(&head)
+        && worker.asks_for_applications()
+    {
+        let bytes = read_small(span, client, body).await?;
+        let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
+        let caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
+        return Ok(Work::Untouched(Untouched {
+            target: None,
+            body: RequestBody::Whole(Some(bytes)),
+            plan: BodyPlan::AsItCame,
+            upgrade: false,
+            caller: Some(caller),
+            _reserved: None,
+            head,
+        }));
+    }
+    let upgrade = matches!(at.place, Place::Elsewhere)
+        && head.wants_upgrade()
+        && head.framing == Framing::None
+        && !head.fields.has_token(Name::Upgrade, "h2c");
+    Ok(Work::Untouched(Untouched {
+        upgrade,
+        ..Untouched::streamed(head, body)
+    }))
+}
+
+/// Reads the body of a call that is to be translated, when there is room for it.
+async fn read_whole(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: &RequestHead,
+    body: ClientBody,
+) -> Result<Read, ProxyError> {
+    let length = match head.framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => Some(length),
+        _ => None,
+    };
+    let limit = worker.config.max_rewrite_body;
+    if length.is_some_and(|length| length > limit) {
+        return Ok(Read::TooLarge);
+    }
+    if head.framing == Framing::None {
+        return Ok(Read::Whole(Bytes::new(), None));
+    }
+    let since = Instant::now();
+    let mut reserved = length.is_none_or(|length| length > room::FREE).then(|| {
+        let (shared, wait) = (&worker.shared, worker.config.timeouts.rewrite_wait);
+        let address = worker.client_address(client, head);
+        Reserved::nothing(&shared.rewrite_room, &worker.local, address, wait)
+    });
+    let collected = collect(body, limit, &client.link, reserved.as_mut()).await;
+    span.waited(since.elapsed());
+    match collected {
+        Ok(bytes) => Ok(Read::Whole(bytes, reserved)),
+        Err(Unread::TooLarge) => Ok(Read::TooLarge),
+        Err(unread) => Err(unread_error(unread)),
+    }
+}
+
+/// The answer to a call whose body was not read whole. Nothing of it was sent.
+fn unread_error(unread: Unread) -> ProxyError {
+    match unread {
+        Unread::Client(fault) => client_error(fault, false),
+        Unread::TooSlow => ProxyError::client_timeout("body", false),
+        Unread::NoRoom(error) => error,
+        Unread::TooLarge => ProxyError::client_gone(),
+    }
+}
+
+/// The format that a call asked to be answered in.
+fn format_of(place: &Place<'_>) -> Format {
+    match place {
+        Place::Call { format, .. } => *format,
+        _ => Format::Json,
+    }
+}
+
+/// Whether the portal reads a body of this request.
+fn counts_body(head: &RequestHead) -> bool {
+    head.method() == b"POST" && head.framing != Framing::None
+}
+
+/// Whether a body is so small that it is read only to see who calls.
+fn has_small_body(head: &RequestHead) -> bool {
+    matches!(head.framing, Framing::Length(length) if length <= CALLER_BODY)
+}
+
+/// Reads a small body.
+async fn read_small(
+    span: &Rc<Span>,
+    client: &Rc<Client>,
+    body: ClientBody,
+) -> Result<Bytes, ProxyError> {
+    let since = Instant::now();
+    let collected = collect(body, CALLER_BODY, &client.link, None).await;
+    span.waited(since.elapsed());
+    collected.map_err(unread_error)
+}
+
+/// Forwards a deprecated call as it came. Its body is read only where it is small and nothing else says who calls.
+#[allow(clippy::too_many_arguments)]
+async fn observe(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    rule: &Arc<Rule>,
+    mut caller: Arc<Caller>,
+    body: ClientBody,
+) -> Result<Work, ProxyError> {
+    let counts = counts_body(&head);
+    let small = has_small_body(&head);
+    let compares = |worker: &Worker, caller: &Caller| {
+        rule.kind == RuleKind::Exact && worker.mode_of(rule, caller) == Mode::Compare
+    };
+    let mut read = None;
+    let body = if head.framing == Framing::None {
+        read = Some(Bytes::new());
+        RequestBody::Empty
+    } else if counts && small && (caller.auth != Auth::OAuth || compares(worker, &caller)) {
+        let bytes = read_small(span, client, body).await?;
+        let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
+        caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
+        let is_more = match (worker.mode_of(rule, &caller), rule.kind) {
+            (Mode::Brownout | Mode::Block, _) | (Mode::Rewrite, RuleKind::Exact) => true,
+            (Mode::Observe | Mode::Compare | Mode::Rewrite, _) => false,
+        };
+        if is_more {
+            let read = Read::Whole(bytes, None);
+            return translated(worker, client, span, head, at, read);
+        }
+        read = Some(bytes.clone());
+        RequestBody::Whole(Some(bytes))
+    } else {
+        if counts && caller.auth == Auth::None {
+            if worker.refuses_whoever_calls(rule, &caller) {
+                return translated(worker, client, span, head, at, Read::Stream(body));
+            }
+            caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
+        }
+        body.into()
+    };
+    let successor = if compares(worker, &caller) {
+        let made = read.and_then(|bytes| Successor::of(rule, worker, at, &head, &bytes));
+        if made.is_none() {
+            compare::skipped(worker, rule);
+        }
+        made
+    } else {
+        None
+    };
+    let content_type = head.fields.first(Name::ContentType);
+    let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
+    span.outcome(Class::Observed);
+    let uses = vec![DeprecatedUse::observed(rule, encoding)];
+    let mut job = as_it_came(worker, client, span, head, at, caller, body);
+    (job.successor, job.uses) = (successor, uses);
+    Ok(Work::Deprecated(Box::new(job)))
+}
+
+/// What was read of a request's body.
+enum Read {
+    /// Nothing: the portal does not read it either, or nobody needs to.
+    Stream(ClientBody),
+    Whole(Bytes, Option<Reserved>),
+    TooLarge,
+}
+
+/// Translates a call.
+fn translated(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    head: RequestHead,
+    at: &Address<'_>,
+    read: Read,
+) -> Result<Work, ProxyError> {
+    let content_type = head.fields.first(Name::ContentType);
+    let bytes = match &read {
+        Read::Whole(bytes, _) => bytes.clone(),
+        _ => Bytes::new(),
+    };
+    let call = Call {
+        verb: head.method(),
+        target: at.target,
+        place: &at.place,
+        content_type,
+        content_encoding: address::content_encoding(&head),
+        body: &bytes,
+        doubt: address::doubt(&head, at, !bytes.is_empty()),
+    };
+    let is_packed = call.content_encoding.is_some() && !bytes.is_empty();
+    let known = OnceCell::new();
+    let caller = || -> &Arc<Caller> {
+        known.get_or_init(|| {
+            let is_read = !bytes.is_empty() && !is_packed;
+            let body = Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| is_read);
+            let caller = worker.caller(client, at, &head, body);
+            if matches!(read, Read::Whole(..)) && !is_packed || !counts_body(&head) {
+                return caller;
+            }
+            Arc::new(Arc::unwrap_or_clone(caller).with_unread_body())
+        })
+    };
+    let policy = worker.shared.policy.load_full();
+    let catalogue = policy.catalogue();
+    let verdict = match &read {
+        Read::TooLarge => {
+            let limit = usize::try_from(worker.config.max_rewrite_body).unwrap_or(usize::MAX);
+            translate::too_large(&call, catalogue, limit)
+        }
+        _ => translate::translate(&call, catalogue, &|rule| {
+            worker
+                .fixed_mode(rule)
+                .unwrap_or_else(|| worker.mode(rule, caller()))
+        }),
+    };
+    let (new_target, new_body) = match verdict.outcome {
+        Outcome::Untouched => (None, None),
+        Outcome::Rewritten { target, body } => (target, body),
+        Outcome::Refused(refusal) => {
+            span.outcome(Class::Refused);
+            let refusal = match verdict.uses.first() {
+                Some(used) => used
+                    .switched_off(worker.until(&used.rule, caller()))
+                    .unwrap_or(refusal),
+                None => refusal,
+            };
+            let mut uses = verdict.uses;
+            if matches!(read, Read::Stream(_)) {
+                let has_body = head.framing != Framing::None;
+                let announced = Encoding::of(head.method(), content_type, has_body);
+                uses.iter_mut().for_each(|used| used.encoding = announced);
+            }
+            let error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
+            record_refusal(
+                worker,
+                &moment(worker, span, &head, at),
+                caller(),
+                &uses,
+                &error,
+            );
+            // Who waits for a go-ahead sends no body.
+            let is_small = has_small_body(&head) || head.framing == Framing::Chunked;
+            if let Read::Stream(body) = read
+                && is_small
+                && !head.expects_continue
+            {
+                client.unread.set(Some(body));
+            }
+            return Err(error);
+        }
+    };
+    if let Some(reason) = verdict.unread {
+        let moment = moment(worker, span, &head, at);
+        worker.unread(&moment.unread(reason, caller().clone()));
+    }
+    let is_told = !verdict.uses.is_empty() || worker.asks_for_applications();
+    let caller = is_told.then(|| caller().clone());
+    let (body, plan, reserved) = match (read, new_body) {
+        (Read::Whole(_, reserved), Some(new)) => {
+            let plan = BodyPlan::Whole(new.len() as u64);
+            (RequestBody::Whole(Some(new.into())), plan, reserved)
+        }
+        (Read::Whole(bytes, reserved), None) => match head.framing {
+            Framing::None => (RequestBody::Empty, BodyPlan::AsItCame, reserved),
+            Framing::Length(_) => (
+                RequestBody::Whole(Some(bytes)),
+                BodyPlan::AsItCame,
+                reserved,
+            ),
+            _ => {
+                let plan = BodyPlan::Whole(bytes.len() as u64);
+                (RequestBody::Whole(Some(bytes)), plan, reserved)
+            }
+        },
+        (Read::Stream(body), _) if head.framing != Framing::None => {
+            (body.into(), BodyPlan::AsItCame, None)
+        }
+        _ => (RequestBody::Empty, BodyPlan::AsItCame, None),
+    };
+    if verdict.uses.is_empty() {
+        return Ok(Work::Untouched(Untouched {
+            head,
+            target: new_target,
+            body,
+            plan,
+            upgrade: false,
+            caller,
+            _reserved: reserved,
+        }));
+    }
+    span.outcome(
+        if verdict.uses.iter().any(|u| u.action == Action::Rewritten) {
+            Class::Rewritten
+        } else if verdict.uses.iter().any(|u| u.action == Action::Refused) {
+            Class::Refused
+        } else {
+            Class::Observed
+        },
+    );
+    Ok(Work::Deprecated(Box::new(Job {
+        worker: worker.clone(),
+        client: client.clone(),
+        span: span.clone(),
+        moment: moment(worker, span, &head, at),
+        head,
+        uses: verdict.uses,
+        batch: verdict.batch,
+        format: format_of(&at.place),
+        target: new_target,
+        body,
+        plan,
+        caller: caller.unwrap_or_default(),
+        asked: None,
+        recorded: Cell::new(false),
+        reserved,
+        successor: None,
+    })))
+}
+
+/// Forwards a request without deprecated uses.
+async fn forward(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    span: &Rc<Span>,
+    at: &Address<'_>,
+    mut request: Untouched,
+) -> Result<Reply, ProxyError> {
+    let outgoing = Outgoing {
+        upgrade: request.upgrade,
+        ..Outgoing::new(
+            request.target.as_deref(),
+            std::mem::replace(&mut request.body, RequestBody::Empty),
+            request.plan,
+        )
+    };
+    let answer = send(worker, client, span, &request.head, outgoing).await;
+    let mut answer = answer.map_err(|error| blame(client, error))?;
+    if answer.head.status == 101 {
+        client.tunnel.set(answer.switched.take());
+    }
+    Ok(pass_on(worker, client, span, at, &request, answer).await)
+}
+
+/// The code of an error that passes by, counted: how ops see that the portal refuses calls for its limits.
+async fn look_at_error(worker: &Worker, answer: &mut Answer) -> Option<(Bytes, bool)> {
+    let head = &answer.head;
+    let small = matches!(head.framing, Framing::Length(length) if length <= ERROR_LIMIT as u64);
+    if head.status < 400 || !small || head.fields.first(Name::ContentEncoding).is_some() {
+        return None;
+    }
+    let (read, whole) = peek(&mut answer.body, ERROR_LIMIT).await.ok()?;
+    if let Some(code) = protocol::answer::error_code(&read) {
+        worker.local.portal_error(&code);
+    }
+    Some((read, whole))
+}
+
+/// Passes on an answer to which nothing is added.
+async fn pass_on(
+    worker: &Worker,
+    client: &Client,
+    span: &Span,
+    at: &Address<'_>,
+    request: &Untouched,
+    mut answer: Answer,
+) -> Reply {
+    let head = &request.head;
+    if matches!(at.place, Place::Call { .. })
+        && worker.asks_for_applications()
+        && let Some(application) = answer.head.fields.named("x-bitrix-rest-application").next()
+    {
+        let by_head = || worker.caller(client, at, head, None);
+        let caller = request.caller.clone().unwrap_or_else(by_head);
+        worker.shared.applications.learn(&caller, application);
+    }
+    let read = match at.place {
+        Place::Call { .. } if head.method() != b"HEAD" => look_at_error(worker, &mut answer).await,
+        _ => None,
+    };
+    let turn = |name: Name, value: &[u8]| worker.turn_origin(client, head, name, value);
+    let lines = worker.id_line(span);
+    reply::pass_on(
+        head,
+        answer,
+        Additions {
+            origin: Some(&turn),
+            lines: lines.as_bytes(),
+            read,
+            ..Additions::default()
+        },
+    )
+}
+
+/// What of a request goes out otherwise than it came.
+pub struct Outgoing<'a> {
+    /// The target, if translation changed it.
+    pub target: Option<&'a [u8]>,
+    pub body: RequestBody,
+    pub plan: BodyPlan,
+    /// Pass `Upgrade` on.
+    pub upgrade: bool,
+    /// The answer has to be read: it must not be compressed.
+    pub plain_answer: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    pub fn new(target: Option<&'a [u8]>, body: RequestBody, plan: BodyPlan) -> Self {
+        Outgoing {
+            target,
+            body,
+            plan,
+            upgrade: false,
+            plain_answer: false,
+        }
+    }
+}
+
+/// Sends a request to the portal and waits for the head of its answer.
+pub async fn send(
+    worker: &Rc<Worker>,
+    client: &Client,
+    span: &Span,
+    head: &RequestHead,
+    outgoing: Outgoing<'_>,
+) -> Result<Answer, ProxyError> {
+    let id_line = worker.id_line(span);
+    let plan = RequestPlan {
+        target: outgoing.target,
+        host: worker.host.as_deref(),
+        client: client.address,
+        scheme: client.scheme,
+        trusted: client.trusted,
+        body: outgoing.plan,
+        upgrade: outgoing.upgrade,
+        plain_answer: outgoing.plain_answer,
+        add: id_line.as_bytes(),
+    };
+    let since = Instant::now();
+    let sending = Sending {
+        since,
+        head: &|out| forward::request(head, &plan, out),
+        to_head: head.method() == b"HEAD",
+        upgrade: outgoing.upgrade,
+        framing: outgoing.plan.framing(head.framing),
+        trailer: head.fields.first(Name::Trailer),
+    };
+    let answer = worker.upstream.send(&sending, outgoing.body).await;
+    match &answer {
+        Ok(answer) => {
+            span.waited(answer.came - since);
+            span.upstream(answer.after);
+        }
+        Err(_) => span.waited(since.elapsed()),
+    }
+    answer
+}
+
+/// A call that failed because its client did is the client's error.
+pub fn blame(client: &Client, error: ProxyError) -> ProxyError {
+    match client.link.fault() {
+        Some(
+            fault @ (Fault::BadChunk(_) | Fault::ReadTimeout | Fault::Closed | Fault::Broken(_)),
+        ) => client_error(Some(fault), true),
+        _ => error,
+    }
+}
+
+fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
+    match fault {
+        Some(Fault::BadChunk(what)) => ProxyError::bad_body(what),
+        Some(Fault::ReadTimeout) => ProxyError::client_timeout("body", sent),
+        _ => ProxyError::client_gone(),
+    }
+}
+
+/// When the request came and how it is called, for its events.
+fn moment(worker: &Worker, span: &Span, head: &RequestHead, at: &Address<'_>) -> Moment {
+    Moment {
+        began: span.began(),
+        timestamp: SystemTime::now(),
+        request_id: span.id().clone(),
+        client_request_id: client_request_id(head),
+        trace_id: span::trace_id(&head.fields).map(Into::into),
+        target: target::masked_plain_call(at.target, &at.place)
+            .unwrap_or_else(|| target::masked_path(at.target, &worker.config.rest_path))
+            .into(),
+    }
+}
+
+/// What the client calls the request: `X-Request-ID`, else what the SDKs put into the query.
+fn client_request_id(head: &RequestHead) -> Option<Arc<str>> {
+    let target = head.target();
+    let in_query = || {
+        target[target::query(target)]
+            .split(|b| *b == b'&')
+            .find_map(|pair| pair.strip_prefix(b"bx24_request_id="))
+    };
+    let id = protocol::Fields::get(&head.fields, "x-request-id").or_else(in_query)?;
+    // An id of letters, digits and dashes, as nearly all are, has nothing to mask.
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+    let text = std::str::from_utf8(id).ok();
+    if let Some(text) = text.filter(|_| id.len() <= CLIENT_ID && id.iter().all(plain)) {
+        return Some(text.into()).filter(|_| !id.is_empty());
+    }
+    let visible = id.iter().copied().filter(u8::is_ascii_graphic);
+    let visible: Vec<u8> = visible.take(CLIENT_ID).collect();
+    Some(target::mask(&visible).into()).filter(|id: &Arc<str>| !id.is_empty())
+}

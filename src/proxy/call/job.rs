@@ -1,0 +1,449 @@
+//! A call with deprecated uses: translated or observed, carried out, and logged before its answer's head goes on.
+
+use crate::catalogue::{Mode, Rule};
+use crate::protocol::answer::{self, Format};
+use crate::proxy::body::{ERROR_LIMIT, RequestBody, Truncated, peek};
+use crate::proxy::call::compare;
+use crate::proxy::call::compare::{Legacy, Successor};
+use crate::proxy::call::handle::{Client, Outgoing, blame, send};
+use crate::proxy::call::reply;
+use crate::proxy::call::reply::{Additions, Reply};
+use crate::proxy::call::room::Reserved;
+use crate::proxy::call::span::Span;
+use crate::proxy::error::{At, ProxyError};
+use crate::proxy::http::forward::BodyPlan;
+use crate::proxy::http::head::{Framing, RequestHead, ResponseHead};
+use crate::proxy::portal::Answer;
+use crate::proxy::worker::Worker;
+use crate::telemetry::caller::Caller;
+use crate::telemetry::event::{DeprecationEvent, UnreadCall};
+use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
+use bytes::Bytes;
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// Bytes of a batch's answer that are read for the codes of its commands.
+const BATCH_LIMIT: usize = 1024 * 1024;
+
+/// Bytes of a batch's answer that are read to put our errors into it; a longer one passes as it is.
+const REPLACED_LIMIT: usize = 16 * 1024 * 1024;
+
+/// All that a call with deprecated uses needs; owned, so that it can be finished without its client.
+pub struct Job {
+    pub worker: Rc<Worker>,
+    pub client: Rc<Client>,
+    pub span: Rc<Span>,
+    pub head: RequestHead,
+    pub format: Format,
+    pub uses: Vec<DeprecatedUse>,
+    pub batch: bool,
+    /// The target, if translation changed it.
+    pub target: Option<Vec<u8>>,
+    pub body: RequestBody,
+    pub plan: BodyPlan,
+    pub caller: Arc<Caller>,
+    /// The caller for whom the modes were decided, where the answer tells more of it.
+    pub asked: Option<Arc<Caller>>,
+    pub moment: Moment,
+    pub reserved: Option<Reserved>,
+    /// The same call as its successor, to be compared (mode `compare`).
+    pub successor: Option<Successor>,
+    /// Its uses are in the log.
+    pub recorded: Cell<bool>,
+}
+
+impl Drop for Job {
+    /// A call that met a panic may have been executed: its uses are logged all the same.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.recorded.get() {
+            let error = ProxyError::panicked();
+            let told = Told {
+                status: Some(error.status),
+                error: Some(error.code.into()),
+                ..Told::default()
+            };
+            let recording = std::panic::AssertUnwindSafe(|| self.record(&told));
+            let _ = std::panic::catch_unwind(recording);
+        }
+    }
+}
+
+/// When a request's head came, by both clocks, and what it is called.
+#[derive(Clone)]
+pub struct Moment {
+    pub began: Instant,
+    pub timestamp: SystemTime,
+    pub request_id: Arc<str>,
+    pub client_request_id: Option<Arc<str>>,
+    pub trace_id: Option<Arc<str>>,
+    /// The path, with its secrets masked.
+    pub target: Arc<str>,
+}
+
+impl Moment {
+    /// The event of a call whose body goes on unread.
+    pub fn unread(self, reason: Reason, caller: Arc<Caller>) -> UnreadCall {
+        UnreadCall {
+            timestamp: self.timestamp,
+            request_id: self.request_id,
+            client_request_id: self.client_request_id,
+            trace_id: self.trace_id,
+            reason,
+            target: self.target,
+            caller,
+        }
+    }
+}
+
+/// What the portal made of the uses.
+#[derive(Default)]
+struct Told {
+    status: Option<u16>,
+    /// Whether the status is the portal's, and says that it knows the caller.
+    is_let_in: bool,
+    error: Option<String>,
+    /// By the key of a batch's command.
+    errors: Vec<(String, String)>,
+}
+
+impl Job {
+    /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
+    pub async fn carry_out(mut self: Box<Self>) -> Result<Reply, ProxyError> {
+        if !self.worker.shared.telemetry.log.can_accept()
+            && self.uses.iter().any(|u| u.action == Action::Rewritten)
+        {
+            for usage in &mut self.uses {
+                usage.action = Action::Refused;
+                usage.refusal = Some(Reason::LogFailure);
+            }
+            let error = ProxyError::log_unavailable();
+            let _ = self.record(&Told {
+                status: Some(error.status),
+                error: Some(error.code.into()),
+                ..Told::default()
+            });
+            return Err(error);
+        }
+        let body = std::mem::replace(&mut self.body, RequestBody::Empty);
+        let switched_off = self.switched_off();
+        let outgoing = Outgoing {
+            plain_answer: !switched_off.is_empty(),
+            ..Outgoing::new(self.target.as_deref(), body, self.plan)
+        };
+        let sent = {
+            let sending = pin!(send(
+                &self.worker,
+                &self.client,
+                &self.span,
+                &self.head,
+                outgoing
+            ));
+            self.worker.unless_cut(sending).await
+        };
+        let Some(sent) = sent else {
+            return Err(self.cut());
+        };
+        drop(self.reserved.take());
+        #[cfg(test)]
+        crate::proxy::net::caught::panic_if_asked(self.head.target(), "sent");
+        match sent {
+            Err(error) => {
+                let error = blame(&self.client, error);
+                let told = Told {
+                    status: Some(error.status),
+                    error: Some(error.code.into()),
+                    ..Told::default()
+                };
+                self.record(&told).map_err(|_| error.clone())?;
+                Err(error)
+            }
+            Ok(mut answer) => {
+                if let Some(application) =
+                    answer.head.fields.named("x-bitrix-rest-application").next()
+                {
+                    if self.worker.asks_for_applications() {
+                        let applications = &self.worker.shared.applications;
+                        applications.learn(&self.caller, application);
+                        self.asked = Some(self.caller.clone());
+                    }
+                    Arc::make_mut(&mut self.caller).name_application(application);
+                }
+                let mut told = Told {
+                    status: Some(answer.head.status),
+                    is_let_in: !matches!(answer.head.status, 401 | 403),
+                    ..Told::default()
+                };
+                let looked = {
+                    let whole = !switched_off.is_empty();
+                    let looking = pin!(self.look_into(&mut answer, &mut told, whole));
+                    self.worker.unless_cut(looking).await
+                };
+                let read = match looked {
+                    None => return Err(self.cut()),
+                    Some(Ok(read)) => read,
+                    Some(Err(Truncated)) => {
+                        let error = ProxyError::broken_answer(
+                            "http_response_incomplete",
+                            "the portal's answer broke off",
+                        );
+                        told = Told {
+                            status: Some(error.status),
+                            error: Some(error.code.into()),
+                            ..Told::default()
+                        };
+                        let _ = self.record(&told);
+                        return Err(error);
+                    }
+                };
+                if self.record(&told).is_err()
+                    && self.uses.iter().any(|u| u.action == Action::Rewritten)
+                {
+                    // The call was executed: the answer goes on all the same, and the log's trouble is said by the log.
+                    tracing::debug!("an executed call could not be logged");
+                }
+                match (self.successor.take(), &read) {
+                    (Some(successor), Some((body, true))) => {
+                        let legacy = Legacy {
+                            status: answer.head.status,
+                            is_gzip: coding_of(&answer.head) == Coding::Gzip,
+                            body: body.clone(),
+                        };
+                        let (worker, client) = (self.worker.clone(), self.client.clone());
+                        let head = self.head.clone();
+                        crate::proxy::worker::finish(
+                            successor.compare(worker, client, head, legacy),
+                        );
+                    }
+                    (Some(successor), _) => successor.skip(&self.worker),
+                    (None, _) => {}
+                }
+                let lines = self.deprecation_lines();
+                let origin = |name, value: &[u8]| {
+                    self.worker
+                        .turn_origin(&self.client, &self.head, name, value)
+                };
+                let id_line = self.worker.id_line(&self.span);
+                let replaced = read
+                    .as_ref()
+                    .filter(|(_, whole)| *whole && !switched_off.is_empty())
+                    .and_then(|(body, _)| {
+                        let refused: Vec<(&str, &str, &str)> = switched_off
+                            .iter()
+                            .map(|(key, refusal)| {
+                                (key.as_str(), refusal.code, refusal.description.as_str())
+                            })
+                            .collect();
+                        translate::answer::replace_refused(body, self.format, &refused)
+                    });
+                let additions = Additions {
+                    replaced: replaced.map(Into::into),
+                    deprecation: &lines,
+                    read,
+                    origin: Some(&origin),
+                    lines: id_line.as_bytes(),
+                };
+                Ok(reply::pass_on(&self.head, answer, additions))
+            }
+        }
+    }
+
+    /// Reads an error's code, or those of a batch's commands, out of the answer. Gives what was read.
+    async fn look_into(
+        &self,
+        answer: &mut Answer,
+        told: &mut Told,
+        whole: bool,
+    ) -> Result<Option<(bytes::Bytes, bool)>, Truncated> {
+        let head = &answer.head;
+        let coding = coding_of(head);
+        let readable = match coding {
+            Coding::None => true,
+            Coding::Gzip => self.successor.is_some(),
+            Coding::Other => false,
+        };
+        if !readable || head.framing == Framing::None || self.head.method() == b"HEAD" {
+            return Ok(None);
+        }
+        let limit = match (self.batch, head.status) {
+            _ if whole => REPLACED_LIMIT,
+            _ if self.successor.is_some() => compare::LIMIT,
+            (_, 400..) => ERROR_LIMIT,
+            (true, _) => BATCH_LIMIT,
+            (false, _) => return Ok(None),
+        };
+        let (read, whole) = peek(&mut answer.body, limit).await?;
+        if whole && coding == Coding::None {
+            told.error = if answer.head.status >= 400 {
+                answer::error_code(&read)
+            } else {
+                None
+            };
+            if let Some(code) = &told.error {
+                self.worker.local.portal_error(code);
+            }
+            if self.batch {
+                told.errors = answer::batch_error_codes(&read);
+            }
+        }
+        Ok(if read.is_empty() && !whole {
+            None
+        } else {
+            Some((read, whole))
+        })
+    }
+
+    /// The proxy stops before the portal has answered: the client gets nothing, the log what was done.
+    fn cut(&self) -> ProxyError {
+        let _ = self.record(&Told::default());
+        ProxyError::no_answer()
+    }
+
+    fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
+        self.recorded.set(true);
+        let asked = self.asked.as_ref().unwrap_or(&self.caller);
+        let decided = |usage: &DeprecatedUse| decide(&self.worker, asked, usage);
+        record(
+            &self.worker,
+            &self.moment,
+            &self.caller,
+            &self.uses,
+            told,
+            &decided,
+        )
+    }
+
+    /// The commands of a batch that were refused, by their keys, and what their senders are told.
+    fn switched_off(&self) -> Vec<(String, Refusal)> {
+        let told = |usage: &DeprecatedUse| {
+            let until = self.worker.until(&usage.rule, &self.caller);
+            Some((usage.batch_key.clone()?, usage.refusal_of_command(until)?))
+        };
+        self.uses
+            .iter()
+            .filter(|usage| usage.action == Action::Refused)
+            .filter_map(told)
+            .collect()
+    }
+
+    fn deprecation_lines(&self) -> Bytes {
+        let [first, more @ ..] = &self.uses[..] else {
+            return Bytes::new();
+        };
+        if !self.worker.config.deprecation_headers {
+            return Bytes::new();
+        }
+        if more.iter().all(|usage| usage.rule.id == first.rule.id) {
+            return self.worker.deprecation_lines(&first.rule);
+        }
+        let mut rules: Vec<&Rule> = Vec::new();
+        for usage in &self.uses {
+            if !rules.iter().any(|rule| rule.id == usage.rule.id) {
+                rules.push(&usage.rule);
+            }
+        }
+        reply::deprecation_lines(rules.iter().copied()).into()
+    }
+}
+
+/// How an answer's body is encoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    None,
+    Gzip,
+    Other,
+}
+
+fn coding_of(head: &ResponseHead) -> Coding {
+    let is_plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
+    let mut codings = head
+        .fields
+        .named("content-encoding")
+        .filter(|value| !is_plain(value));
+    match (codings.next(), codings.next()) {
+        (None, _) => Coding::None,
+        (Some(one), None) if one.eq_ignore_ascii_case(b"gzip") => Coding::Gzip,
+        _ => Coding::Other,
+    }
+}
+
+/// Logs uses whose call went no further than here.
+pub fn record_refusal(
+    worker: &Worker,
+    moment: &Moment,
+    caller: &Arc<Caller>,
+    uses: &[DeprecatedUse],
+    error: &ProxyError,
+) {
+    let told = Told {
+        status: Some(error.status),
+        error: Some(error.code.into()),
+        ..Told::default()
+    };
+    let decided = |usage: &DeprecatedUse| decide(worker, caller, usage);
+    let _ = record(worker, moment, caller, uses, &told, &decided);
+    debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
+}
+
+/// The mode that a use's rule is in, told to the guard where it is a brownout.
+fn decide(worker: &Worker, caller: &Caller, usage: &DeprecatedUse) -> Mode {
+    worker.fixed_mode(&usage.rule).unwrap_or_else(|| {
+        let decision = worker.decision(&usage.rule, caller);
+        if usage.refusal == Some(Reason::Brownout) {
+            let policy = worker.shared.policy.load();
+            policy.refused(&decision, &caller.key, jiff::Timestamp::now());
+        }
+        decision.mode
+    })
+}
+
+fn record(
+    worker: &Worker,
+    moment: &Moment,
+    caller: &Arc<Caller>,
+    uses: &[DeprecatedUse],
+    told: &Told,
+    decided: &dyn Fn(&DeprecatedUse) -> Mode,
+) -> Result<(), crate::telemetry::log::LogUnavailable> {
+    let duration = moment.began.elapsed();
+    // Keys and names are the client's, codes the portal's: either may hold an address.
+    let masked = |text: &str| crate::protocol::target::mask(text.as_bytes());
+    let events: Vec<DeprecationEvent> = uses
+        .iter()
+        .map(|usage| DeprecationEvent {
+            timestamp: moment.timestamp,
+            request_id: moment.request_id.clone(),
+            client_request_id: moment.client_request_id.clone(),
+            trace_id: moment.trace_id.clone(),
+            rule: usage.rule.clone(),
+            action: usage.action,
+            reason: usage.refusal,
+            mode: Some(decided(usage)),
+            encoding: usage.encoding,
+            batch_key: usage.batch_key.as_deref().map(masked),
+            changes: usage.changes.iter().map(|change| masked(change)).collect(),
+            target: moment.target.clone(),
+            caller: caller.clone(),
+            status: told.status,
+            error: match &usage.batch_key {
+                Some(_) if usage.action == Action::Refused => usage
+                    .refusal_of_command(None)
+                    .map(|refusal| refusal.code.into()),
+                None => told.error.clone(),
+                Some(key) => told
+                    .errors
+                    .iter()
+                    .find(|(k, _)| k == key)
+                    .map(|(_, code)| code.clone())
+                    .or_else(|| told.error.clone()),
+            }
+            .as_deref()
+            .map(masked),
+            duration,
+            is_let_in: told.is_let_in,
+        })
+        .collect();
+    worker.record(&events)
+}

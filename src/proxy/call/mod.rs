@@ -1,0 +1,11 @@
+//! One call, from its head to the head of its answer.
+
+pub mod address;
+pub mod applications;
+pub mod compare;
+pub mod handle;
+pub mod job;
+pub mod preflight;
+pub mod reply;
+pub mod room;
+pub mod span;

@@ -1,0 +1,280 @@
+//! What is counted and logged of one request, when its answer has gone.
+
+use crate::protocol::{self, target};
+use crate::proxy::body::{ResponseBody, Truncated};
+use crate::proxy::call::handle::Client;
+use crate::proxy::client::wire::Link;
+use crate::proxy::error::{At, ProxyError};
+use crate::proxy::http::head::{Fields, Framing, RequestHead};
+use crate::proxy::worker::Worker;
+use crate::telemetry::access::AccessLine;
+use crate::telemetry::metrics::{Fault, Held, Kind, Open, Outcome, Phase, RequestSeen};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use std::cell::{Cell, OnceCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+/// One request, from its head to the end of its answer; counted when it is dropped.
+pub struct Span {
+    worker: Rc<Worker>,
+    link: Rc<Link>,
+    /// Of the connection before the request, where its body's length is not known from its head.
+    bytes_before: Option<u64>,
+    /// Of the head, and of the body where its length is known.
+    bytes_in: u64,
+    bytes_out: Cell<u64>,
+    began: Instant,
+    kind: Kind,
+    outcome: Cell<Outcome>,
+    fault: Cell<Fault>,
+    status: Cell<u16>,
+    /// Waiting for the portal, or for the client's body.
+    waited: Cell<Duration>,
+    upstream: Cell<Option<Duration>>,
+    /// When the answer's head was ready.
+    ready: Cell<Option<Instant>>,
+    error: Cell<Option<&'static str>>,
+    id: OnceCell<Arc<str>>,
+    access: Option<Box<Access>>,
+    _open: Held,
+}
+
+/// What only the access log needs.
+struct Access {
+    timestamp: SystemTime,
+    client_request_id: Option<String>,
+    trace_id: Option<String>,
+    method: String,
+    path: String,
+    user_agent: Option<String>,
+    client: Option<std::net::IpAddr>,
+    scheme: &'static str,
+    version: &'static str,
+}
+
+impl Span {
+    pub fn begin(
+        worker: &Rc<Worker>,
+        client: &Client,
+        head: Option<&RequestHead>,
+        kind: Kind,
+        began: Instant,
+    ) -> Rc<Self> {
+        let head_length = head.map_or(0, |h| h.fields.raw().len() as u64);
+        let body_length = match head.map(|h| h.framing) {
+            None | Some(Framing::None) => Some(0),
+            Some(Framing::Length(length)) => Some(length),
+            Some(Framing::Chunked | Framing::Close) => None,
+        };
+        let access = worker
+            .shared
+            .telemetry
+            .access_log
+            .as_ref()
+            .map(|_| Box::new(Access::of(worker, client, head)));
+        Rc::new(Span {
+            _open: worker.local.open(Open::Request),
+            worker: worker.clone(),
+            link: client.link.clone(),
+            bytes_before: body_length.is_none().then(|| client.link.bytes_in()),
+            bytes_in: head_length + body_length.unwrap_or(0),
+            bytes_out: Cell::new(0),
+            began,
+            kind,
+            outcome: Cell::new(Outcome::Forwarded),
+            fault: Cell::new(Fault::None),
+            status: Cell::new(0),
+            waited: Cell::default(),
+            upstream: Cell::default(),
+            ready: Cell::default(),
+            error: Cell::default(),
+            id: OnceCell::new(),
+            access,
+        })
+    }
+
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The line that tells our id of the request.
+    pub fn id_line(&self) -> String {
+        format!("X-B24-Proxy-Request-Id: {}\r\n", self.id())
+    }
+
+    /// Time that was the client's or the portal's.
+    pub fn waited(&self, time: Duration) {
+        self.waited.set(self.waited.get() + time);
+    }
+
+    /// The portal's answer came this long after the last byte was sent to it.
+    pub fn upstream(&self, time: Duration) {
+        self.upstream.set(Some(time));
+    }
+
+    pub fn outcome(&self, outcome: Outcome) {
+        self.outcome.set(outcome);
+    }
+
+    /// Our id of the request: always our own, whatever the client sent.
+    pub fn id(&self) -> &Arc<str> {
+        self.id.get_or_init(|| self.worker.next_id())
+    }
+
+    /// Whether a deprecated call was refused.
+    pub fn is_refused(&self) -> bool {
+        self.outcome.get() == Outcome::Refused
+    }
+
+    /// The answer's head is ready.
+    pub fn answered(&self, status: u16, head_length: usize) {
+        self.bytes_out.set(head_length as u64);
+        self.status.set(status);
+        self.ready.set(Some(Instant::now()));
+        if status >= 500 && self.fault.get() == Fault::None {
+            self.fault.set(Fault::Portal);
+        }
+    }
+
+    /// The answer is an error of ours.
+    pub fn failed(&self, error: &ProxyError) {
+        self.error.set(Some(error.code));
+        self.fault.set(match error.at {
+            At::Client => Fault::Client,
+            At::Portal => Fault::Portal,
+            At::Proxy => Fault::Proxy,
+        });
+        if self.outcome.get() != Outcome::Refused {
+            self.outcome.set(Outcome::Error);
+        }
+        self.worker.local.own_error(error.code);
+        if let Some(phase) = error.timeout {
+            self.worker.local.timeout(match phase {
+                "connect" => Phase::Connect,
+                "head" => Phase::Header,
+                "body" => Phase::Body,
+                _ => Phase::Response,
+            });
+        }
+    }
+}
+
+impl Access {
+    fn of(worker: &Worker, client: &Client, head: Option<&RequestHead>) -> Self {
+        let text = |value: Option<&[u8]>| value.map(target::mask);
+        let fields = head.map(|h| &h.fields);
+        Access {
+            timestamp: SystemTime::now(),
+            client_request_id: fields.and_then(|f| text(protocol::Fields::get(f, "x-request-id"))),
+            trace_id: fields.and_then(trace_id),
+            method: head.map_or_else(
+                || "?".into(),
+                |h| String::from_utf8_lossy(h.method()).into_owned(),
+            ),
+            path: head.map_or_else(
+                || "?".into(),
+                |h| target::masked_path(h.target(), &worker.config.rest_path),
+            ),
+            user_agent: fields.and_then(|f| text(protocol::Fields::get(f, "user-agent"))),
+            client: head.map_or(client.address, |h| worker.client_address(client, h)),
+            scheme: client.scheme,
+            version: match head.map(|h| h.minor) {
+                Some(crate::proxy::http::head::Minor::Zero) => "1.0",
+                _ => client.version(),
+            },
+        }
+    }
+}
+
+/// The trace id of W3C `traceparent`.
+pub fn trace_id(fields: &Fields) -> Option<String> {
+    let value = protocol::Fields::get(fields, "traceparent")?;
+    let id = value.split(|b| *b == b'-').nth(1)?;
+    (id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
+        .then(|| String::from_utf8_lossy(id).into_owned())
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let total = now - self.began;
+        let until_ready = self.ready.get().unwrap_or(now) - self.began;
+        let of_body = self
+            .bytes_before
+            .map_or(0, |before| self.link.bytes_in().saturating_sub(before));
+        let seen = RequestSeen {
+            outcome: self.outcome.get(),
+            kind: self.kind,
+            fault: self.fault.get(),
+            status: self.status.get(),
+            total,
+            own: until_ready.saturating_sub(self.waited.get()),
+            upstream: self.upstream.get(),
+            bytes_in: self.bytes_in + of_body,
+            bytes_out: self.bytes_out.get(),
+        };
+        self.worker.local.request(&seen);
+        if let Some(access) = &self.access {
+            self.worker.shared.telemetry.access(&AccessLine {
+                timestamp: access.timestamp,
+                request_id: self.id(),
+                client_request_id: access.client_request_id.as_deref(),
+                trace_id: access.trace_id.as_deref(),
+                method: &access.method,
+                path: &access.path,
+                protocol_version: access.version,
+                scheme: access.scheme,
+                client_address: access.client,
+                user_agent: access.user_agent.as_deref(),
+                status: Some(seen.status).filter(|status| *status != 0),
+                request_bytes: seen.bytes_in,
+                response_bytes: seen.bytes_out,
+                outcome: crate::telemetry::metrics::Label::as_str(seen.outcome),
+                error: self.error.get(),
+                duration: total,
+            });
+        }
+    }
+}
+
+/// An answer's body, with the request's span, which ends with it.
+pub struct SpannedBody {
+    body: ResponseBody,
+    span: Rc<Span>,
+}
+
+impl SpannedBody {
+    pub fn new(body: ResponseBody, span: Rc<Span>) -> Self {
+        SpannedBody { body, span }
+    }
+}
+
+impl Body for SpannedBody {
+    type Data = Bytes;
+    type Error = Truncated;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.span
+                .bytes_out
+                .set(self.span.bytes_out.get() + data.len() as u64);
+        }
+        polled
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,388 @@
+//! HTTP/2 from clients (`--http2`).
+//!
+//! A request's fields are written down as an HTTP/1.1 head and read by the same strict reader as all others, so that
+//! nothing can be said in HTTP/2 that would read differently behind the proxy (RFC 9113 §10.3).
+
+use crate::protocol::answer::Format;
+use crate::proxy::body::{ResponseBody, Truncated};
+use crate::proxy::call::handle::{Client, handle};
+use crate::proxy::call::reply;
+use crate::proxy::call::reply::Reply;
+use crate::proxy::call::span::{Span, SpannedBody};
+use crate::proxy::client::frames::Frames;
+use crate::proxy::client::greet::First;
+use crate::proxy::client::http1::Handle;
+use crate::proxy::client::wire::{BadRequest, Link};
+use crate::proxy::error::ProxyError;
+use crate::proxy::http::head::{HeadError, RequestHead, read_request};
+use crate::proxy::net::stream::Stream;
+use crate::proxy::net::watch;
+use crate::proxy::net::watch::Look;
+use crate::proxy::worker::{Counted, Full, Worker};
+use crate::telemetry::metrics::{ConnectionRefused, Kind, LocalMetrics, Phase};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{COOKIE, HeaderName, HeaderValue};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Streams that a client may have open at once (RFC 9113 §6.5.2).
+pub const STREAMS: u32 = 100;
+/// Bytes of a body that a client may send ahead, for a stream and for the connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Bytes of answers that are held for a stream.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams reset by the client, or by us for its errors, that are remembered before the connection ends
+/// (CVE-2023-44487, CVE-2025-8671).
+const RESETS: usize = 32;
+/// Streams of a new connection that are handled at once. Each good answer lets one more in: a client that opens a hundred
+/// and breaks off, again and again, must not cost the portal a hundred connections each time.
+const FIRST_STREAMS: u32 = 8;
+/// How long a stream waits for its turn at most.
+const TURN: Duration = Duration::from_secs(1);
+/// How often a connection looks at its time limits.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Serves an HTTP/2 connection to its end; `peer` is whose limit it counts towards.
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: Stream,
+    first: First,
+    client: Client,
+    peer: Option<IpAddr>,
+) {
+    let control = client.control.clone();
+    let _registered = worker.register(Handle::new(control.clone(), client.link.clone()));
+    let _open = worker.footprint.hold();
+    let client = Rc::new(client);
+    let service = {
+        let (worker, client) = (worker.clone(), client.clone());
+        let turns = Rc::new(Turns {
+            room: Semaphore::new(FIRST_STREAMS as usize),
+            size: Cell::new(FIRST_STREAMS),
+            open: Cell::new(0),
+            counted: RefCell::default(),
+            peer,
+        });
+        service_fn(move |request| answer(worker.clone(), client.clone(), turns.clone(), request))
+    };
+    let timeouts = worker.config.timeouts;
+    let tasks = Tasks {
+        limit: timeouts.body,
+        local: worker.local.clone(),
+    };
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .max_header_list_size(u32::try_from(worker.config.max_head).unwrap_or(u32::MAX))
+        .auto_date_header(false)
+        .keep_alive_interval(Some(timeouts.keep_alive))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let (frames, pace) = Frames::new(stream, first);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(frames), service));
+    let idle = timeouts.keep_alive;
+    let mut told = false;
+    let mut late = false;
+    let mut tick = tokio::time::interval(TICK.min(idle).min(timeouts.header));
+    let mut quiet_since = Instant::now();
+    let mut quiet_looks = 0;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => break,
+            () = control.woken(), if !told => {}
+            _ = tick.tick() => {}
+        }
+        if client.link.in_flight() > 0 {
+            quiet_since = Instant::now();
+            quiet_looks = 0;
+        } else {
+            quiet_looks += 1;
+        }
+        // Not at the first look: the last answer may still be on its way out.
+        if control.is_cut() || late && quiet_looks > 1 {
+            break;
+        }
+        if !late
+            && pace
+                .since()
+                .is_some_and(|since| since.elapsed() > timeouts.header)
+        {
+            // There is no stream yet that could be answered; those that are get their answers.
+            late = true;
+            worker.local.head_error(408);
+            worker.local.timeout(Phase::Header);
+        }
+        if !told && (late || control.is_draining() || quiet_since.elapsed() > idle) {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+async fn answer(
+    worker: Rc<Worker>,
+    connection: Rc<Client>,
+    turns: Rc<Turns>,
+    request: Request<Incoming>,
+) -> Result<Response<StreamBody>, Infallible> {
+    // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
+    let link = Link::new(worker.limits);
+    let client = Rc::new(connection.stream(link));
+    connection.link.enter();
+    let mut in_flight = InFlight(connection.link.clone(), None);
+    let (reply, span) = match turns.count_in(&worker) {
+        Ok(counted) => {
+            in_flight.1 = Some(counted);
+            let turn = turns.take().await;
+            let (head, body) = read(&worker, request);
+            let head = head.map(|head| (head, None));
+            let answered = handle(&worker, &client, Some(head), body).await;
+            drop(turn);
+            turns.answered(&answered.0);
+            answered
+        }
+        Err(full) => too_many(&worker, &client, full, request.method() == Method::HEAD),
+    };
+    let given = GIVEN.try_with(Rc::clone).unwrap_or_default();
+    given.set(Some(Instant::now()));
+    Ok(response(reply, |body| StreamBody {
+        body: SpannedBody::new(body, span),
+        given,
+        _in_flight: in_flight,
+    }))
+}
+
+/// Whose turn it is among the streams of a connection, and what they count.
+struct Turns {
+    room: Semaphore,
+    size: Cell<u32>,
+    open: Cell<u32>,
+    /// One for each open stream but one: that is the connection's own.
+    counted: RefCell<Vec<Counted>>,
+    peer: Option<IpAddr>,
+}
+
+impl Turns {
+    /// Counts a stream as a connection, unless it is the only one of its own.
+    fn count_in(self: &Rc<Self>, worker: &Worker) -> Result<CountedStream, Full> {
+        if self.open.get() > 0 {
+            let counted = worker.shared.count_in(self.peer)?;
+            self.counted.borrow_mut().push(counted);
+        }
+        self.open.set(self.open.get() + 1);
+        Ok(CountedStream(self.clone()))
+    }
+
+    /// A turn, first come, first served; none where it was waited for long enough.
+    async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(turn) = self.room.try_acquire() {
+            return Some(turn);
+        }
+        let turn = Box::pin(tokio::time::timeout(TURN, self.room.acquire())).await;
+        // hyper looks for a stream's end while it is waited for: one that has ended meanwhile goes no further.
+        tokio::task::yield_now().await;
+        turn.ok()?.ok()
+    }
+
+    fn answered(&self, reply: &Reply) {
+        if reply.status.as_u16() < 400 && self.size.get() < STREAMS {
+            self.size.set(self.size.get() + 1);
+            self.room.add_permits(1);
+        }
+    }
+}
+
+/// A stream that counts as a connection for as long as this is held.
+struct CountedStream(Rc<Turns>);
+
+impl Drop for CountedStream {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.counted.borrow_mut().pop();
+    }
+}
+
+/// Answers a stream that is one too many.
+fn too_many(worker: &Rc<Worker>, client: &Client, full: Full, to_head: bool) -> (Reply, Rc<Span>) {
+    worker
+        .local
+        .connection_refused(ConnectionRefused::from(full));
+    let span = Span::begin(worker, client, None, Kind::Other, Instant::now());
+    let error = ProxyError::busy("has as many calls of this client as it may have");
+    span.failed(&error);
+    let reply = reply::error(&error, Format::Json, to_head, span.id_line().as_bytes());
+    span.answered(reply.status.as_u16(), reply.head.len());
+    (reply, span)
+}
+
+/// A stream that is counted until its answer has gone or it was reset.
+struct InFlight(Rc<Link>, Option<CountedStream>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+tokio::task_local! {
+    /// Since when the client is waited for to take a piece of the stream's answer; `None` while there is none.
+    static GIVEN: Rc<Cell<Option<Instant>>>;
+}
+
+/// An answer's body; it knows since when a piece of it waits for the client.
+struct StreamBody {
+    body: SpannedBody,
+    given: Rc<Cell<Option<Instant>>>,
+    _in_flight: InFlight,
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Truncated;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+        let this = self.get_mut();
+        // hyper asks for the next piece when the client's window has room for it.
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        this.given.set(polled.is_ready().then(Instant::now));
+        polled
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// hyper's tasks, one for each stream, on the thread that they belong to. One whose client does not take its answer ends
+/// with its stream reset.
+#[derive(Clone)]
+struct Tasks {
+    limit: Duration,
+    local: LocalMetrics,
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let Tasks { limit, local } = self.clone();
+        let given = Rc::<Cell<Option<Instant>>>::default();
+        let watched = given.clone();
+        tokio::task::spawn_local(GIVEN.scope(given, async move {
+            let mut future = std::pin::pin!(future);
+            let look = |now| match watched.get() {
+                Some(since) if since + limit <= now => {
+                    local.timeout(Phase::ClientWrite);
+                    Look::End
+                }
+                Some(since) => Look::Until(since + limit),
+                None => Look::Idle,
+            };
+            watch::watched(&mut future, limit.min(Duration::from_secs(1)), look).await;
+        }));
+    }
+}
+
+/// Writes the request's head as HTTP/1.1 and reads it strictly.
+fn read(
+    worker: &Worker,
+    request: Request<Incoming>,
+) -> (Result<RequestHead, BadRequest>, Incoming) {
+    let (parts, body) = request.into_parts();
+    let mut raw = Vec::with_capacity(1024);
+    raw.extend_from_slice(parts.method.as_str().as_bytes());
+    raw.push(b' ');
+    raw.extend_from_slice(
+        parts
+            .uri
+            .path_and_query()
+            .map_or("/", |p| p.as_str())
+            .as_bytes(),
+    );
+    raw.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut line = |name: &[u8], value: &[u8]| {
+        raw.extend_from_slice(name);
+        raw.extend_from_slice(b": ");
+        raw.extend_from_slice(value);
+        raw.extend_from_slice(b"\r\n");
+    };
+    let authority = parts.uri.authority().map(|a| a.as_str().as_bytes());
+    match (authority, parts.headers.get(hyper::header::HOST)) {
+        // RFC 9113 §8.3.1: where both are given they must agree.
+        (Some(authority), Some(host)) if authority != host.as_bytes() => {
+            return (
+                Err(BadRequest::Head(HeadError::Malformed(
+                    "Host and :authority differ",
+                ))),
+                body,
+            );
+        }
+        (Some(authority), None) => line(b"host", authority),
+        _ => {}
+    }
+    let mut cookies: Vec<&[u8]> = Vec::new();
+    for (name, value) in &parts.headers {
+        if name == COOKIE {
+            cookies.push(value.as_bytes());
+        } else if name != hyper::header::TRANSFER_ENCODING && name != hyper::header::CONNECTION {
+            line(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    if !cookies.is_empty() {
+        // RFC 9113 §8.2.3: one field in HTTP/1.1.
+        line(b"cookie", &cookies.join(&b"; "[..]));
+    }
+    if !body.is_end_stream() && !parts.headers.contains_key(hyper::header::CONTENT_LENGTH) {
+        line(b"transfer-encoding", b"chunked");
+    }
+    raw.extend_from_slice(b"\r\n");
+    if raw.len() > worker.limits.head + worker.limits.target {
+        return (Err(BadRequest::Head(HeadError::TooLarge)), body);
+    }
+    (
+        read_request(Bytes::from(raw), &worker.limits).map_err(BadRequest::Head),
+        body,
+    )
+}
+
+/// The reply's head as HTTP/2 fields: names in lower case, nothing of a connection.
+pub fn response<B>(reply: Reply, body: impl FnOnce(ResponseBody) -> B) -> Response<B> {
+    let mut response = Response::new(body(reply.body));
+    *response.status_mut() = reply.status;
+    for line in reply.head.split(|b| *b == b'\n').skip(1) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|b| *b == b':') else {
+            continue;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        else {
+            continue;
+        };
+        if name != hyper::header::TRANSFER_ENCODING && name != hyper::header::CONNECTION {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}

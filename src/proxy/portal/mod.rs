@@ -1,0 +1,474 @@
+//! The portal's side: connect, pool, TLS, and what may be sent once more.
+//!
+//! The pool is this thread's own and hands out the connection used last. A call is sent once more only when not one byte
+//! of it was written to a socket; that is known exactly, because a [`Connection`] is driven by the call itself.
+//! hyper-util's pooled client repeats only what came back unsent, but cannot tell for what its connection had taken, and
+//! costs a mutex, a boxed future and a task more for each request.
+
+mod connection;
+mod dial;
+mod http2;
+
+use crate::proxy::body::{RequestBody, Truncated};
+use crate::proxy::client::wire::Fault;
+use crate::proxy::config::Config;
+use crate::proxy::error::ProxyError;
+use crate::proxy::http::head::{Framing, Limits, ResponseHead};
+use crate::proxy::net::stream::Stream;
+use crate::proxy::net::tls::offering_http2;
+use crate::proxy::portal::connection::{Asked, Connection, OwnEnds, Patience};
+use crate::proxy::portal::dial::{ConnectError, dial};
+use crate::proxy::portal::http2::Failed;
+use crate::proxy::worker::Shared;
+use crate::telemetry::metrics::{ConnectError as Cause, LocalMetrics, Open, Phase};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio_rustls::TlsConnector;
+
+/// The portal, as one thread sees it.
+pub struct Upstream {
+    config: Arc<Config>,
+    tls: Option<TlsConnector>,
+    tls_http2: Option<TlsConnector>,
+    limits: Limits,
+    /// Idle connections, the one used last at the end.
+    #[expect(
+        clippy::vec_box,
+        reason = "they go in and out with each call, and are large"
+    )]
+    pool: RefCell<Vec<Box<Connection>>>,
+    /// Whether a task closes what is idle for too long.
+    swept: Cell<bool>,
+    /// The HTTP/2 connection, where the portal offers it.
+    http2: RefCell<Option<http2::Sender>>,
+    shared: Arc<Shared>,
+    local: LocalMetrics,
+}
+
+/// A new connection, in the language that the portal chose.
+enum Made {
+    Http1(Box<Connection>),
+    Http2(http2::Sender),
+}
+
+/// A connection in use; goes back to the pool when its answer has been read to the end.
+pub struct Lease {
+    connection: Box<Connection>,
+    upstream: Rc<Upstream>,
+}
+
+impl Lease {
+    /// The answer was read to its end.
+    fn give_back(self, now: Instant) {
+        let Lease {
+            mut connection,
+            upstream,
+        } = self;
+        if connection.is_early() {
+            // The client may read its answer only when it has sent all of its request.
+            tokio::task::spawn_local(async move {
+                if poll_fn(|cx| connection.poll_sent(cx)).await.is_ok() {
+                    let lease = Lease {
+                        connection,
+                        upstream,
+                    };
+                    lease.give_back(Instant::now());
+                }
+            });
+            return;
+        }
+        if connection.is_reusable() {
+            connection.rest(now);
+            connection.counted = upstream.local.open(Open::PoolIdle);
+            upstream.pool.borrow_mut().push(connection);
+            if !upstream.swept.replace(true) {
+                tokio::task::spawn_local(sweep(upstream));
+            }
+        }
+    }
+}
+
+/// How often idle connections are looked at: one that the portal has closed is kept no longer.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Closes connections that are idle for too long or that the portal has closed, while there are any.
+async fn sweep(upstream: Rc<Upstream>) {
+    let limit = upstream.config.timeouts.pool_idle;
+    loop {
+        let next = {
+            let mut pool = upstream.pool.borrow_mut();
+            let now = Instant::now();
+            pool.retain_mut(|idle| idle.idle_since + limit > now && idle.is_usable());
+            match pool.first() {
+                Some(oldest) => (oldest.idle_since + limit).min(now + SWEEP),
+                None => {
+                    upstream.swept.set(false);
+                    return;
+                }
+            }
+        };
+        tokio::time::sleep_until(next.into()).await;
+    }
+}
+
+/// The body of an answer, as it comes.
+pub enum PortalBody {
+    /// Came whole with its head, or none at all; its connection is in the pool again.
+    Whole(Option<Bytes>),
+    Http1(Lease),
+    Http2(Incoming),
+}
+
+impl Body for PortalBody {
+    type Data = Bytes;
+    type Error = Truncated;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+        let this = self.get_mut();
+        let lease = match this {
+            PortalBody::Whole(bytes) => {
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+            }
+            PortalBody::Http2(incoming) => {
+                return Pin::new(incoming).poll_frame(cx).map_err(|_| Truncated);
+            }
+            PortalBody::Http1(lease) => lease,
+        };
+        let frame = match std::task::ready!(lease.connection.poll_body(cx)) {
+            Some(Err(fault)) => {
+                if fault == Fault::ReadTimeout {
+                    lease.upstream.local.timeout(Phase::UpstreamBody);
+                }
+                *this = PortalBody::Whole(None);
+                return Poll::Ready(Some(Err(Truncated)));
+            }
+            Some(Ok(frame)) => Some(Ok(frame)),
+            None => None,
+        };
+        if lease.connection.is_ended()
+            && let PortalBody::Http1(lease) = std::mem::replace(this, PortalBody::Whole(None))
+        {
+            lease.give_back(Instant::now());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            PortalBody::Whole(bytes) => bytes.is_none(),
+            PortalBody::Http1(_) => false,
+            PortalBody::Http2(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            PortalBody::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            PortalBody::Http1(lease) => match lease.connection.length() {
+                Some(length) => SizeHint::with_exact(length),
+                None => SizeHint::default(),
+            },
+            PortalBody::Http2(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+/// An answer of the portal.
+pub struct Answer {
+    pub head: ResponseHead,
+    pub body: PortalBody,
+    /// When its head came.
+    pub came: Instant,
+    /// From the last byte sent to the portal to then.
+    pub after: Duration,
+    /// How long the body may stall, where the connection does not watch that itself.
+    pub stall: Option<Duration>,
+    /// The portal switched protocols: its socket, and what has come on it behind the head.
+    pub switched: Option<(Stream, Vec<u8>)>,
+}
+
+/// A request as it is sent: the head is made anew for each attempt.
+pub struct Sending<'a> {
+    /// When it began to be sent.
+    pub since: Instant,
+    pub head: &'a dyn Fn(&mut Vec<u8>),
+    pub to_head: bool,
+    pub upgrade: bool,
+    /// How the body goes out.
+    pub framing: Framing,
+    /// The value of `Trailer`, so that trailers are passed on.
+    pub trailer: Option<&'a [u8]>,
+}
+
+impl Upstream {
+    pub fn new(shared: Arc<Shared>, local: LocalMetrics) -> Rc<Self> {
+        Rc::new(Upstream {
+            limits: Limits {
+                head: 256 * 1024,
+                target: 0,
+                fields: 512,
+            },
+            tls: shared.upstream_tls.clone().map(TlsConnector::from),
+            tls_http2: shared
+                .upstream_tls
+                .as_deref()
+                .map(|tls| offering_http2(tls).into()),
+            config: shared.config.clone(),
+            pool: RefCell::default(),
+            swept: Cell::new(false),
+            http2: RefCell::default(),
+            shared,
+            local,
+        })
+    }
+
+    /// Closes what is idle.
+    pub fn close_idle(&self) {
+        self.pool.borrow_mut().clear();
+        self.http2.borrow_mut().take();
+    }
+
+    fn idle(&self, now: Instant) -> Option<Box<Connection>> {
+        let mut pool = self.pool.borrow_mut();
+        while let Some(mut connection) = pool.pop() {
+            if now < connection.idle_since + self.config.timeouts.pool_idle
+                && connection.is_usable()
+            {
+                connection.counted = self.local.open(Open::PoolBusy);
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Tries once to connect, for readiness.
+    ///
+    /// # Errors
+    /// Says why the portal cannot be reached.
+    pub async fn probe(&self) -> Result<(), String> {
+        match dial(&self.config, self.tls.as_ref()).await {
+            Ok(_) => {
+                self.reached();
+                Ok(())
+            }
+            Err(e) => {
+                self.not_reached(&e);
+                Err(e.what)
+            }
+        }
+    }
+
+    fn reached(&self) {
+        self.local.upstream_connected();
+        self.shared.telemetry.health.upstream_reached();
+    }
+
+    fn not_reached(&self, error: &ConnectError) {
+        self.local.connect_error(match error.proxy_status {
+            "dns_error" => Cause::Resolve,
+            "connection_timeout" => Cause::Timeout,
+            "tls_certificate_error" => Cause::Certificate,
+            "tls_protocol_error" => Cause::Tls,
+            _ => Cause::Connect,
+        });
+        self.shared
+            .telemetry
+            .health
+            .upstream_failed(error.what.as_str());
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// By whether the portal may have executed the call.
+    pub async fn send(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        mut body: RequestBody,
+    ) -> Result<Answer, ProxyError> {
+        let mut fresh_attempts = 0;
+        loop {
+            let shared = if sending.upgrade { None } else { self.stream() };
+            if let Some(sender) = shared {
+                match Box::pin(self.send_http2(sender, sending, body)).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(Failed::Sent(error)) => return Err(error),
+                    Err(Failed::Unsent(_)) if fresh_attempts == 2 => return Err(unsent()),
+                    Err(Failed::Unsent(again)) => {
+                        self.http2.borrow_mut().take();
+                        self.local.retry();
+                        body = again;
+                        continue;
+                    }
+                }
+            }
+            let pooled = if sending.upgrade {
+                None
+            } else {
+                self.idle(sending.since)
+            };
+            let mut connection = match pooled {
+                Some(connection) => connection,
+                None if fresh_attempts == 2 => return Err(unsent()),
+                None => {
+                    fresh_attempts += 1;
+                    // Boxed: what is rare must not make every call's future larger.
+                    match Box::pin(self.connect(sending.upgrade)).await? {
+                        Made::Http1(connection) => connection,
+                        Made::Http2(sender) => {
+                            *self.http2.borrow_mut() = Some(sender);
+                            continue;
+                        }
+                    }
+                }
+            };
+            let asked = Asked {
+                framing: sending.framing,
+                to_head: sending.to_head,
+                upgrade: sending.upgrade,
+                trailer: sending.trailer,
+            };
+            connection.begin(&asked, body, sending.head);
+            match poll_fn(|cx| connection.poll_answer(cx)).await {
+                Ok(head) => return Ok(self.answered(connection, head)),
+                Err(fault) if connection.wrote() => return Err(sent_and_failed(fault)),
+                // Not one byte was written: the call was surely not executed.
+                Err(_) => match connection.take_back() {
+                    Some(again) if fresh_attempts < 2 => {
+                        self.local.retry();
+                        body = again;
+                    }
+                    _ => return Err(unsent()),
+                },
+            }
+        }
+    }
+
+    fn answered(self: &Rc<Self>, mut connection: Box<Connection>, head: ResponseHead) -> Answer {
+        let came = Instant::now();
+        let after = came - connection.last_write();
+        let mut switched = None;
+        let body = if head.status == 101 {
+            switched = Some(connection.into_tunnel());
+            PortalBody::Whole(None)
+        } else {
+            let whole = connection.take_whole();
+            let lease = Lease {
+                connection,
+                upstream: self.clone(),
+            };
+            match whole {
+                Some(whole) => {
+                    lease.give_back(came);
+                    PortalBody::Whole(Some(whole).filter(|whole| !whole.is_empty()))
+                }
+                None => PortalBody::Http1(lease),
+            }
+        };
+        Answer {
+            head,
+            body,
+            came,
+            after,
+            stall: None,
+            switched,
+        }
+    }
+
+    /// The HTTP/2 connection, while it is open.
+    fn stream(&self) -> Option<http2::Sender> {
+        let sender = self.http2.borrow();
+        sender.clone().filter(|sender| !sender.is_closed())
+    }
+
+    /// Sends one request on a stream.
+    async fn send_http2(
+        &self,
+        mut sender: http2::Sender,
+        sending: &Sending<'_>,
+        body: RequestBody,
+    ) -> Result<Answer, Failed> {
+        let mut head = Vec::with_capacity(1024);
+        (sending.head)(&mut head);
+        let began = Instant::now();
+        let wait = self.config.timeouts.response;
+        let (head, body) =
+            http2::send(&mut sender, head, body, &self.limits, sending.to_head, wait).await?;
+        Ok(Answer {
+            came: Instant::now(),
+            after: began.elapsed(),
+            head,
+            body: PortalBody::Http2(body),
+            switched: None,
+            stall: Some(self.config.timeouts.upstream_body),
+        })
+    }
+
+    /// A new connection. Whether it speaks HTTP/2, where that is wanted, the portal chooses each time.
+    async fn connect(self: &Rc<Self>, upgrade: bool) -> Result<Made, ProxyError> {
+        let tls = match &self.tls_http2 {
+            Some(offering) if self.config.upstream_http2 && !upgrade => Some(offering),
+            _ => self.tls.as_ref(),
+        };
+        let stream = match dial(&self.config, tls).await {
+            Ok(stream) => {
+                self.reached();
+                stream
+            }
+            Err(e) => {
+                self.not_reached(&e);
+                return Err(ProxyError::unreachable(e.proxy_status, &e.what));
+            }
+        };
+        let unusable =
+            || ProxyError::unreachable("connection_terminated", "the connection could not be used");
+        if stream.chose_http2() {
+            let sender = http2::begin(stream, self.config.timeouts.response).await;
+            return sender.map(Made::Http2).map_err(|()| unusable());
+        }
+        let ends = stream
+            .local_address()
+            .zip(stream.peer_address())
+            .map(|ends| OwnEnds::new(self.shared.clone(), ends));
+        let patience = Patience {
+            response: self.config.timeouts.response,
+            body: self.config.timeouts.upstream_body,
+        };
+        let counted = self.local.open(Open::PoolBusy);
+        let connection = Connection::new(stream, self.limits, patience, counted, ends);
+        Ok(Made::Http1(connection))
+    }
+}
+
+/// A call of which nothing was sent, on a connection that was closed before, and on another.
+fn unsent() -> ProxyError {
+    ProxyError::unreachable(
+        "connection_terminated",
+        "it closed the connection before the call was sent",
+    )
+}
+
+fn sent_and_failed(fault: Fault) -> ProxyError {
+    match fault {
+        Fault::ReadTimeout | Fault::WriteTimeout => ProxyError::no_answer(),
+        Fault::BadHead(_) | Fault::UnaskedUpgrade | Fault::BadChunk(_) => {
+            ProxyError::broken_answer("http_protocol_error", "the portal's answer cannot be read")
+        }
+        _ => ProxyError::broken_answer(
+            "connection_terminated",
+            "the portal closed the connection without an answer",
+        ),
+    }
+}
