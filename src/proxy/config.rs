@@ -141,3 +141,29 @@ pub struct Config {
     pub threads: usize,
     pub timeouts: Timeouts,
 }
+
+impl Config {
+    /// The `Host` for the portal; `None` keeps the client's.
+    pub fn host_for_portal(&self) -> Option<Vec<u8>> {
+        if self.preserve_host {
+            return None;
+        }
+        if let Some(host) = &self.upstream_host {
+            return Some(host.clone().into_bytes());
+        }
+        match &self.portal {
+            Portal::Unix(_) => None,
+            Portal::Tcp { tls, host, port } => {
+                let default = if *tls { 443 } else { 80 };
+                Some(
+                    if *port == default {
+                        host.clone()
+                    } else {
+                        format!("{host}:{port}")
+                    }
+                    .into_bytes(),
+                )
+            }
+        }
+    }
+}

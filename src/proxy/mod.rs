@@ -21,7 +21,8 @@ mod server;
 mod worker;
 
 pub use config::Config;
+pub use net::listening::Listening;
 pub use net::pem;
 pub use net::tls::check as check_tls;
-pub use server::{Cut, Listening, Server};
+pub use server::{Cut, Server};
 pub use worker::Shared;

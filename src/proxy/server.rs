@@ -1,117 +1,15 @@
 //! Starting and ending the data path: sockets, threads, drain.
 
 use crate::proxy::client::listener;
-use crate::proxy::config::{Config, Listen, Portal};
+use crate::proxy::net::listening::Listening;
 use crate::proxy::portal::Upstream;
 use crate::proxy::worker::{Shared, Worker};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 4096;
-
-/// A socket that listens.
-#[derive(Debug)]
-pub enum Listening {
-    Tcp {
-        socket: TcpListener,
-        plain: bool,
-    },
-    Unix {
-        socket: UnixListener,
-        path: Option<PathBuf>,
-    },
-}
-
-impl Listening {
-    /// Opens the socket. A Unix socket's file is replaced when nobody listens on it.
-    ///
-    /// # Errors
-    /// What the system says; `AddrInUse` where somebody listens there.
-    pub fn bind(listen: &Listen) -> io::Result<Self> {
-        match listen {
-            Listen::Tcp { address, plain } => {
-                let socket = socket2::Socket::new(
-                    socket2::Domain::for_address(*address),
-                    socket2::Type::STREAM,
-                    None,
-                )?;
-                socket.set_reuse_address(true)?;
-                socket.bind(&(*address).into())?;
-                socket.listen(BACKLOG)?;
-                socket.set_nonblocking(true)?;
-                Ok(Listening::Tcp {
-                    socket: socket.into(),
-                    plain: *plain,
-                })
-            }
-            Listen::Unix(path) => {
-                if std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
-                    && std::os::unix::net::UnixStream::connect(path)
-                        .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
-                {
-                    std::fs::remove_file(path)?;
-                }
-                let socket = UnixListener::bind(path)?;
-                socket.set_nonblocking(true)?;
-                Ok(Listening::Unix {
-                    socket,
-                    path: Some(path.clone()),
-                })
-            }
-        }
-    }
-
-    /// The address, for the log.
-    pub fn address(&self) -> String {
-        match self {
-            Listening::Tcp { socket, .. } => socket
-                .local_addr()
-                .map_or_else(|_| "?".into(), |a| a.to_string()),
-            Listening::Unix { socket, .. } => socket
-                .local_addr()
-                .ok()
-                .and_then(|a| a.as_pathname().map(|p| format!("unix:{}", p.display())))
-                .unwrap_or_else(|| "unix:?".into()),
-        }
-    }
-
-    /// Whether it speaks no TLS whatever the certificates.
-    pub fn is_plain(&self) -> bool {
-        match self {
-            Listening::Tcp { plain, .. } => *plain,
-            Listening::Unix { .. } => true,
-        }
-    }
-
-    /// The TCP address, if it has one.
-    pub fn tcp_address(&self) -> Option<SocketAddr> {
-        match self {
-            Listening::Tcp { socket, .. } => socket.local_addr().ok(),
-            Listening::Unix { .. } => None,
-        }
-    }
-
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Listening::Tcp { socket, plain } => Listening::Tcp {
-                socket: socket.try_clone()?,
-                plain: *plain,
-            },
-            Listening::Unix { socket, .. } => Listening::Unix {
-                socket: socket.try_clone()?,
-                path: None,
-            },
-        })
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Command {
@@ -277,30 +175,6 @@ async fn thread(
                 }
             },
             () = gone => {}
-        }
-    }
-}
-
-/// The `Host` that goes to the portal; `None` keeps the client's.
-pub fn upstream_host(config: &Config) -> Option<Vec<u8>> {
-    if config.preserve_host {
-        return None;
-    }
-    if let Some(host) = &config.upstream_host {
-        return Some(host.clone().into_bytes());
-    }
-    match &config.portal {
-        Portal::Unix(_) => None,
-        Portal::Tcp { tls, host, port } => {
-            let default = if *tls { 443 } else { 80 };
-            Some(
-                if *port == default {
-                    host.clone()
-                } else {
-                    format!("{host}:{port}")
-                }
-                .into_bytes(),
-            )
         }
     }
 }

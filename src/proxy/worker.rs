@@ -16,7 +16,10 @@ use crate::proxy::config::{Config, Portal};
 use crate::proxy::http::head::{Limits, Name, RequestHead};
 use crate::proxy::http::origin;
 use crate::proxy::http::peer;
+use crate::proxy::net::background;
+use crate::proxy::net::background::InWork;
 use crate::proxy::net::footprint::Footprint;
+use crate::proxy::net::own_ends::OwnEnds;
 use crate::proxy::net::tls::Certificates;
 use crate::proxy::portal::Upstream;
 use crate::telemetry::Telemetry;
@@ -28,8 +31,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,7 +61,7 @@ pub struct Shared {
     /// When it was last said that no connection can be accepted.
     exhausted: Mutex<Option<Instant>>,
     /// Our ends of the connections to the portal: who connects to us from one of them is ourselves.
-    own_ends: Mutex<HashSet<(SocketAddr, SocketAddr)>>,
+    pub own_ends: Arc<OwnEnds>,
 }
 
 /// Why a connection is not served.
@@ -137,7 +140,7 @@ impl Shared {
             open: AtomicUsize::new(0),
             open_by_client: Mutex::default(),
             exhausted: Mutex::default(),
-            own_ends: Mutex::default(),
+            own_ends: Arc::default(),
         }))
     }
 
@@ -182,46 +185,10 @@ impl Shared {
         }
         may
     }
-
-    /// Remembers our end and the portal's of a connection to it. Both count: the system gives a client the same
-    /// address as one of ours where their other ends differ.
-    pub fn own_ends(&self, ends: (SocketAddr, SocketAddr), open: bool) {
-        let mut own = self.own_ends.lock().unwrap_or_else(PoisonError::into_inner);
-        if open {
-            own.insert(ends);
-        } else {
-            own.remove(&ends);
-        }
-    }
-
-    fn is_ours(&self, (local, peer): (SocketAddr, SocketAddr)) -> bool {
-        self.own_ends
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&(peer, local))
-    }
 }
 
 /// How long nothing more is said of connections that cannot be accepted.
 const EXHAUSTED_QUIET: Duration = Duration::from_secs(60);
-
-/// Counted for as long as it is held; the worker is told of its end.
-pub struct InWork(Rc<Cell<usize>>);
-
-impl InWork {
-    fn new(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        InWork(count.clone())
-    }
-}
-
-impl Drop for InWork {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-        // At a thread's end there is nobody to tell.
-        let _ = GONE.try_with(|gone| gone.notify_waiters());
-    }
-}
 
 /// A connection that the worker can tell to end, and waits for when it drains.
 pub struct Registered {
@@ -285,7 +252,7 @@ impl Worker {
                 target: config.max_target,
                 fields: config.max_fields,
             },
-            host: crate::proxy::server::upstream_host(&config),
+            host: config.host_for_portal(),
             stopping: Notify::new(),
             stopped: Cell::new(false),
             config,
@@ -303,7 +270,7 @@ impl Worker {
             greeting: Rc::default(),
             refusing: Rc::default(),
             tunnels: Rc::default(),
-            gone: GONE.with(Rc::clone),
+            gone: background::gone(),
         })
     }
 
@@ -515,7 +482,10 @@ impl Worker {
 
     /// Whether the request comes from ourselves: the portal's address leads back here.
     pub fn is_loop(&self, client: &Client) -> bool {
-        !client.checked.replace(true) && client.ends.is_some_and(|ends| self.shared.is_ours(ends))
+        !client.checked.replace(true)
+            && client
+                .ends
+                .is_some_and(|ends| self.shared.own_ends.has(ends))
     }
 
     /// Counts a connection in, for as long as the result is held.
@@ -545,7 +515,9 @@ impl Worker {
 
     /// Whether nothing is left to do: no connection, and no work without one.
     pub fn is_done(&self) -> bool {
-        self.connections.borrow().is_empty() && self.greeting.get() == 0 && unfinished() == 0
+        self.connections.borrow().is_empty()
+            && self.greeting.get() == 0
+            && background::unfinished() == 0
     }
 
     /// Has the accept loops take what waits in their queues and end.
@@ -627,46 +599,4 @@ impl Worker {
     pub fn tunnel_opened(&self) -> crate::telemetry::metrics::Held {
         self.local.open(Open::Tunnel)
     }
-}
-
-thread_local! {
-    /// Work that goes on without its client.
-    static UNFINISHED: Cell<usize> = const { Cell::new(0) };
-    /// Told when a connection has gone, or such work has ended.
-    static GONE: Rc<Notify> = Rc::default();
-}
-
-/// Lets work go on in a task of its own. Outside of a worker (at its end) it is dropped.
-pub fn finish(work: impl std::future::Future<Output = ()> + 'static) {
-    if tokio::runtime::Handle::try_current().is_err() {
-        return;
-    }
-    let unfinished = Unfinished::new();
-    tokio::task::spawn_local(async move {
-        work.await;
-        drop(unfinished);
-    });
-}
-
-/// Work that goes on without its client, counted for as long as this is held.
-struct Unfinished(());
-
-impl Unfinished {
-    fn new() -> Self {
-        UNFINISHED.set(UNFINISHED.get() + 1);
-        Unfinished(())
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // At a thread's end there is nobody to tell.
-        let _ = UNFINISHED.try_with(|count| count.set(count.get() - 1));
-        let _ = GONE.try_with(|gone| gone.notify_waiters());
-    }
-}
-
-/// How much work goes on without its client.
-fn unfinished() -> usize {
-    UNFINISHED.get()
 }

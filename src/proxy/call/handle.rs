@@ -5,8 +5,9 @@ use crate::protocol::address::Address;
 use crate::protocol::answer::Format;
 use crate::protocol::target::{self, Place};
 use crate::protocol::{self, urlrewrite};
-use crate::proxy::body::{ClientBody, ERROR_LIMIT, RequestBody, Unread, collect, discard, peek};
+use crate::proxy::body::{ClientBody, RequestBody};
 use crate::proxy::call::address;
+use crate::proxy::call::collect::{Unread, collect, discard};
 use crate::proxy::call::compare;
 use crate::proxy::call::compare::Successor;
 use crate::proxy::call::job::{Job, Moment, record_refusal};
@@ -20,13 +21,15 @@ use crate::proxy::call::span;
 use crate::proxy::call::span::Span;
 use crate::proxy::client::http1::Control;
 use crate::proxy::client::tunnel::Tunnel;
-use crate::proxy::client::wire::{BadRequest, Came, Fault, Link};
+use crate::proxy::client::wire::{BadRequest, Came, Link};
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::forward;
 use crate::proxy::http::forward::{BodyPlan, RequestPlan};
 use crate::proxy::http::head::{Fields, Framing, Name, RequestHead};
 use crate::proxy::net::background::Finish;
 use crate::proxy::net::caught::{Panicked, caught};
+use crate::proxy::net::fault::Fault;
+use crate::proxy::portal::body::{ERROR_LIMIT, peek};
 use crate::proxy::portal::{Answer, Sending};
 use crate::proxy::worker::Worker;
 use crate::telemetry::caller::{Auth, Caller};
@@ -158,7 +161,7 @@ async fn answered(
 ) -> (Reply, Rc<Span>) {
     let stall = client
         .http2
-        .then(|| (worker.config.timeouts.body, client.link.clone()));
+        .then(|| (worker.config.timeouts.body, client.link.fault_cell()));
     let (head, body) = match came {
         Some(Ok((head, whole))) => (head, ClientBody::new(whole, body, stall)),
         other => {
@@ -494,7 +497,7 @@ async fn read_whole(
         let address = worker.client_address(client, head);
         Reserved::nothing(&shared.rewrite_room, &worker.local, address, wait)
     });
-    let collected = collect(body, limit, &client.link, reserved.as_mut()).await;
+    let collected = collect(body, limit, &client.link.fault_cell(), reserved.as_mut()).await;
     span.waited(since.elapsed());
     match collected {
         Ok(bytes) => Ok(Read::Whole(bytes, reserved)),
@@ -538,7 +541,7 @@ async fn read_small(
     body: ClientBody,
 ) -> Result<Bytes, ProxyError> {
     let since = Instant::now();
-    let collected = collect(body, CALLER_BODY, &client.link, None).await;
+    let collected = collect(body, CALLER_BODY, &client.link.fault_cell(), None).await;
     span.waited(since.elapsed());
     collected.map_err(unread_error)
 }

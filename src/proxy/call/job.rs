@@ -2,7 +2,7 @@
 
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::answer::{self, Format};
-use crate::proxy::body::{ERROR_LIMIT, RequestBody, Truncated, peek};
+use crate::proxy::body::RequestBody;
 use crate::proxy::call::compare;
 use crate::proxy::call::compare::{Legacy, Successor};
 use crate::proxy::call::handle::{Client, Outgoing, blame, send};
@@ -14,6 +14,7 @@ use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, RequestHead, ResponseHead};
 use crate::proxy::portal::Answer;
+use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
 use crate::proxy::worker::Worker;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::{DeprecationEvent, UnreadCall};
@@ -213,7 +214,7 @@ impl Job {
                         };
                         let (worker, client) = (self.worker.clone(), self.client.clone());
                         let head = self.head.clone();
-                        crate::proxy::worker::finish(
+                        crate::proxy::net::background::finish(
                             successor.compare(worker, client, head, legacy),
                         );
                     }

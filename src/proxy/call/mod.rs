@@ -2,10 +2,12 @@
 
 pub mod address;
 pub mod applications;
+pub mod collect;
 pub mod compare;
 pub mod handle;
 pub mod job;
 pub mod preflight;
 pub mod reply;
+pub mod response_body;
 pub mod room;
 pub mod span;

@@ -3,10 +3,10 @@
 
 use crate::protocol::Fields;
 use crate::protocol::address::Address;
-use crate::proxy::body::ResponseBody;
 use crate::proxy::call::address;
 use crate::proxy::call::handle::Client;
 use crate::proxy::call::reply::Reply;
+use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::http::head::RequestHead;
 use crate::proxy::worker::Worker;
 use crate::telemetry::caller::{Auth, Caller};

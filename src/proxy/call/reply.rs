@@ -2,12 +2,14 @@
 
 use crate::catalogue::Rule;
 use crate::protocol::answer::{self, Format};
-use crate::proxy::body::{ResponseBody, Stall};
+use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::forward;
 use crate::proxy::http::forward::{ResponsePlan, Turn};
 use crate::proxy::http::head::{Framing, Minor, Name, RequestHead};
-use crate::proxy::portal::{Answer, PortalBody};
+use crate::proxy::net::stall::Stall;
+use crate::proxy::portal::Answer;
+use crate::proxy::portal::body::PortalBody;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;

@@ -1,11 +1,12 @@
 //! What is counted and logged of one request, when its answer has gone.
 
 use crate::protocol::{self, target};
-use crate::proxy::body::{ResponseBody, Truncated};
 use crate::proxy::call::handle::Client;
+use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::client::wire::Link;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::head::{Fields, Framing, RequestHead};
+use crate::proxy::portal::body::Truncated;
 use crate::proxy::worker::Worker;
 use crate::telemetry::access::AccessLine;
 use crate::telemetry::metrics::{Fault, Held, Kind, Open, Outcome, Phase, RequestSeen};

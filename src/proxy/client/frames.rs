@@ -1,6 +1,6 @@
 //! How far an HTTP/2 client has come with its preface and its heads: what a time limit needs and hyper does not tell.
 
-use crate::proxy::client::greet::First;
+use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::{Replay, Stream};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -123,11 +123,11 @@ pub struct Frames {
 }
 
 impl Frames {
-    pub fn new(stream: Stream, first: First) -> (Self, Rc<Pace>) {
-        let follower = Follower::new(first.since.unwrap_or_else(Instant::now));
+    pub fn new(stream: Stream, prefix: Prefix) -> (Self, Rc<Pace>) {
+        let follower = Follower::new(prefix.since.unwrap_or_else(Instant::now));
         let pace = Rc::new(Pace(Cell::new(follower.since)));
         let frames = Frames {
-            stream: Replay::new(first.bytes, stream),
+            stream: Replay::new(prefix.bytes, stream),
             follower,
             pace: pace.clone(),
         };

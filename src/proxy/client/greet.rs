@@ -7,8 +7,9 @@ use crate::proxy::client::http2;
 use crate::proxy::client::refuse;
 use crate::proxy::client::wire::Link;
 use crate::proxy::http::peer::{Preface, preface};
-use crate::proxy::net::stream::Stream;
-use crate::proxy::worker::{InWork, Worker};
+use crate::proxy::net::background::InWork;
+use crate::proxy::net::stream::{Prefix, Stream};
+use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{ConnectionRefused, Handshake, Open, Phase};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -23,20 +24,10 @@ const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a connection that is being greeted may take for it when the proxy drains.
 const GREETING_GRACE: Duration = Duration::from_secs(1);
 
-/// What was read of a connection before it was known who reads it.
-#[derive(Debug, Default)]
-pub struct First {
-    pub bytes: Vec<u8>,
-    /// When its first byte came.
-    pub since: Option<Instant>,
-    /// Its time to become a whole head is over.
-    pub late: bool,
-}
-
 /// A connection that can be served.
 struct Greeted {
     stream: Stream,
-    first: First,
+    prefix: Prefix,
     client: Client,
 }
 
@@ -66,7 +57,7 @@ pub async fn greet(
     drop(greeting);
     let Some(Greeted {
         stream,
-        first,
+        prefix,
         client,
     }) = greeted
     else {
@@ -75,9 +66,9 @@ pub async fn greet(
     let _open = worker.local.open(Open::Connection);
     if client.http2 {
         let peer = peer_address.map(|peer| peer.ip().to_canonical());
-        http2::serve(worker, stream, first, client, peer).await
+        http2::serve(worker, stream, prefix, client, peer).await
     } else {
-        http1::serve(worker, stream, first, client).await
+        http1::serve(worker, stream, prefix, client).await
     }
 }
 
@@ -115,16 +106,16 @@ async fn begin(
         }
     }
     let mut http2 = false;
-    let mut first = First::default();
+    let mut prefix = Prefix::default();
     if tls {
         stream = handshake(worker, stream).await?;
         http2 = stream.chose_http2();
     } else if worker.config.http2 && matches!(stream, Stream::Tcp(_)) {
-        let in_time = tokio::time::timeout(header, speaks_http2(&mut stream, &mut first)).await;
-        if in_time.is_err() && first.bytes.is_empty() {
+        let in_time = tokio::time::timeout(header, speaks_http2(&mut stream, &mut prefix)).await;
+        if in_time.is_err() && prefix.bytes.is_empty() {
             return None;
         }
-        first.late = in_time.is_err();
+        prefix.late = in_time.is_err();
         http2 = matches!(in_time, Ok(Ok(true)));
     }
     let client = Client {
@@ -142,7 +133,7 @@ async fn begin(
     };
     Some(Greeted {
         stream,
-        first,
+        prefix,
         client,
     })
 }
@@ -245,23 +236,23 @@ async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Optio
     }
 }
 
-/// Whether the first bytes are HTTP/2's; they are left in `first`, with what came behind them.
+/// Whether the first bytes are HTTP/2's; they are left in `prefix`, with what came behind them.
 pub async fn speaks_http2(
     stream: &mut (impl AsyncRead + Unpin),
-    first: &mut First,
+    prefix: &mut Prefix,
 ) -> io::Result<bool> {
     loop {
-        let compared = first.bytes.len().min(HTTP2.len());
-        if first.bytes[..compared] != HTTP2[..compared] {
+        let compared = prefix.bytes.len().min(HTTP2.len());
+        if prefix.bytes[..compared] != HTTP2[..compared] {
             return Ok(false);
         }
         if compared == HTTP2.len() {
             return Ok(true);
         }
-        if stream.read_buf(&mut first.bytes).await? == 0 {
+        if stream.read_buf(&mut prefix.bytes).await? == 0 {
             return Ok(false);
         }
-        first.since.get_or_insert_with(Instant::now);
+        prefix.since.get_or_insert_with(Instant::now);
     }
 }
 

@@ -5,10 +5,12 @@
 use crate::proxy::call::handle::{Client, handle};
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::span::SpannedBody;
-use crate::proxy::client::greet::First;
 use crate::proxy::client::tunnel;
-use crate::proxy::client::wire::{Fault, Link, OutHead, Wire, with_scratch};
+use crate::proxy::client::wire::{Link, OutHead, Wire};
 use crate::proxy::config::Timeouts;
+use crate::proxy::net::fault::Fault;
+use crate::proxy::net::scratch::with_scratch;
+use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::net::watch::{Look, limit, watched};
 use crate::proxy::worker::Worker;
@@ -200,14 +202,14 @@ impl Future for Serving<'_> {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, first: First, client: Client) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: Client) {
     let link = client.link.clone();
     let control = client.control.clone();
     let registered = worker.register(Handle::new(control.clone(), link.clone()));
     let _open = worker.footprint.hold();
     let client = Rc::new(client);
     let mut wire = Wire::new(stream, link.clone());
-    wire.begin_with(first);
+    wire.begin_with(prefix);
     let timeouts = worker.config.timeouts;
     let interval = timeouts
         .header

@@ -4,20 +4,21 @@
 //! nothing can be said in HTTP/2 that would read differently behind the proxy (RFC 9113 §10.3).
 
 use crate::protocol::answer::Format;
-use crate::proxy::body::{ResponseBody, Truncated};
 use crate::proxy::call::handle::{Client, handle};
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::Reply;
+use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::call::span::{Span, SpannedBody};
 use crate::proxy::client::frames::Frames;
-use crate::proxy::client::greet::First;
 use crate::proxy::client::http1::Handle;
 use crate::proxy::client::wire::{BadRequest, Link};
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::head::{HeadError, RequestHead, read_request};
+use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::net::watch;
 use crate::proxy::net::watch::Look;
+use crate::proxy::portal::body::Truncated;
 use crate::proxy::worker::{Counted, Full, Worker};
 use crate::telemetry::metrics::{ConnectionRefused, Kind, LocalMetrics, Phase};
 use bytes::Bytes;
@@ -59,7 +60,7 @@ const TICK: Duration = Duration::from_millis(500);
 pub async fn serve(
     worker: Rc<Worker>,
     stream: Stream,
-    first: First,
+    prefix: Prefix,
     client: Client,
     peer: Option<IpAddr>,
 ) {
@@ -96,7 +97,7 @@ pub async fn serve(
         .auto_date_header(false)
         .keep_alive_interval(Some(timeouts.keep_alive))
         .keep_alive_timeout(Duration::from_secs(20));
-    let (frames, pace) = Frames::new(stream, first);
+    let (frames, pace) = Frames::new(stream, prefix);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(frames), service));
     let idle = timeouts.keep_alive;
     let mut told = false;

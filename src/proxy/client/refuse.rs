@@ -1,13 +1,14 @@
 //! Connections that are one too many: each is told so in its own language, and costs little.
 
 use crate::protocol::answer::Format;
-use crate::proxy::body::ResponseBody;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::Reply;
-use crate::proxy::client::greet::{First, handshake, speaks_http2};
+use crate::proxy::call::response_body::ResponseBody;
+use crate::proxy::client::greet::{handshake, speaks_http2};
 use crate::proxy::client::http2;
 use crate::proxy::error::ProxyError;
 use crate::proxy::net::executor::Local;
+use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::{Replay, Stream};
 use crate::proxy::worker::Worker;
 use bytes::Bytes;
@@ -51,14 +52,15 @@ fn busy(extra: &[u8]) -> Reply {
 
 async fn tell(worker: &Worker, mut stream: Stream) {
     // What has come is read first, so that closing does not reset the answer away.
-    let mut first = First::default();
+    let mut prefix = Prefix::default();
     let mut is_http2 = stream.chose_http2();
     if !is_http2 {
-        let listened = tokio::time::timeout(LISTENING, speaks_http2(&mut stream, &mut first)).await;
+        let listened =
+            tokio::time::timeout(LISTENING, speaks_http2(&mut stream, &mut prefix)).await;
         is_http2 = worker.config.http2 && matches!(listened, Ok(Ok(true)));
     }
     if is_http2 {
-        return tell_http2(Replay::new(first.bytes, stream)).await;
+        return tell_http2(Replay::new(prefix.bytes, stream)).await;
     }
     say(stream, busy(b"Connection: close\r\n")).await;
 }

@@ -11,10 +11,12 @@
 //! (since when the client is waited for, whether an answer is written whole).
 
 use crate::digits::decimal;
-use crate::proxy::client::greet::First;
 use crate::proxy::http::chunked::{Chunked, Progress};
 use crate::proxy::http::head;
 use crate::proxy::http::head::{EndFinder, Framing, HeadError, Limits, Minor, RequestHead};
+use crate::proxy::net::fault::{Fault, FaultCell};
+use crate::proxy::net::scratch::with_scratch;
+use crate::proxy::net::stream::Prefix;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -34,25 +36,6 @@ pub enum BadRequest {
     HeadTimeout,
 }
 
-/// What went wrong on a connection while a body or an answer was awaited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A chunked body that cannot be read in one way.
-    BadChunk(&'static str),
-    /// An answer's head that cannot be read.
-    BadHead(HeadError),
-    /// An answer that switches protocols though nobody asked.
-    UnaskedUpgrade,
-    /// The peer closed the connection.
-    Closed,
-    /// The peer did not send in time.
-    ReadTimeout,
-    /// The peer did not take bytes in time.
-    WriteTimeout,
-    /// The connection broke.
-    Broken(io::ErrorKind),
-}
-
 /// A head to be sent in place of hyper's: everything but the empty line.
 #[derive(Debug)]
 pub struct OutHead {
@@ -70,7 +53,7 @@ pub struct Link {
     limits: Limits,
     requests: RefCell<VecDeque<Came>>,
     out_heads: RefCell<VecDeque<OutHead>>,
-    fault: Cell<Option<Fault>>,
+    fault: FaultCell,
     /// Since when the peer's bytes are waited for; `None` while nobody reads or bytes have just come.
     read_wait: Cell<Option<Instant>>,
     /// Since when the peer does not take bytes.
@@ -96,7 +79,7 @@ impl Link {
             limits,
             requests: RefCell::default(),
             out_heads: RefCell::default(),
-            fault: Cell::new(None),
+            fault: FaultCell::default(),
             read_wait: Cell::new(Some(Instant::now())),
             write_wait: Cell::new(None),
             partial_head: Cell::new(None),
@@ -130,9 +113,11 @@ impl Link {
         self.fault.get()
     }
     pub fn set_fault(&self, fault: Fault) {
-        if self.fault.get().is_none() {
-            self.fault.set(Some(fault));
-        }
+        self.fault.set(fault);
+    }
+    /// The cell of the connection's fault, for those who read its bodies.
+    pub fn fault_cell(&self) -> FaultCell {
+        self.fault.clone()
     }
     /// Whether the message being written was taken whole by the socket.
     pub fn message_done(&self) -> bool {
@@ -278,16 +263,6 @@ const WITH_HEAD: usize = 16 * 1024;
 /// Input that has been handed on leaves no more room than this behind.
 const KEPT_INPUT: usize = 4 * 1024;
 
-thread_local! {
-    /// Heads are read into this buffer, so that an idle connection holds none.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
-}
-
-/// Lends the thread's buffer for reading.
-pub fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
-    SCRATCH.with_borrow_mut(|scratch| read(scratch))
-}
-
 impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     pub fn new(io: IO, link: Rc<Link>) -> Self {
         Wire {
@@ -305,13 +280,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     }
 
     /// What was read of the socket before, since when, and whether its time to become a whole head is over.
-    pub fn begin_with(&mut self, first: First) {
-        if !first.bytes.is_empty() {
-            self.link.partial_head.set(first.since);
-            self.link.expire_head.set(first.late);
-            self.link.bytes_in.set(first.bytes.len() as u64);
+    pub fn begin_with(&mut self, prefix: Prefix) {
+        if !prefix.bytes.is_empty() {
+            self.link.partial_head.set(prefix.since);
+            self.link.expire_head.set(prefix.late);
+            self.link.bytes_in.set(prefix.bytes.len() as u64);
         }
-        self.input = first.bytes;
+        self.input = prefix.bytes;
     }
 
     /// The socket, and what was read from it and not handed on.

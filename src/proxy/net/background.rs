@@ -1,8 +1,11 @@
-//! Work that is finished even if nobody waits for it any more.
+//! Work of a thread that goes on without its client, and word of its end.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
+use tokio::sync::Notify;
 
 /// A future that, dropped before its end, goes on in a task of its own: hyper drops a request's future when its client
 /// leaves, but the portal may have executed the call, and that must be logged.
@@ -33,9 +36,74 @@ impl<T> Future for Finish<T> {
 impl<T: 'static> Drop for Finish<T> {
     fn drop(&mut self) {
         if let Some(work) = self.0.take() {
-            crate::proxy::worker::finish(async move {
+            finish(async move {
                 work.await;
             });
         }
+    }
+}
+
+thread_local! {
+    /// Work that goes on without its client.
+    static UNFINISHED: Cell<usize> = const { Cell::new(0) };
+    /// Told when a connection has gone, or such work has ended.
+    static GONE: Rc<Notify> = Rc::default();
+}
+
+/// Lets work go on in a task of its own. Outside of a worker (at its end) it is dropped.
+pub fn finish(work: impl std::future::Future<Output = ()> + 'static) {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return;
+    }
+    let unfinished = Unfinished::new();
+    tokio::task::spawn_local(async move {
+        work.await;
+        drop(unfinished);
+    });
+}
+
+/// Work that goes on without its client, counted for as long as this is held.
+struct Unfinished(());
+
+impl Unfinished {
+    fn new() -> Self {
+        UNFINISHED.set(UNFINISHED.get() + 1);
+        Unfinished(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // At a thread's end there is nobody to tell.
+        let _ = UNFINISHED.try_with(|count| count.set(count.get() - 1));
+        let _ = GONE.try_with(|gone| gone.notify_waiters());
+    }
+}
+
+/// How much work goes on without its client.
+pub fn unfinished() -> usize {
+    UNFINISHED.get()
+}
+
+/// Notified whenever a connection of this thread has gone or work without a client has ended.
+pub fn gone() -> Rc<Notify> {
+    GONE.with(Rc::clone)
+}
+
+/// Counted for as long as it is held; [`gone`] is notified of its end.
+pub struct InWork(Rc<Cell<usize>>);
+
+impl InWork {
+    pub fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        InWork(count.clone())
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+        // At a thread's end there is nobody to tell.
+        let _ = GONE.try_with(|gone| gone.notify_waiters());
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
@@ -102,6 +103,19 @@ impl AsyncWrite for Stream {
         each!(self, io => Pin::new(io).poll_shutdown(cx))
     }
 }
+
+/// The bytes read from a connection before its protocol was known.
+#[derive(Debug, Default)]
+pub struct Prefix {
+    pub bytes: Vec<u8>,
+    /// When its first byte came.
+    pub since: Option<Instant>,
+    /// Its time to become a whole head is over.
+    pub late: bool,
+}
+
+/// The portal's socket after it switched protocols, and the bytes that came behind its head.
+pub type Switched = (Stream, Vec<u8>);
 
 /// A connection of which something was read already: that comes first.
 pub struct Replay {

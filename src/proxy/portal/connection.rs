@@ -6,23 +6,22 @@
 
 use crate::digits::hexadecimal;
 use crate::proxy::body::RequestBody;
-use crate::proxy::client::wire::{Fault, with_scratch};
 use crate::proxy::http::chunked::{Chunked, Step};
 use crate::proxy::http::head::{
     EndFinder, Framing, HeadError, Limits, ResponseHead, list_items, read_response, read_trailers,
 };
+use crate::proxy::net::fault::Fault;
+use crate::proxy::net::own_ends::OwnEnd;
+use crate::proxy::net::scratch::with_scratch;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::net::watch::is_over;
-use crate::proxy::worker::Shared;
 use crate::telemetry::metrics::Held;
 use bytes::{Bytes, BytesMut};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame};
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -84,25 +83,6 @@ enum Follow {
     Close,
 }
 
-/// Our end of a connection to the portal, remembered for as long as it is held.
-pub struct OwnEnds {
-    shared: Arc<Shared>,
-    ends: (SocketAddr, SocketAddr),
-}
-
-impl OwnEnds {
-    pub fn new(shared: Arc<Shared>, ends: (SocketAddr, SocketAddr)) -> Self {
-        shared.own_ends(ends, true);
-        OwnEnds { shared, ends }
-    }
-}
-
-impl Drop for OwnEnds {
-    fn drop(&mut self) {
-        self.shared.own_ends(self.ends, false);
-    }
-}
-
 /// A connection to the portal.
 pub struct Connection {
     stream: Stream,
@@ -114,7 +94,7 @@ pub struct Connection {
     /// Since when it is in the pool.
     pub idle_since: Instant,
     pub counted: Held,
-    _ends: Option<OwnEnds>,
+    _ends: Option<OwnEnd>,
     request: Request,
     answer: Answer,
 }
@@ -173,7 +153,7 @@ impl Connection {
         limits: Limits,
         patience: Patience,
         counted: Held,
-        ends: Option<OwnEnds>,
+        ends: Option<OwnEnd>,
     ) -> Box<Self> {
         let now = Instant::now();
         Box::new(Connection {

@@ -5,30 +5,32 @@
 //! hyper-util's pooled client repeats only what came back unsent, but cannot tell for what its connection had taken, and
 //! costs a mutex, a boxed future and a task more for each request.
 
+pub mod body;
 mod connection;
 mod dial;
 mod http2;
+mod pool;
 
-use crate::proxy::body::{RequestBody, Truncated};
-use crate::proxy::client::wire::Fault;
+use crate::proxy::body::RequestBody;
 use crate::proxy::config::Config;
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::head::{Framing, Limits, ResponseHead};
-use crate::proxy::net::stream::Stream;
+use crate::proxy::net::fault::Fault;
+use crate::proxy::net::own_ends::OwnEnds;
+use crate::proxy::net::stream::Switched;
 use crate::proxy::net::tls::offering_http2;
-use crate::proxy::portal::connection::{Asked, Connection, OwnEnds, Patience};
+use crate::proxy::portal::body::PortalBody;
+use crate::proxy::portal::connection::{Asked, Connection, Patience};
 use crate::proxy::portal::dial::{ConnectError, dial};
 use crate::proxy::portal::http2::Failed;
+use crate::proxy::portal::pool::{Lease, Pool};
 use crate::proxy::worker::Shared;
-use crate::telemetry::metrics::{ConnectError as Cause, LocalMetrics, Open, Phase};
-use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use std::cell::{Cell, RefCell};
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::{ConnectError as Cause, LocalMetrics, Open};
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio_rustls::TlsConnector;
 
@@ -38,17 +40,11 @@ pub struct Upstream {
     tls: Option<TlsConnector>,
     tls_http2: Option<TlsConnector>,
     limits: Limits,
-    /// Idle connections, the one used last at the end.
-    #[expect(
-        clippy::vec_box,
-        reason = "they go in and out with each call, and are large"
-    )]
-    pool: RefCell<Vec<Box<Connection>>>,
-    /// Whether a task closes what is idle for too long.
-    swept: Cell<bool>,
+    pool: Rc<Pool>,
     /// The HTTP/2 connection, where the portal offers it.
     http2: RefCell<Option<http2::Sender>>,
-    shared: Arc<Shared>,
+    own_ends: Arc<OwnEnds>,
+    telemetry: Arc<Telemetry>,
     local: LocalMetrics,
 }
 
@@ -56,133 +52,6 @@ pub struct Upstream {
 enum Made {
     Http1(Box<Connection>),
     Http2(http2::Sender),
-}
-
-/// A connection in use; goes back to the pool when its answer has been read to the end.
-pub struct Lease {
-    connection: Box<Connection>,
-    upstream: Rc<Upstream>,
-}
-
-impl Lease {
-    /// The answer was read to its end.
-    fn give_back(self, now: Instant) {
-        let Lease {
-            mut connection,
-            upstream,
-        } = self;
-        if connection.is_early() {
-            // The client may read its answer only when it has sent all of its request.
-            tokio::task::spawn_local(async move {
-                if poll_fn(|cx| connection.poll_sent(cx)).await.is_ok() {
-                    let lease = Lease {
-                        connection,
-                        upstream,
-                    };
-                    lease.give_back(Instant::now());
-                }
-            });
-            return;
-        }
-        if connection.is_reusable() {
-            connection.rest(now);
-            connection.counted = upstream.local.open(Open::PoolIdle);
-            upstream.pool.borrow_mut().push(connection);
-            if !upstream.swept.replace(true) {
-                tokio::task::spawn_local(sweep(upstream));
-            }
-        }
-    }
-}
-
-/// How often idle connections are looked at: one that the portal has closed is kept no longer.
-const SWEEP: Duration = Duration::from_secs(1);
-
-/// Closes connections that are idle for too long or that the portal has closed, while there are any.
-async fn sweep(upstream: Rc<Upstream>) {
-    let limit = upstream.config.timeouts.pool_idle;
-    loop {
-        let next = {
-            let mut pool = upstream.pool.borrow_mut();
-            let now = Instant::now();
-            pool.retain_mut(|idle| idle.idle_since + limit > now && idle.is_usable());
-            match pool.first() {
-                Some(oldest) => (oldest.idle_since + limit).min(now + SWEEP),
-                None => {
-                    upstream.swept.set(false);
-                    return;
-                }
-            }
-        };
-        tokio::time::sleep_until(next.into()).await;
-    }
-}
-
-/// The body of an answer, as it comes.
-pub enum PortalBody {
-    /// Came whole with its head, or none at all; its connection is in the pool again.
-    Whole(Option<Bytes>),
-    Http1(Lease),
-    Http2(Incoming),
-}
-
-impl Body for PortalBody {
-    type Data = Bytes;
-    type Error = Truncated;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
-        let this = self.get_mut();
-        let lease = match this {
-            PortalBody::Whole(bytes) => {
-                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
-            }
-            PortalBody::Http2(incoming) => {
-                return Pin::new(incoming).poll_frame(cx).map_err(|_| Truncated);
-            }
-            PortalBody::Http1(lease) => lease,
-        };
-        let frame = match std::task::ready!(lease.connection.poll_body(cx)) {
-            Some(Err(fault)) => {
-                if fault == Fault::ReadTimeout {
-                    lease.upstream.local.timeout(Phase::UpstreamBody);
-                }
-                *this = PortalBody::Whole(None);
-                return Poll::Ready(Some(Err(Truncated)));
-            }
-            Some(Ok(frame)) => Some(Ok(frame)),
-            None => None,
-        };
-        if lease.connection.is_ended()
-            && let PortalBody::Http1(lease) = std::mem::replace(this, PortalBody::Whole(None))
-        {
-            lease.give_back(Instant::now());
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            PortalBody::Whole(bytes) => bytes.is_none(),
-            PortalBody::Http1(_) => false,
-            PortalBody::Http2(incoming) => incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            PortalBody::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
-            }
-            PortalBody::Http1(lease) => match lease.connection.length() {
-                Some(length) => SizeHint::with_exact(length),
-                None => SizeHint::default(),
-            },
-            PortalBody::Http2(incoming) => incoming.size_hint(),
-        }
-    }
 }
 
 /// An answer of the portal.
@@ -196,7 +65,7 @@ pub struct Answer {
     /// How long the body may stall, where the connection does not watch that itself.
     pub stall: Option<Duration>,
     /// The portal switched protocols: its socket, and what has come on it behind the head.
-    pub switched: Option<(Stream, Vec<u8>)>,
+    pub switched: Option<Switched>,
 }
 
 /// A request as it is sent: the head is made anew for each attempt.
@@ -226,31 +95,18 @@ impl Upstream {
                 .as_deref()
                 .map(|tls| offering_http2(tls).into()),
             config: shared.config.clone(),
-            pool: RefCell::default(),
-            swept: Cell::new(false),
+            pool: Pool::new(shared.config.timeouts.pool_idle, local.clone()),
             http2: RefCell::default(),
-            shared,
+            own_ends: shared.own_ends.clone(),
+            telemetry: shared.telemetry.clone(),
             local,
         })
     }
 
     /// Closes what is idle.
     pub fn close_idle(&self) {
-        self.pool.borrow_mut().clear();
+        self.pool.clear();
         self.http2.borrow_mut().take();
-    }
-
-    fn idle(&self, now: Instant) -> Option<Box<Connection>> {
-        let mut pool = self.pool.borrow_mut();
-        while let Some(mut connection) = pool.pop() {
-            if now < connection.idle_since + self.config.timeouts.pool_idle
-                && connection.is_usable()
-            {
-                connection.counted = self.local.open(Open::PoolBusy);
-                return Some(connection);
-            }
-        }
-        None
     }
 
     /// Tries once to connect, for readiness.
@@ -272,7 +128,7 @@ impl Upstream {
 
     fn reached(&self) {
         self.local.upstream_connected();
-        self.shared.telemetry.health.upstream_reached();
+        self.telemetry.health.upstream_reached();
     }
 
     fn not_reached(&self, error: &ConnectError) {
@@ -283,10 +139,7 @@ impl Upstream {
             "tls_protocol_error" => Cause::Tls,
             _ => Cause::Connect,
         });
-        self.shared
-            .telemetry
-            .health
-            .upstream_failed(error.what.as_str());
+        self.telemetry.health.upstream_failed(error.what.as_str());
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -317,7 +170,7 @@ impl Upstream {
             let pooled = if sending.upgrade {
                 None
             } else {
-                self.idle(sending.since)
+                self.pool.take(sending.since)
             };
             let mut connection = match pooled {
                 Some(connection) => connection,
@@ -367,7 +220,7 @@ impl Upstream {
             let whole = connection.take_whole();
             let lease = Lease {
                 connection,
-                upstream: self.clone(),
+                pool: self.pool.clone(),
             };
             match whole {
                 Some(whole) => {
@@ -441,7 +294,7 @@ impl Upstream {
         let ends = stream
             .local_address()
             .zip(stream.peer_address())
-            .map(|ends| OwnEnds::new(self.shared.clone(), ends));
+            .map(|ends| self.own_ends.hold(ends));
         let patience = Patience {
             response: self.config.timeouts.response,
             body: self.config.timeouts.upstream_body,
