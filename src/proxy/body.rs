@@ -1,5 +1,6 @@
 //! The body of a request: streamed through as it comes, or held whole.
 
+use crate::proxy::net::client_io::BodyReader;
 use crate::proxy::net::fault::{Fault, FaultCell};
 use crate::proxy::net::stall::Stall;
 use bytes::Bytes;
@@ -15,40 +16,46 @@ pub enum RequestBody {
     Stream(ClientBody),
 }
 
-/// A client's body: whole, where it has come with its head, else as it comes. A connection of HTTP/1 watches itself for
-/// stalls; a stream of HTTP/2 is watched here.
-pub struct ClientBody {
-    whole: Option<Bytes>,
-    incoming: Incoming,
-    stall: Option<(Stall, FaultCell)>,
+/// A client's body. A connection of HTTP/1 watches itself for stalls; a stream of HTTP/2 is watched here.
+pub enum ClientBody {
+    /// It has come with its head, or there is none.
+    Whole(Option<Bytes>),
+    /// As it comes on a connection of HTTP/1.
+    Http1(BodyReader),
+    /// As it comes on a stream of HTTP/2.
+    Http2 {
+        incoming: Incoming,
+        stall: Stall,
+        fault: FaultCell,
+    },
 }
 
 impl ClientBody {
-    pub fn new(
-        whole: Option<Bytes>,
-        incoming: Incoming,
-        stall: Option<(Duration, FaultCell)>,
-    ) -> Self {
-        ClientBody {
-            whole,
+    /// The body of an HTTP/2 stream, which may stall for so long.
+    pub fn http2(incoming: Incoming, limit: Duration, fault: FaultCell) -> Self {
+        let stall = Stall::new(limit);
+        ClientBody::Http2 {
             incoming,
-            stall: stall.map(|(limit, fault)| (Stall::new(limit), fault)),
+            stall,
+            fault,
         }
     }
-}
 
-impl ClientBody {
     /// The body, where it came whole with its head and nothing was taken of it.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        self.whole.take()
+        match self {
+            ClientBody::Whole(whole) => whole.take(),
+            _ => None,
+        }
     }
 }
 
 impl From<ClientBody> for RequestBody {
     fn from(body: ClientBody) -> Self {
-        match body.whole {
-            Some(whole) => RequestBody::Whole(Some(whole)),
-            None => RequestBody::Stream(body),
+        match body {
+            ClientBody::Whole(None) => RequestBody::Empty,
+            ClientBody::Whole(whole) => RequestBody::Whole(whole),
+            body => RequestBody::Stream(body),
         }
     }
 }
@@ -61,42 +68,66 @@ impl Body for ClientBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
-        let this = self.get_mut();
-        if let Some(whole) = this.whole.take() {
-            return Poll::Ready(Some(Ok(Frame::data(whole))));
-        }
-        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
-        let Some((stall, fault)) = &mut this.stall else {
-            return polled.map_err(Into::into);
-        };
-        if polled.is_ready() {
-            stall.moved();
-            if let Poll::Ready(Some(Err(_))) = &polled {
-                fault.set(Fault::Closed);
+        let (incoming, stall, fault) = match self.get_mut() {
+            ClientBody::Whole(whole) => {
+                return Poll::Ready(whole.take().map(|whole| Ok(Frame::data(whole))));
             }
-            return polled.map_err(Into::into);
+            ClientBody::Http1(reader) => return reader.poll_frame(cx).map_err(|_| Unreadable),
+            ClientBody::Http2 {
+                incoming,
+                stall,
+                fault,
+            } => (incoming, stall, fault),
+        };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                stall.moved();
+                if let Some(Err(_)) = &frame {
+                    fault.set(Fault::Closed);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(|_| Unreadable)))
+            }
+            Poll::Pending if stall.is_over(cx) => {
+                fault.set(Fault::ReadTimeout);
+                Poll::Ready(Some(Err(Unreadable)))
+            }
+            Poll::Pending => Poll::Pending,
         }
-        if stall.is_over(cx) {
-            fault.set(Fault::ReadTimeout);
-            return Poll::Ready(Some(Err("the client's body stalled".into())));
-        }
-        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.whole.is_none() && self.incoming.is_end_stream()
+        match self {
+            ClientBody::Whole(whole) => whole.is_none(),
+            ClientBody::Http1(reader) => reader.is_ended(),
+            ClientBody::Http2 { incoming, .. } => incoming.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.whole {
-            Some(whole) => SizeHint::with_exact(whole.len() as u64),
-            None => self.incoming.size_hint(),
+        match self {
+            ClientBody::Whole(whole) => {
+                SizeHint::with_exact(whole.as_ref().map_or(0, |whole| whole.len() as u64))
+            }
+            ClientBody::Http1(reader) => match reader.left() {
+                Some(left) => SizeHint::with_exact(left),
+                None => SizeHint::default(),
+            },
+            ClientBody::Http2 { incoming, .. } => incoming.size_hint(),
         }
     }
 }
 
-/// Why a body could not be read; the connection's [`FaultCell`] has more.
-pub type Unreadable = Box<dyn std::error::Error + Send + Sync>;
+/// A client's body could not be read to its end; the connection's [`FaultCell`] has why.
+#[derive(Debug)]
+pub struct Unreadable;
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the client's body broke off")
+    }
+}
+
+impl std::error::Error for Unreadable {}
 
 impl Body for RequestBody {
     type Data = Bytes;

@@ -11,7 +11,6 @@ use crate::proxy::call::handle::{Client, LastCaller};
 use crate::proxy::call::reply;
 use crate::proxy::call::room::Room;
 use crate::proxy::call::span::Span;
-use crate::proxy::client::http1::Handle;
 use crate::proxy::config::{Config, Portal};
 use crate::proxy::http::head::{Limits, Name, RequestHead};
 use crate::proxy::http::origin;
@@ -19,6 +18,7 @@ use crate::proxy::http::peer;
 use crate::proxy::net::background;
 use crate::proxy::net::background::InWork;
 use crate::proxy::net::footprint::Footprint;
+use crate::proxy::net::link::Handle;
 use crate::proxy::net::own_ends::OwnEnds;
 use crate::proxy::net::tls::Certificates;
 use crate::proxy::portal::Upstream;
@@ -29,7 +29,6 @@ use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::{ConnectionRefused, LocalMetrics, Open, Phase};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -212,7 +211,6 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     pub upstream: Rc<Upstream>,
     pub local: LocalMetrics,
-    pub server: http1::Builder,
     pub limits: Limits,
     /// The `Host` for the portal; `None` keeps the client's.
     pub host: Option<Vec<u8>>,
@@ -238,8 +236,6 @@ pub struct Worker {
 impl Worker {
     pub fn new(shared: Arc<Shared>, upstream: Rc<Upstream>, local: LocalMetrics) -> Rc<Self> {
         let config = shared.config.clone();
-        let mut server = http1::Builder::new();
-        server.auto_date_header(false).max_headers(16);
         let seed = {
             use std::hash::{BuildHasher, Hasher};
             std::collections::hash_map::RandomState::new()
@@ -259,7 +255,6 @@ impl Worker {
             shared,
             upstream,
             local,
-            server,
             connections: RefCell::default(),
             next: Cell::new(0),
             ids: Cell::new(seed),

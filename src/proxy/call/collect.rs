@@ -86,6 +86,9 @@ pub async fn collect(
         return Ok(whole);
     }
     let known = body.size_hint().exact();
+    if let (Some(room), Some(known)) = (&mut room, known) {
+        room.announce(known);
+    }
     let mut pace = Pace::lasting(BODY_TIME);
     let mut has_room_for = room::FREE;
     let mut first: Option<Bytes> = None;

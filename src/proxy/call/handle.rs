@@ -19,9 +19,7 @@ use crate::proxy::call::room;
 use crate::proxy::call::room::Reserved;
 use crate::proxy::call::span;
 use crate::proxy::call::span::Span;
-use crate::proxy::client::http1::Control;
 use crate::proxy::client::tunnel::Tunnel;
-use crate::proxy::client::wire::{BadRequest, Came, Link};
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::forward;
 use crate::proxy::http::forward::{BodyPlan, RequestPlan};
@@ -29,6 +27,7 @@ use crate::proxy::http::head::{Fields, Framing, Name, RequestHead};
 use crate::proxy::net::background::Finish;
 use crate::proxy::net::caught::{Panicked, caught};
 use crate::proxy::net::fault::Fault;
+use crate::proxy::net::link::{BadRequest, Control, Link};
 use crate::proxy::portal::body::{ERROR_LIMIT, peek};
 use crate::proxy::portal::{Answer, Sending};
 use crate::proxy::worker::Worker;
@@ -36,7 +35,6 @@ use crate::telemetry::caller::{Auth, Caller};
 use crate::telemetry::metrics::{Kind, Outcome as Class};
 use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
 use bytes::Bytes;
-use hyper::body::Incoming;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -128,13 +126,13 @@ struct Known {
 pub async fn handle(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    came: Option<Came>,
-    body: Incoming,
+    head: Result<RequestHead, BadRequest>,
+    body: ClientBody,
 ) -> (Reply, Rc<Span>) {
     let began = Instant::now();
     let known = OnceCell::new();
     let answered = {
-        let answering = pin!(answered(worker, client, came, body, began, &known));
+        let answering = pin!(answered(worker, client, head, body, began, &known));
         caught(answering).await
     };
     answered.unwrap_or_else(|Panicked| {
@@ -154,21 +152,17 @@ pub async fn handle(
 async fn answered(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    came: Option<Came>,
-    body: Incoming,
+    head: Result<RequestHead, BadRequest>,
+    body: ClientBody,
     began: Instant,
     known: &OnceCell<Known>,
 ) -> (Reply, Rc<Span>) {
-    let stall = client
-        .http2
-        .then(|| (worker.config.timeouts.body, client.link.fault_cell()));
-    let (head, body) = match came {
-        Some(Ok((head, whole))) => (head, ClientBody::new(whole, body, stall)),
-        other => {
-            let error = match other {
-                Some(Err(BadRequest::Head(error))) => ProxyError::head(error),
-                Some(Err(BadRequest::HeadTimeout)) => ProxyError::client_timeout("head", false),
-                _ => ProxyError::internal("a request had no head"),
+    let head = match head {
+        Ok(head) => head,
+        Err(why) => {
+            let error = match why {
+                BadRequest::Head(error) => ProxyError::head(error),
+                BadRequest::HeadTimeout => ProxyError::client_timeout("head", false),
             };
             let span = Span::begin(worker, client, None, Kind::Other, began);
             worker.local.head_error(error.status);
@@ -205,8 +199,8 @@ async fn answered(
     let by_portal = answered.is_ok();
     let reply = match answered {
         Ok(reply) => reply,
-        Err(mut error) => {
-            end_body(client, &mut error).await;
+        Err(error) => {
+            end_body(client).await;
             fail(&span, &error, format, to_head)
         }
     };
@@ -220,13 +214,11 @@ async fn answered(
     (reply, span)
 }
 
-/// Reads away a small body that was not looked at. With any other behind which no request can come, the connection ends
-/// with the answer, and says so.
-async fn end_body(client: &Client, error: &mut ProxyError) {
+/// Reads away a small body that was not looked at. With any other the connection ends with the answer.
+async fn end_body(client: &Client) {
     if let Some(body) = client.unread.take() {
         discard(body, CALLER_BODY, DISCARDING).await;
     }
-    error.close |= client.link.reads_body();
 }
 
 fn fail(span: &Span, error: &ProxyError, format: Format, to_head: bool) -> Reply {
@@ -293,6 +285,8 @@ async fn answer(
             // Nothing of the body counts, but it may tell who is refused: a token counts before all else.
             let tells = counts_body(&head)
                 && has_small_body(&head)
+                // Who waits for a go-ahead is refused without one.
+                && !head.expects_continue
                 && worker.caller(client, at, &head, None).auth != Auth::OAuth;
             let read = if tells {
                 let bytes = read_small(span, client, body).await?;

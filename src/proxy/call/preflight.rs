@@ -7,7 +7,7 @@ use crate::proxy::call::address;
 use crate::proxy::call::handle::Client;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::response_body::ResponseBody;
-use crate::proxy::http::head::RequestHead;
+use crate::proxy::http::head::{Framing, RequestHead};
 use crate::proxy::worker::Worker;
 use crate::telemetry::caller::{Auth, Caller};
 use crate::translate::{self, Call, DeprecatedUse, Encoding, Reason};
@@ -92,7 +92,7 @@ fn allowed(head: &RequestHead) -> Reply {
     lines.extend_from_slice(b"Cache-Control: no-store\r\nContent-Length: 0\r\n");
     Reply {
         head: lines,
-        no_body: false,
+        framing: Framing::None,
         status: hyper::StatusCode::OK,
         body: ResponseBody::Empty,
         close: false,

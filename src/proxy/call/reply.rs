@@ -12,7 +12,6 @@ use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::PortalBody;
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
 
 /// The names that answers to deprecated calls add, for browsers.
 const EXPOSED: &str = "Deprecation, Sunset, Link";
@@ -21,14 +20,14 @@ const EXPOSED: &str = "Deprecation, Sunset, Link";
 pub struct Reply {
     /// Status line and fields, without the empty line.
     pub head: Vec<u8>,
-    /// There is no body whatever the fields say.
-    pub no_body: bool,
+    /// How the body is delimited, as the fields say it; none where there is no body whatever they say.
+    pub framing: Framing,
     pub status: StatusCode,
     pub body: ResponseBody,
     /// Close the client's connection afterwards.
     pub close: bool,
     /// The value of `Trailer`.
-    pub trailer: Option<HeaderValue>,
+    pub trailer: Option<Vec<u8>>,
 }
 
 /// What is added to, or changed in, the portal's answer.
@@ -71,10 +70,15 @@ pub fn pass_on(request: &RequestHead, answer: Answer, additions: Additions<'_>) 
     let mut bytes = Vec::new();
     forward::response(head, &plan, &mut bytes);
     let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let trailer = head
-        .fields
-        .first(Name::Trailer)
-        .and_then(|v| HeaderValue::from_bytes(v).ok());
+    let trailer = head.fields.first(Name::Trailer).map(<[u8]>::to_vec);
+    let framing = match (plan.length, head.framing) {
+        _ if no_body => Framing::None,
+        (Some(length), _) => Framing::Length(length),
+        // A client of HTTP/1.0 knows no chunks.
+        (None, Framing::Chunked | Framing::Close) if !plan.http10 => Framing::Chunked,
+        (None, Framing::Chunked) => Framing::Close,
+        (None, framing) => framing,
+    };
     let body = if no_body || head.framing == Framing::None {
         ResponseBody::Empty
     } else if let Some(replaced) = additions.replaced {
@@ -106,7 +110,7 @@ pub fn pass_on(request: &RequestHead, answer: Answer, additions: Additions<'_>) 
     };
     Reply {
         head: bytes,
-        no_body,
+        framing,
         status,
         body,
         close: false,
@@ -146,7 +150,11 @@ pub fn error(error: &ProxyError, format: Format, to_head: bool, extra: &[u8]) ->
     head.extend_from_slice(extra);
     Reply {
         head,
-        no_body: to_head,
+        framing: if to_head {
+            Framing::None
+        } else {
+            Framing::Length(body.len() as u64)
+        },
         status,
         body: if to_head {
             ResponseBody::Empty

@@ -1,6 +1,7 @@
 //! Room for bodies that are held to be translated: taken in steps, as they come, first come, first served.
 //!
-//! What has not come takes no room, whatever was announced. Nobody holds others up: while others wait, the bodies of one
+//! What has not come takes no room, whatever was announced; but so that bodies which grow side by side do not end in each
+//! other's way, what the oldest of them has announced is left free, up to half of the room. Nobody holds others up: while others wait, the bodies of one
 //! address get no more than half of the room, and the youngest of one that has more give way; where all that is taken is
 //! held by bodies that wait for more, the youngest gives way. What gives way was not executed, and may be sent again.
 
@@ -51,6 +52,8 @@ struct Of {
 struct Holding {
     address: Address,
     taken: u64,
+    /// What it will take in all, where that is known; else nothing.
+    announced: u64,
     /// What it waits for: the wish's number, and how much.
     wish: Option<(u64, u64)>,
     /// Still being read: it may have to give way.
@@ -192,12 +195,25 @@ impl State {
     /// The first body whose wish can be granted, where an address gets no more than `most` while others wait.
     fn next_of(&self, total: u64, most: u64) -> Option<(u64, u64)> {
         let others_wait = self.first.len() > 1;
+        let mut kept = 0;
+        let mut growing = self.holding.iter().map(|id| (*id, &self.bodies[id]));
+        if let Some((id, oldest)) = growing.find(|(_, body)| body.is_read && !body.gives_way)
+            && oldest.announced > 0
+        {
+            let of = self.by_address.get(&oldest.address)?;
+            match oldest.wish {
+                Some((_, much)) if !others_wait || of.taken + much <= most => {
+                    return (self.taken + much <= total).then_some((id, much));
+                }
+                _ => kept = oldest.announced.saturating_sub(oldest.taken).min(total / 2),
+            }
+        }
         for (number, address) in &self.first {
             let of = self.by_address.get(address)?;
             let id = *of.wishes.get(number)?;
             let (_, much) = self.bodies.get(&id)?.wish?;
             if !others_wait || of.taken + much <= most {
-                return (self.taken + much <= total).then_some((id, much));
+                return (self.taken + kept + much <= total).then_some((id, much));
             }
         }
         None
@@ -245,6 +261,7 @@ pub struct Reserved {
     address: Address,
     wait: Duration,
     id: Option<u64>,
+    announced: u64,
     /// For the body and its rewritten copy.
     taken: u64,
 }
@@ -275,8 +292,14 @@ impl Reserved {
             address,
             wait,
             id: None,
+            announced: 0,
             taken: 0,
         }
+    }
+
+    /// Notes how long the body says that it is.
+    pub fn announce(&mut self, length: u64) {
+        self.announced = length.saturating_mul(2).min(self.room.total);
     }
 
     /// Waits until there is room for a body of `length` bytes and its rewritten copy.
@@ -319,6 +342,7 @@ impl Reserved {
             let body = Holding {
                 address: self.address,
                 taken: 0,
+                announced: self.announced,
                 wish: None,
                 is_read: true,
                 gives_way: false,
@@ -435,6 +459,38 @@ mod tests {
 
     fn is_busy(growing: Growing<'_>) -> bool {
         matches!(poll(growing), Poll::Ready(Err(error)) if error.code == "PROXY_BUSY" && !error.maybe_executed)
+    }
+
+    #[tokio::test]
+    async fn bodies_that_grow_side_by_side_all_come_through() {
+        let test = Test::with(1000 * KIB);
+        let mut bodies: Vec<Reserved> = (0..8).map(|_| test.body(1)).collect();
+        for body in &mut bodies {
+            body.announce(200 * KIB);
+        }
+        let growing = bodies.iter_mut().map(|body| async {
+            for step in [100 * KIB, 150 * KIB, 200 * KIB] {
+                body.grow(step).await.expect("each has its turn");
+                tokio::task::yield_now().await;
+            }
+            body.come(200 * KIB);
+            // Translated and sent.
+            let id = body.id.take().expect("it holds some");
+            let mut room = body.room.lock();
+            room.forget(id);
+            room.settle(body.room.total);
+        });
+        let mut growing: Vec<_> = growing.map(Box::pin).collect();
+        poll_fn(|cx| {
+            growing.retain_mut(|one| one.as_mut().poll(cx).is_pending());
+            match growing.is_empty() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+        drop(growing);
+        assert_eq!(test.taken(), 0);
     }
 
     #[tokio::test]

@@ -3,9 +3,9 @@
 use crate::protocol::{self, target};
 use crate::proxy::call::handle::Client;
 use crate::proxy::call::response_body::ResponseBody;
-use crate::proxy::client::wire::Link;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::head::{Fields, Framing, RequestHead};
+use crate::proxy::net::link::Link;
 use crate::proxy::portal::body::Truncated;
 use crate::proxy::worker::Worker;
 use crate::telemetry::access::AccessLine;
@@ -141,6 +141,11 @@ impl Span {
         }
     }
 
+    /// Bytes of the answer's body go out.
+    pub fn sent(&self, bytes: usize) {
+        self.bytes_out.set(self.bytes_out.get() + bytes as u64);
+    }
+
     /// The answer is an error of ours.
     pub fn failed(&self, error: &ProxyError) {
         self.error.set(Some(error.code));
@@ -266,9 +271,7 @@ impl Body for SpannedBody {
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
-            self.span
-                .bytes_out
-                .set(self.span.bytes_out.get() + data.len() as u64);
+            self.span.sent(data.len());
         }
         polled
     }

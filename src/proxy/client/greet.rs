@@ -2,12 +2,11 @@
 
 use crate::proxy::call::handle::Client;
 use crate::proxy::client::http1;
-use crate::proxy::client::http1::Control;
 use crate::proxy::client::http2;
 use crate::proxy::client::refuse;
-use crate::proxy::client::wire::Link;
 use crate::proxy::http::peer::{Preface, preface};
 use crate::proxy::net::background::InWork;
+use crate::proxy::net::link::Control;
 use crate::proxy::net::stream::{Prefix, Stream};
 use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{ConnectionRefused, Handshake, Open, Phase};
@@ -119,7 +118,7 @@ async fn begin(
         http2 = matches!(in_time, Ok(Ok(true)));
     }
     let client = Client {
-        link: Link::new(worker.limits),
+        link: Rc::default(),
         control: Rc::new(Control::default()),
         ends,
         checked: Cell::new(false),

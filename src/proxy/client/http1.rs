@@ -1,35 +1,37 @@
-//! One client connection: parked while idle, driven by hyper while it has requests, lingering when it ends.
+//! One client connection of HTTP/1: parked while idle, driven while it has requests, lingering when it ends.
 //!
-//! A parked connection holds a socket and nothing else; hyper's buffers exist only while requests flow.
+//! A parked connection holds a socket and a few small values. While it has requests, one boxed future reads a request,
+//! has it answered, sends the answer and goes on to the next; nothing of it is shared with another task but the body of a
+//! request that the portal has answered early.
 
+use crate::proxy::body::ClientBody;
 use crate::proxy::call::handle::{Client, handle};
 use crate::proxy::call::reply::Reply;
-use crate::proxy::call::span::SpannedBody;
-use crate::proxy::client::tunnel;
-use crate::proxy::client::wire::{Link, OutHead, Wire};
+use crate::proxy::call::span::Span;
+use crate::proxy::client::tunnel::{self, Tunnel};
 use crate::proxy::config::Timeouts;
+use crate::proxy::http::head::{Framing, Minor, Name, RequestHead};
+use crate::proxy::http::message_out::{MessageOut, WrongLength};
+use crate::proxy::net::client_io::{BodyReader, ClientIo, Next};
 use crate::proxy::net::fault::Fault;
+use crate::proxy::net::link::{BadRequest, Control, Handle, Link};
 use crate::proxy::net::scratch::with_scratch;
-use crate::proxy::net::stream::Prefix;
-use crate::proxy::net::stream::Stream;
+use crate::proxy::net::stream::{Prefix, Stream};
 use crate::proxy::net::watch::{Look, limit, watched};
+use crate::proxy::portal::body::Truncated;
 use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{LocalMetrics, Phase};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::Service;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use std::cell::Cell;
-use std::convert::Infallible;
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-/// How long an idle connection keeps hyper's buffers before it is parked.
+/// How long an idle connection keeps its buffers before it is parked.
 const PARK_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a head may take that has begun to come, or is the first of a new connection, when the connection drains.
@@ -46,170 +48,43 @@ const LINGER: Duration = Duration::from_secs(30);
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 256 * 1024 * 1024;
 
-/// What the connection's task and those who end it share.
-#[derive(Default)]
-pub struct Control {
-    draining: Cell<bool>,
-    cut: Cell<bool>,
-    park: Cell<bool>,
-    wake: tokio::sync::Notify,
-}
+/// Bytes of a body that nobody wants which are read away, so that the connection can be used again.
+const UNREAD: u64 = 64 * 1024;
 
-impl Control {
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-    pub fn is_cut(&self) -> bool {
-        self.cut.get()
-    }
-    /// Resolves when something was said.
-    pub async fn woken(&self) {
-        self.wake.notified().await;
-    }
-}
+/// A client's socket and machines, shared with the body of the request in hand.
+type Io = Rc<RefCell<ClientIo>>;
 
-/// A connection that can be told to end.
-pub struct Handle {
-    control: Rc<Control>,
-    link: Rc<Link>,
-}
+/// A request, or what is answered in place of one.
+type Came = Result<(RequestHead, Option<Bytes>), BadRequest>;
 
-impl Handle {
-    pub fn new(control: Rc<Control>, link: Rc<Link>) -> Self {
-        Handle { control, link }
-    }
-    /// Finish what is in flight, then close.
-    pub fn drain(&self) {
-        self.control.draining.set(true);
-        self.control.wake.notify_one();
-        self.link.nudge();
-    }
-    /// Requests whose head was complete and whose answer is not written.
-    pub fn in_flight(&self) -> u32 {
-        self.link.in_flight()
-    }
-    /// End now.
-    pub fn cut(&self) {
-        self.control.cut.set(true);
-        self.control.wake.notify_one();
-        self.link.close(Fault::WriteTimeout);
-    }
-}
-
-/// hyper's service: takes the head that the wire has read, and gives the wire the head to send.
-struct Requests {
-    worker: Rc<Worker>,
-    client: Rc<Client>,
-}
-
-impl Service<Request<Incoming>> for Requests {
-    type Response = Response<SpannedBody>;
-    type Error = Infallible;
-    type Future = impl_future::Answering;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let came = self.client.link.next_request();
-        impl_future::answering(
-            self.worker.clone(),
-            self.client.clone(),
-            came,
-            request.into_body(),
-        )
-    }
-}
-
-mod impl_future {
-    //! The service's future, boxed: its size would else be part of every connection.
-    use super::*;
-    use crate::proxy::client::wire::Came;
-
-    pub type Answering = Pin<Box<dyn Future<Output = Result<Response<SpannedBody>, Infallible>>>>;
-
-    pub fn answering(
-        worker: Rc<Worker>,
-        client: Rc<Client>,
-        came: Option<Came>,
-        body: Incoming,
-    ) -> Answering {
-        Box::pin(async move {
-            let (reply, span) = handle(&worker, &client, came, body).await;
-            let Reply {
-                head,
-                no_body,
-                status,
-                body,
-                close,
-                trailer,
-            } = reply;
-            client.link.send_head(OutHead {
-                bytes: head,
-                no_body,
-            });
-            let mut response = Response::new(SpannedBody::new(body, span));
-            *response.status_mut() = status;
-            if close || client.control.draining.get() {
-                response.headers_mut().insert(
-                    hyper::header::CONNECTION,
-                    hyper::header::HeaderValue::from_static("close"),
-                );
-            }
-            if let Some(trailer) = trailer {
-                response
-                    .headers_mut()
-                    .insert(hyper::header::TRAILER, trailer);
-            }
-            Ok(response)
-        })
-    }
-}
-
+/// How driving a connection ended.
 enum Ended {
-    Park(Wire<Stream>),
-    Done(Option<Wire<Stream>>),
-}
-
-type Hyper = http1::Connection<TokioIo<Wire<Stream>>, Requests>;
-
-/// hyper's connection, which can be told to drain or to be parked.
-struct Serving<'a> {
-    connection: &'a mut Box<Hyper>,
-    control: &'a Control,
-    link: &'a Link,
-    told: bool,
-}
-
-impl Future for Serving<'_> {
-    /// True when the connection is to be parked.
-    type Output = Result<bool, hyper::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        loop {
-            if let Poll::Ready(ended) = this.connection.poll_without_shutdown(cx) {
-                return Poll::Ready(ended.map(|()| false));
-            }
-            if this.control.draining.get() && !this.told {
-                this.told = true;
-                Pin::new(&mut **this.connection).graceful_shutdown();
-                continue;
-            }
-            if this.control.park.replace(false) && this.link.is_quiet() {
-                return Poll::Ready(Ok(true));
-            }
-            return Poll::Pending;
-        }
-    }
+    /// It is silent.
+    Park,
+    /// Nothing more is read or written but what lingers.
+    Close,
+    /// It broke: nobody would read what is said.
+    Broken,
+    /// Both sides have switched protocols.
+    Switched(Tunnel),
 }
 
 /// Serves a connection to its end.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: Client) {
-    let link = client.link.clone();
-    let control = client.control.clone();
+    let (link, control) = (client.link.clone(), client.control.clone());
     let registered = worker.register(Handle::new(control.clone(), link.clone()));
     let _open = worker.footprint.hold();
+    let mut io = ClientIo::new(
+        stream,
+        worker.limits,
+        link,
+        control,
+        prefix.bytes,
+        prefix.since,
+    );
+    io.late = prefix.late;
+    let io = Rc::new(RefCell::new(io));
     let client = Rc::new(client);
-    let mut wire = Wire::new(stream, link.clone());
-    wire.begin_with(prefix);
     let timeouts = worker.config.timeouts;
     let interval = timeouts
         .header
@@ -217,37 +92,56 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: C
         .min(timeouts.body)
         .max(Duration::from_millis(10));
     let mut first = true;
-    loop {
-        if !wait_for_head(&mut wire, &control, &link, &timeouts, interval, first).await {
-            break;
-        }
+    let ended = loop {
+        let waited = wait_for_head(&io, &client.control, &timeouts, interval, first).await;
+        let Some(came) = waited else {
+            break Ended::Close;
+        };
         first = false;
-        match drive(&worker, &client, wire, interval).await {
-            Ended::Park(parked) => wire = parked,
-            Ended::Done(None) => return,
-            Ended::Done(Some(done)) => {
-                wire = done;
-                if let Some(tunnel) = client.tunnel.take() {
-                    tunnel::run(&worker, wire, tunnel).await;
-                    return;
-                }
-                break;
-            }
+        let driven = {
+            let _driven = worker.footprint.hold();
+            let mut busy = Box::pin(busy(&worker, &client, &io, came));
+            let interval = interval.min(PARK_AFTER);
+            watched(&mut busy, interval, |now| {
+                look(&io, &client.link, &timeouts, &worker.local, now)
+            })
+            .await
+        };
+        match driven {
+            Some(Ended::Park) => io.borrow_mut().rest(),
+            Some(ended) => break ended,
+            None => break Ended::Broken,
         }
+    };
+    let registered = matches!(ended, Ended::Switched(_)).then_some(registered);
+    // The body of a request whose portal answered early, or whose call goes on without its client, reads no more.
+    let is_read = io.borrow().is_read();
+    if is_read {
+        io.borrow_mut().fail_body(Fault::Closed);
     }
-    drop(registered);
-    linger(wire).await;
+    let Some(io) = Rc::into_inner(io) else {
+        return;
+    };
+    let io = io.into_inner();
+    match ended {
+        Ended::Switched(tunnel) => {
+            let (stream, rest) = io.into_parts();
+            tunnel::run(&worker, stream, rest, tunnel).await;
+            drop(registered);
+        }
+        Ended::Close => linger(io).await,
+        Ended::Park | Ended::Broken => {}
+    }
 }
 
-/// Waits, without hyper, until a head has come whole; false if the connection is to be closed.
+/// Waits until a head has come whole; `None` if the connection is to be closed.
 async fn wait_for_head(
-    wire: &mut Wire<Stream>,
+    io: &Io,
     control: &Control,
-    link: &Link,
     timeouts: &Timeouts,
     interval: Duration,
     first: bool,
-) -> bool {
+) -> Option<Came> {
     let idle_limit = if first {
         timeouts.header
     } else {
@@ -255,143 +149,364 @@ async fn wait_for_head(
     };
     let opened = Instant::now();
     let mut grace: Option<Pin<Box<tokio::time::Sleep>>> = None;
-    let mut waiting = Box::pin(poll_fn(|cx| match wire.poll_head(cx) {
-        Poll::Pending if control.draining.get() => {
-            // Who has just connected may have sent a request that is still on its way.
-            let new = first && opened.elapsed() < HALF_HEAD_GRACE;
-            if link.is_quiet() && !new && grace.is_none() {
-                return Poll::Ready(false);
-            }
-            let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_HEAD_GRACE)));
-            std::task::ready!(grace.as_mut().poll(cx));
-            if link.is_quiet() {
-                return Poll::Ready(false);
-            }
-            link.expire_head();
-            wire.poll_head(cx)
+    let mut waiting = Box::pin(poll_fn(|cx| {
+        if control.is_cut() {
+            return Poll::Ready(Next::End);
         }
-        other => other,
+        match io.borrow_mut().poll_next(cx) {
+            Poll::Pending if control.is_draining() => {}
+            Poll::Pending => {
+                control.watch(cx);
+                return Poll::Pending;
+            }
+            ready => return ready,
+        }
+        control.watch(cx);
+        // Who has just connected may have sent a request that is still on its way.
+        let new = first && opened.elapsed() < HALF_HEAD_GRACE;
+        let is_quiet = io.borrow().partial_head.is_none();
+        if is_quiet && !new && grace.is_none() {
+            return Poll::Ready(Next::End);
+        }
+        let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_HEAD_GRACE)));
+        std::task::ready!(grace.as_mut().poll(cx));
+        if is_quiet {
+            return Poll::Ready(Next::End);
+        }
+        let mut io = io.borrow_mut();
+        io.late = true;
+        io.poll_next(cx)
     }));
-    watched(&mut waiting, interval, |now| match link.partial_head() {
-        Some(since) if since + timeouts.header <= now => {
-            link.expire_head();
-            Look::Acted
+    let look = |now| {
+        let mut io = io.borrow_mut();
+        match io.partial_head {
+            Some(since) if since + timeouts.header <= now => {
+                io.late = true;
+                Look::Acted
+            }
+            Some(since) => Look::Until(since + timeouts.header),
+            None => match limit(io.read_wait, idle_limit) {
+                Some(at) if at <= now => Look::End,
+                Some(at) => Look::Until(at),
+                None => Look::Idle,
+            },
         }
-        Some(since) => Look::Until(since + timeouts.header),
-        None => match limit(link.read_wait(), idle_limit) {
-            Some(at) if at <= now => Look::End,
-            Some(at) => Look::Until(at),
-            None => Look::Idle,
-        },
-    })
-    .await
-    .unwrap_or(false)
+    };
+    came(watched(&mut waiting, interval, look).await?)
 }
 
-async fn drive(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    wire: Wire<Stream>,
-    interval: Duration,
-) -> Ended {
-    let _driven = worker.footprint.hold();
-    let service = Requests {
-        worker: worker.clone(),
-        client: client.clone(),
-    };
-    let mut connection = Box::new(worker.server.serve_connection(TokioIo::new(wire), service));
-    let (link, control, timeouts) = (&client.link, &client.control, &worker.config.timeouts);
-    let mut serving = Serving {
-        connection: &mut connection,
-        control,
-        link,
-        told: false,
-    };
-    let ended = watched(&mut serving, interval.min(PARK_AFTER), |now| {
-        look(link, control, timeouts, &worker.local, now)
-    })
-    .await;
-    match ended {
-        Some(Ok(true)) => Ended::Park(connection.into_parts().io.into_inner()),
-        Some(Ok(false)) => Ended::Done(Some(connection.into_parts().io.into_inner())),
-        // The answer broke off, or the client's side did: what is left is to close, so that the client sees it cut.
-        Some(Err(_)) => {
-            let wire = connection.into_parts().io.into_inner();
-            if link.fault().is_some() {
-                Ended::Done(Some(wire))
-            } else {
-                Ended::Done(None)
-            }
-        }
-        None => Ended::Done(None),
+fn came(next: Next) -> Option<Came> {
+    match next {
+        Next::Request(head, body) => Some(Ok((head, body))),
+        Next::Refused(why) => Some(Err(why)),
+        Next::End => None,
     }
 }
 
-/// The phases of a client's connection while hyper drives it.
-fn look(
-    link: &Link,
+/// Serves requests for as long as they follow each other.
+async fn busy(worker: &Rc<Worker>, client: &Rc<Client>, io: &Io, first: Came) -> Ended {
+    let mut next = first;
+    loop {
+        client.link.enter();
+        let answered = exchange(worker, client, io, next).await;
+        client.link.leave();
+        let followed = match answered {
+            Ok(()) => follow(io, &client.control).await,
+            Err(ended) => Err(ended),
+        };
+        next = match followed {
+            Ok(came) => came,
+            Err(ended) => return ended,
+        };
+    }
+}
+
+/// One request and its answer.
+///
+/// # Errors
+/// How the connection ends, where another request cannot follow.
+async fn exchange(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    io: &Io,
+    came: Came,
+) -> Result<(), Ended> {
+    let (head, body) = match came {
+        Ok((head, Some(whole))) => (Ok(head), ClientBody::Whole(Some(whole))),
+        Ok((head, None)) if io.borrow().body_ended() => (Ok(head), ClientBody::Whole(None)),
+        Ok((head, None)) => (Ok(head), ClientBody::Http1(BodyReader::new(io))),
+        Err(why) => (Err(why), ClientBody::Whole(None)),
+    };
+    let asked = Asked::of(head.as_ref().ok());
+    let answering = pin!(handle(worker, client, head, body));
+    let (reply, span) = attended(io, &client.control, answering).await?;
+    let keeps = asked.keeps_alive && !reply.close && reply.framing != Framing::Close;
+    let keeps = keeps && !client.control.is_draining() && !io.borrow().is_abandoned(UNREAD);
+    let switched = client.tunnel.take();
+    send(io, &client.control, &asked, reply, &span, keeps).await?;
+    drop(span);
+    if let Some(tunnel) = switched {
+        return Err(Ended::Switched(tunnel));
+    }
+    if keeps {
+        return Ok(());
+    }
+    uploaded(io, &client.control).await;
+    Err(Ended::Close)
+}
+
+/// What of a request decides on the form of its answer.
+struct Asked {
+    minor: Minor,
+    keeps_alive: bool,
+    takes_trailers: bool,
+}
+
+impl Asked {
+    /// What cannot be read is answered as HTTP/1.1, and is the connection's last.
+    fn of(head: Option<&RequestHead>) -> Self {
+        match head {
+            Some(head) => Asked {
+                minor: head.minor,
+                keeps_alive: !head.wants_close(),
+                takes_trailers: head.fields.has_token(Name::Te, "trailers"),
+            },
+            None => Asked {
+                minor: Minor::One,
+                keeps_alive: false,
+                takes_trailers: false,
+            },
+        }
+    }
+}
+
+/// What comes of `work`; `None` if the client's connection breaks before, or is cut.
+async fn attended<T>(
+    io: &Io,
     control: &Control,
-    timeouts: &Timeouts,
-    local: &LocalMetrics,
-    now: Instant,
-) -> Look {
-    if let Some(since) = link.write_wait() {
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Ended> {
+    poll_fn(|cx| {
+        if control.is_cut() {
+            return Poll::Ready(Err(Ended::Broken));
+        }
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        control.watch(cx);
+        match io.borrow_mut().poll_broken(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(Ended::Broken)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Sends an answer whole.
+///
+/// # Errors
+/// The client's connection or the portal's answer broke off: the client is to see it cut.
+async fn send(
+    io: &Io,
+    control: &Control,
+    asked: &Asked,
+    reply: Reply,
+    span: &Span,
+    keeps: bool,
+) -> Result<(), Ended> {
+    let Reply {
+        head,
+        framing,
+        status,
+        body,
+        trailer,
+        ..
+    } = reply;
+    {
+        let mut io = io.borrow_mut();
+        let trailer = trailer.as_deref().filter(|_| asked.takes_trailers);
+        let out = io.begin_answer(framing, trailer.unwrap_or(b""));
+        out.extend_from_slice(&head);
+        if status.as_u16() == 101 {
+        } else if !keeps {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if asked.minor == Minor::Zero {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+    let mut body = pin!(body);
+    poll_fn(|cx| {
+        if control.is_cut() {
+            return Poll::Ready(Err(Ended::Broken));
+        }
+        loop {
+            let mut broken = false;
+            let mut waits = false;
+            while !waits && !broken && io.borrow_mut().out().wants_body() {
+                match body.as_mut().poll_frame(cx) {
+                    Poll::Pending => waits = true,
+                    Poll::Ready(frame) => {
+                        let mut io = io.borrow_mut();
+                        broken = add(io.out(), frame, body.is_end_stream(), span).is_err();
+                    }
+                }
+            }
+            let mut io = io.borrow_mut();
+            match io.poll_write(cx) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Broken)),
+                Poll::Ready(Ok(())) if broken => return Poll::Ready(Err(Ended::Broken)),
+                Poll::Ready(Ok(())) if io.out().is_done() => {
+                    io.answered(Instant::now());
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(())) if !waits => continue,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            control.watch(cx);
+            if io.poll_broken(cx).is_ready() {
+                return Poll::Ready(Err(Ended::Broken));
+            }
+            return Poll::Pending;
+        }
+    })
+    .await
+}
+
+/// Adds to the answer what came next of its body.
+///
+/// # Errors
+/// The body broke off, or does not have the length that its head says.
+fn add(
+    out: &mut MessageOut,
+    frame: Option<Result<Frame<Bytes>, Truncated>>,
+    is_last: bool,
+    span: &Span,
+) -> Result<(), WrongLength> {
+    let Some(frame) = frame else {
+        return out.end(None);
+    };
+    match frame.map_err(|Truncated| WrongLength)?.into_data() {
+        Ok(data) => {
+            span.sent(data.len());
+            out.data(&data, is_last)
+        }
+        Err(frame) => out.end(frame.into_trailers().ok().as_ref()),
+    }
+}
+
+/// Waits while the body of a request that is answered already is read on: its client may read the answer only when it
+/// has sent all.
+async fn uploaded(io: &Io, control: &Control) {
+    poll_fn(|cx| {
+        control.watch(cx);
+        let io = io.borrow();
+        if control.is_cut() || io.body_ended() || io.body_failed() || !io.is_read() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// The next request of a connection that is busy.
+///
+/// # Errors
+/// How the connection ends, where there is none.
+async fn follow(io: &Io, control: &Control) -> Result<Came, Ended> {
+    poll_fn(|cx| {
+        if control.is_cut() {
+            return Poll::Ready(Err(Ended::Broken));
+        }
+        control.watch(cx);
+        let mut io = io.borrow_mut();
+        if io.body_failed() {
+            return Poll::Ready(Err(Ended::Close));
+        }
+        // An answer may come before the end of its request. Whoever reads it goes on; else a little is read away.
+        while !io.body_ended() {
+            if io.is_read() {
+                return Poll::Pending;
+            }
+            if io.is_abandoned(UNREAD) {
+                return Poll::Ready(Err(Ended::Close));
+            }
+            if let Some(Err(_)) = std::task::ready!(io.poll_body(cx)) {
+                return Poll::Ready(Err(Ended::Close));
+            }
+        }
+        match io.poll_next(cx) {
+            Poll::Ready(next) => Poll::Ready(came(next).ok_or(Ended::Close)),
+            Poll::Pending if control.is_draining() && io.partial_head.is_none() => {
+                Poll::Ready(Err(Ended::Close))
+            }
+            // Half a head gets its grace there.
+            Poll::Pending if control.is_draining() => Poll::Ready(Err(Ended::Park)),
+            Poll::Pending if io.may_park => Poll::Ready(Err(Ended::Park)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The time limits of a connection that is busy.
+fn look(io: &Io, link: &Link, timeouts: &Timeouts, local: &LocalMetrics, now: Instant) -> Look {
+    let mut io = io.borrow_mut();
+    if let Some(since) = io.write_wait {
         // The client does not take its answer.
         let at = since + timeouts.body;
         if at > now {
             return Look::Until(at);
         }
         local.timeout(Phase::ClientWrite);
-        link.close(Fault::WriteTimeout);
-        return Look::Acted;
+        link.set_fault(Fault::WriteTimeout);
+        return Look::End;
     }
-    if let Some(since) = link.partial_head() {
+    if let Some(since) = io.partial_head {
         let at = since + timeouts.header;
         if at > now {
             return Look::Until(at);
         }
-        link.expire_head();
+        io.late = true;
         return Look::Acted;
     }
-    if let Some(since) = link.half_closed()
-        && link.message_done()
+    if let Some(since) = io.half_closed
+        && !io.is_answering()
     {
         let at = since + HALF_CLOSED;
         return if at > now { Look::Until(at) } else { Look::End };
     }
+    let Some(since) = io.read_wait else {
+        return Look::Idle;
+    };
     // Also behind an answer that came before the end of its request.
-    if link.reads_body() {
-        let Some(since) = link.read_wait() else {
-            return Look::Idle;
-        };
+    if !io.body_ended() {
         let at = since + timeouts.body;
         if at > now {
             return Look::Until(at);
         }
-        link.fail_read(Fault::ReadTimeout);
+        io.fail_body(Fault::ReadTimeout);
         return Look::Acted;
     }
-    if link.in_flight() == 0 {
-        let Some(since) = link.read_wait() else {
-            return Look::Idle;
-        };
-        if since + timeouts.keep_alive <= now {
-            local.timeout(Phase::KeepAlive);
-            return Look::End;
-        }
-        if since + PARK_AFTER <= now {
-            control.park.set(true);
-            return Look::Acted;
-        }
-        return Look::Until(since + PARK_AFTER);
+    if link.in_flight() > 0 {
+        return Look::Idle;
     }
-    Look::Idle
+    if since + timeouts.keep_alive <= now {
+        local.timeout(Phase::KeepAlive);
+        return Look::End;
+    }
+    if since + PARK_AFTER <= now {
+        io.may_park = true;
+        return Look::Acted;
+    }
+    Look::Until(since + PARK_AFTER)
 }
 
 /// Ends a connection so that the client can read the answer that came before the end.
-async fn linger(wire: Wire<Stream>) {
-    let unread = wire.has_unread();
-    let (mut stream, _) = wire.into_inner();
+async fn linger(io: ClientIo) {
+    let unread = io.has_unread();
+    let (mut stream, _) = io.into_parts();
     if unread || stream.says_its_end() {
         let _ = stream.shutdown().await;
     }

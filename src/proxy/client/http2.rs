@@ -4,16 +4,16 @@
 //! nothing can be said in HTTP/2 that would read differently behind the proxy (RFC 9113 §10.3).
 
 use crate::protocol::answer::Format;
+use crate::proxy::body::ClientBody;
 use crate::proxy::call::handle::{Client, handle};
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::call::span::{Span, SpannedBody};
 use crate::proxy::client::frames::Frames;
-use crate::proxy::client::http1::Handle;
-use crate::proxy::client::wire::{BadRequest, Link};
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::head::{HeadError, RequestHead, read_request};
+use crate::proxy::net::link::{BadRequest, Handle, Link};
 use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::net::watch;
@@ -145,7 +145,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<StreamBody>, Infallible> {
     // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
-    let link = Link::new(worker.limits);
+    let link = Rc::<Link>::default();
     let client = Rc::new(connection.stream(link));
     connection.link.enter();
     let mut in_flight = InFlight(connection.link.clone(), None);
@@ -154,8 +154,9 @@ async fn answer(
             in_flight.1 = Some(counted);
             let turn = turns.take().await;
             let (head, body) = read(&worker, request);
-            let head = head.map(|head| (head, None));
-            let answered = handle(&worker, &client, Some(head), body).await;
+            let stall = worker.config.timeouts.body;
+            let body = ClientBody::http2(body, stall, client.link.fault_cell());
+            let answered = handle(&worker, &client, head, body).await;
             drop(turn);
             turns.answered(&answered.0);
             answered

@@ -7,4 +7,3 @@ pub mod http2;
 pub mod listener;
 pub mod refuse;
 pub mod tunnel;
-pub mod wire;

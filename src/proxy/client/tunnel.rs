@@ -1,6 +1,5 @@
 //! Tunnels: what is left of a connection when both sides have switched protocols (RFC 9110 §7.8).
 
-use crate::proxy::client::wire::Wire;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::Phase;
@@ -12,9 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 pub type Tunnel = (Stream, Vec<u8>);
 
 /// Copies both ways until both have ended, or nothing has moved for the limit.
-pub async fn run(worker: &Rc<Worker>, wire: Wire<Stream>, tunnel: Tunnel) {
+pub async fn run(worker: &Rc<Worker>, client: Stream, from_client: Vec<u8>, tunnel: Tunnel) {
     let (upstream, from_portal) = tunnel;
-    let (client, from_client) = wire.into_inner();
     let _open = (worker.tunnel(), worker.tunnel_opened());
     let idle = worker.config.timeouts.tunnel_idle;
     let moved = std::cell::Cell::new(Instant::now());

@@ -30,15 +30,6 @@ enum At {
     Done,
 }
 
-/// What a piece of a chunked body held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// All of the piece belongs to the body, which goes on.
-    More,
-    /// The body ended behind that many bytes of the piece.
-    Ended(usize),
-}
-
 /// What comes next in a piece of a chunked body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -78,27 +69,11 @@ impl Default for Chunked {
 }
 
 impl Chunked {
-    /// Follows the next piece.
+    /// Reads a piece from `from` to the next that is of use.
     ///
     /// # Errors
     /// A size that is not hexadecimal or over 16 digits, a missing CRLF, a control character in an extension or a
     /// trailer, more than 16 KiB of either.
-    pub fn follow(&mut self, piece: &[u8]) -> Result<Progress, BadChunk> {
-        let mut from = 0;
-        loop {
-            match self.next(piece, from)? {
-                Step::Data(data) => from = data.end,
-                Step::Trailers(at) => from = at,
-                Step::More => return Ok(Progress::More),
-                Step::Ended(at) => return Ok(Progress::Ended(at)),
-            }
-        }
-    }
-
-    /// Reads a piece from `from` to the next that is of use.
-    ///
-    /// # Errors
-    /// As [`follow`](Self::follow).
     pub fn next(&mut self, piece: &[u8], from: usize) -> Result<Step, BadChunk> {
         let mut i = from;
         while i < piece.len() {

@@ -1,8 +1,7 @@
 //! A strict reader of message heads (RFC 9112 §2 to §6): bytes in, spans and framing out (pure).
 //!
 //! hyper's parser loses the case and the order of names and refuses targets that every web server in front of a portal
-//! accepts, while it lets through what RFC 9112 calls ambiguous. So heads are read here, once, and hyper is given only
-//! what it needs to frame the message. Whatever is not read in exactly one way is refused.
+//! accepts, while it lets through what RFC 9112 calls ambiguous. Here a head is read in exactly one way or refused.
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};

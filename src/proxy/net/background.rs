@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::sync::Notify;
 
-/// A future that, dropped before its end, goes on in a task of its own: hyper drops a request's future when its client
+/// A future that, dropped before its end, goes on in a task of its own: a request's future is dropped when its client
 /// leaves, but the portal may have executed the call, and that must be logged.
 pub struct Finish<T: 'static>(Option<Pin<Box<dyn Future<Output = T>>>>);
 

@@ -3,10 +3,12 @@
 pub mod background;
 pub mod caught;
 pub mod certificate;
+pub mod client_io;
 pub mod descriptors;
 pub mod executor;
 pub mod fault;
 pub mod footprint;
+pub mod link;
 pub mod listening;
 pub mod own_ends;
 pub mod pem;

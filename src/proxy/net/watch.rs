@@ -1,7 +1,7 @@
 //! Time limits of a connection, kept by one lazy timer for all its phases.
 //!
 //! A timer for each request would be set and cleared thousands of times for nothing. Here the connection's own task
-//! looks at the facts that its [`Link`](crate::proxy::client::wire::Link) holds whenever the timer fires, and sets it to the next
+//! looks at the facts that it holds whenever the timer fires, and sets it to the next
 //! moment that can matter; nothing is touched while requests flow. A limit may therefore be noticed late, by at most
 //! the smallest of the connection's limits.
 
