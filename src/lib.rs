@@ -5,6 +5,7 @@
 //! no clock.
 //!
 //! - [`cli`] words in, each layer's own configuration out
+//! - [`report`] what a deprecation log says as a whole (pure)
 //! - [`scan`] deprecated methods in source code, before they are called
 //! - [`sandbox`] a stand-in portal: a second, independent reading of the protocol
 //! - [`admin`] health, readiness, metrics and the status page
@@ -25,6 +26,7 @@ pub mod ladder;
 pub mod memory;
 pub mod protocol;
 pub mod proxy;
+pub mod report;
 pub mod sandbox;
 pub mod scan;
 pub mod telemetry;

@@ -5,9 +5,11 @@
 //! - a file for each command: its words, and what it does
 
 mod admin;
+mod ask_portal;
 mod assemble;
 mod brownout;
 mod call;
+mod callers;
 mod check;
 mod complaint;
 mod demo;
@@ -21,13 +23,16 @@ mod inputs;
 mod layered;
 mod layers;
 mod log_files;
+mod log_words;
 mod mode_watch;
 mod operational_log;
 pub mod options;
 mod output;
 mod paint;
 mod policy;
+mod prove_zero;
 mod reload;
+mod report;
 mod rule_files;
 mod rules;
 mod sandbox;
@@ -82,6 +87,18 @@ const VERBS: &[Verb] = &[
     Verb {
         command: rules::command,
         run: rules::run,
+    },
+    Verb {
+        command: callers::command,
+        run: callers::run,
+    },
+    Verb {
+        command: report::command,
+        run: report::run,
+    },
+    Verb {
+        command: prove_zero::command,
+        run: prove_zero::run,
     },
     Verb {
         command: brownout::command,
@@ -146,7 +163,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => match complaint::of(&error) {
-            Some(failure) => report(&failure),
+            Some(failure) => complain(&failure),
             None => {
                 let _ = error.print();
                 ExitCode::from(2)
@@ -154,7 +171,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Ok(matches) => match dispatch(&matches) {
             Ok(status) => ExitCode::from(status),
-            Err(failure) => report(&failure),
+            Err(failure) => complain(&failure),
         },
     }
 }
@@ -176,7 +193,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
     }
 }
 
-fn report(failure: &Failure) -> ExitCode {
+fn complain(failure: &Failure) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{failure}");
     ExitCode::from(failure.status())
 }

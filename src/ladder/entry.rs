@@ -269,10 +269,12 @@ impl Entry {
             fingerprint,
             address,
             user_agent,
+            sdk,
         } = &self.callers;
         let by_head = Selector {
             address: *address,
             user_agent: user_agent.clone(),
+            sdk: sdk.clone(),
             ..Selector::default()
         };
         if !by_head.matches_but_for_the_application(caller) {
@@ -311,6 +313,7 @@ impl Entry {
             fingerprint,
             address,
             user_agent,
+            sdk,
         } = &self.callers;
         let quoted = |label: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!("{label} {value}"))
@@ -324,6 +327,7 @@ impl Entry {
             user_agent
                 .as_ref()
                 .map(|pattern| format!("user agent {pattern}")),
+            sdk.as_ref().map(|pattern| format!("library {pattern}")),
             self.share.map(|share| format!("{share} of the callers")),
         ];
         Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))

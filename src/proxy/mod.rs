@@ -24,5 +24,6 @@ pub use config::Config;
 pub use net::listening::Listening;
 pub use net::pem;
 pub use net::tls::check as check_tls;
+pub use net::tls::plain_client as tls_client;
 pub use server::{Cut, Server};
 pub use worker::Shared;

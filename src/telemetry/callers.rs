@@ -1,9 +1,14 @@
-//! The callers file: names for callers, given by ops (`--callers FILE`).
+//! The callers file: names for callers, given by ops (`--callers FILE`), with who owns them and how far they are.
+
+mod about;
 
 use std::net::IpAddr;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use about::Value;
+pub use about::{About, Day, State};
 
 use super::caller::Caller;
 
@@ -19,9 +24,12 @@ const LONGEST_NAME: usize = 100;
 /// Names for callers; the first entry that matches wins.
 #[derive(Clone, Debug, Default)]
 pub struct Callers {
-    entries: Vec<(Selector, String)>,
+    /// Who is meant, and the place of its name in `names`.
+    entries: Vec<(Selector, usize)>,
     /// Each name once: several entries may share one.
     names: Vec<String>,
+    /// What is said of each name.
+    about: Vec<About>,
 }
 
 /// Which callers: all conditions that are set must hold; a selector without conditions matches nobody.
@@ -37,7 +45,22 @@ pub struct Selector {
     pub address: Option<Network>,
     /// A text that `User-Agent` holds.
     pub user_agent: Option<Pattern>,
+    /// A text that `caller.sdk` holds: the library, with or without its version.
+    pub sdk: Option<Pattern>,
 }
+
+/// The keys that tell who is meant.
+const SELECTORS: &[&str] = &[
+    "user",
+    "application",
+    "fingerprint",
+    "address",
+    "user_agent",
+    "sdk",
+];
+
+/// The keys that belong to the name.
+const ABOUT: &[&str] = &["owner", "contact", "ticket", "told", "migrated"];
 
 /// An address range in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,21 +115,20 @@ impl Callers {
     }
 
     fn add(&mut self, text: &str, at: usize, table: &DeTable<'_>) -> Result<(), String> {
-        const KEYS: &[&str] = &[
-            "name",
-            "user",
-            "application",
-            "fingerprint",
-            "address",
-            "user_agent",
-        ];
         let mut name = None;
         let mut selector = Selector::default();
+        let mut said = Vec::new();
         for (key, value) in table {
             let value_at = value.span().start;
-            let read = read_text(text, key.get_ref(), value);
             let told = |problem: String| wrong(text, value_at, &problem);
-            match &**key.get_ref() {
+            let key_at = key.span().start;
+            let key = &**key.get_ref();
+            if ABOUT.contains(&key) {
+                said.push((key, value_at, read_about(text, key, value)?));
+                continue;
+            }
+            let read = read_text(text, key, value);
+            match key {
                 "name" => name = Some(read_name(read?).map_err(told)?),
                 "user" => selector.user = Some(read?),
                 "application" => selector.application = Some(read?),
@@ -115,7 +137,11 @@ impl Callers {
                 }
                 "address" => selector.address = Some(Network::parse(&read?).map_err(told)?),
                 "user_agent" => selector.user_agent = Some(Pattern::new(&read?)),
-                other => return Err(wrong(text, key.span().start, &unknown(other, KEYS))),
+                "sdk" => selector.sdk = Some(Pattern::new(&read?)),
+                other => {
+                    let known = [&["name"], SELECTORS, ABOUT].concat();
+                    return Err(wrong(text, key_at, &unknown(other, &known)));
+                }
             }
         }
         let Some(name) = name else {
@@ -124,30 +150,60 @@ impl Callers {
         if selector == Selector::default() {
             let problem = format!(
                 "`{name}` has no condition: give at least one of {}",
-                KEYS[1..].join(", ")
+                SELECTORS.join(", ")
             );
             return Err(wrong(text, at, &problem));
         }
-        if !self.names.contains(&name) {
-            if self.names.len() == MOST_NAMES {
-                let problem = format!(
-                    "more than {MOST_NAMES} names: each becomes a label of metrics; give several callers one name"
-                );
-                return Err(wrong(text, at, &problem));
-            }
-            self.names.push(name.clone());
+        let place = self
+            .place_of(name)
+            .map_err(|problem| wrong(text, at, &problem))?;
+        for (key, value_at, value) in said {
+            self.about[place]
+                .set(key, value)
+                .map_err(|problem| wrong(text, value_at, &problem))?;
         }
-        self.entries.push((selector, name));
+        self.entries.push((selector, place));
         Ok(())
+    }
+
+    /// The place of a name, made where it is new.
+    fn place_of(&mut self, name: String) -> Result<usize, String> {
+        if let Some(place) = self.names.iter().position(|known| *known == name) {
+            return Ok(place);
+        }
+        if self.names.len() == MOST_NAMES {
+            return Err(format!(
+                "more than {MOST_NAMES} names: each becomes a label of metrics; give several callers one name"
+            ));
+        }
+        self.names.push(name);
+        self.about.push(About::default());
+        Ok(self.names.len() - 1)
+    }
+
+    /// What the file says of a name.
+    pub fn about(&self, name: &str) -> Option<&About> {
+        let place = self.names.iter().position(|known| known == name)?;
+        self.about.get(place)
+    }
+
+    /// All names with what is said of them, in the file's order.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &About)> {
+        self.names.iter().map(String::as_str).zip(&self.about)
+    }
+
+    /// Whether a deprecated call of any name would be a regression, now or later.
+    pub fn any_migrated(&self) -> bool {
+        self.about.iter().any(|about| about.migrated.is_some())
     }
 
     /// The name of a caller, where an entry matches.
     pub fn name_of(&self, caller: &Caller) -> Option<&str> {
-        let (_, name) = self
+        let (_, place) = self
             .entries
             .iter()
             .find(|(selector, _)| selector.matches(caller))?;
-        Some(name)
+        self.names.get(*place).map(String::as_str)
     }
 
     /// All names, each once, in the file's order.
@@ -195,6 +251,20 @@ fn read_text(text: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Stri
             &format!("`{key}` is to be a text that is not empty"),
         )),
     }
+}
+
+/// A text or a day.
+fn read_about(text: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
+    let DeValue::Datetime(moment) = value.get_ref() else {
+        return read_text(text, key, value).map(Value::Text);
+    };
+    match (moment.time, moment.date) {
+        (None, Some(_)) => moment.to_string().parse().map(Value::Day),
+        _ => Err(format!(
+            "`{key}` is a date such as 2026-12-01, without a time"
+        )),
+    }
+    .map_err(|problem| wrong(text, value.span().start, &problem))
 }
 
 fn unknown(key: &str, known: &[&str]) -> String {
@@ -245,6 +315,10 @@ impl Selector {
                     .as_ref()
                     .is_some_and(|user_agent| pattern.is_in(user_agent))
             })
+            && self
+                .sdk
+                .as_ref()
+                .is_none_or(|pattern| caller.sdk.as_ref().is_some_and(|sdk| pattern.is_in(sdk)))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod log;
 pub mod metrics;
 pub mod panics;
 pub mod reader;
+pub mod run;
 mod sdk;
 
 use std::cell::RefCell;

@@ -8,6 +8,7 @@ mod docs;
 mod drain;
 mod durability;
 mod every_method;
+mod evidence;
 mod exact;
 mod faults;
 mod framing;

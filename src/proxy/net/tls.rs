@@ -261,10 +261,7 @@ pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, Stri
             .map_err(|e| unusable(path, e))?;
         Arc::new(Named { own, by_authority })
     } else {
-        Arc::new(
-            rustls_platform_verifier::Verifier::new(provider())
-                .map_err(|e| format!("the system's certificate authorities cannot be read ({e}); name a file of them with --upstream-ca"))?,
-        )
+        by_the_system()?
     };
     let mut client = builder
         .dangerous()
@@ -272,6 +269,25 @@ pub fn client(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, Stri
         .with_no_client_auth();
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(Arc::new(client)))
+}
+
+/// The system's certificate authorities.
+fn by_the_system() -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider()).map_err(|e| {
+        format!("the system's certificate authorities cannot be read ({e}); name a file of them with --upstream-ca")
+    })?;
+    Ok(Arc::new(verifier))
+}
+
+/// A client that trusts the system's authorities, for commands that ask a portal by themselves.
+pub fn plain_client() -> Result<Arc<rustls::ClientConfig>, String> {
+    let client = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(by_the_system()?)
+        .with_no_client_auth();
+    Ok(Arc::new(client))
 }
 
 /// `--upstream-ca`: certificates signed by these, and these themselves. A self-signed certificate, as self-hosted portals

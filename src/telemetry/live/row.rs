@@ -206,6 +206,7 @@ impl Entry {
                 .as_ref()
                 .and_then(|address| address.parse().ok()),
             user_agent: source.user_agent.clone(),
+            sdk: source.sdk.clone(),
             key: self.row.key.clone(),
             ..Caller::default()
         }

@@ -15,6 +15,14 @@ use crate::telemetry::json::read_timestamp;
 pub const CALL: &str = "deprecated_call";
 /// The event that sums several uses.
 pub const CALLS: &str = "deprecated_calls";
+/// The event of a call that could not be read, so that nobody knows whether it is deprecated.
+pub const UNREAD: &str = "unread_call";
+/// The event of a deprecated call by a caller whose migration was done.
+pub const REGRESSED: &str = "caller_regressed";
+/// The events that a run begins with, repeats, and ends with.
+pub const START: &str = "start";
+pub const HEARTBEAT: &str = "heartbeat";
+pub const STOP: &str = "stop";
 
 /// A text of a line: borrowed from it, or owned where JSON escapes had to be undone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,13 +86,84 @@ pub struct Line<'a> {
     pub documentation: Option<Text<'a>>,
     pub status: Option<u16>,
     pub error: Option<Text<'a>>,
-    /// How many uses a line of `deprecated_calls` sums.
+    /// Which replica wrote the line.
+    pub instance: Option<Text<'a>>,
+    /// Of `deprecated_calls`: how many uses it sums up, how many of them were answered with an error, and when the first
+    /// and the last of them came.
     pub count: Option<u64>,
+    pub errors: Option<u64>,
+    pub first: Option<Text<'a>>,
+    pub last: Option<Text<'a>>,
+    /// Of `caller_regressed`.
+    pub name: Option<Text<'a>>,
+    /// Of `start`, `heartbeat` and `stop`: which run, of which version, with which rules, and what it has counted.
+    pub started: Option<Text<'a>>,
+    pub version: Option<Text<'a>>,
+    pub rules: Option<Text<'a>>,
+    pub methods: Option<u64>,
+    pub interval_s: Option<u64>,
+    pub counts: Option<Counts>,
     /// Before and after, of `mode_changed`.
     pub from: Text<'a>,
     pub to: Text<'a>,
     pub scope: Option<Text<'a>>,
     pub cause: Text<'a>,
+}
+
+/// What a run has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Requests of any kind.
+    pub requests: u64,
+    /// Single REST calls, and batches.
+    pub calls: u64,
+    pub batches: u64,
+    /// Uses of deprecated methods, by what was done to them.
+    pub rewritten: u64,
+    pub observed: u64,
+    pub refused: u64,
+    /// Calls of which could not be told whether they are deprecated.
+    pub unread: u64,
+    /// Lines of the log but `start`, `heartbeat` and `stop`.
+    pub lines: u64,
+    /// Lines that the log could not take.
+    pub dropped: u64,
+}
+
+impl Counts {
+    fn pairs(&mut self, other: &Self) -> [(&mut u64, u64); 9] {
+        [
+            (&mut self.requests, other.requests),
+            (&mut self.calls, other.calls),
+            (&mut self.batches, other.batches),
+            (&mut self.rewritten, other.rewritten),
+            (&mut self.observed, other.observed),
+            (&mut self.refused, other.refused),
+            (&mut self.unread, other.unread),
+            (&mut self.lines, other.lines),
+            (&mut self.dropped, other.dropped),
+        ]
+    }
+
+    /// By how much each has grown; nothing where one has become smaller.
+    pub fn since(&self, before: &Self) -> Option<Self> {
+        let mut grown = *self;
+        for (ours, theirs) in grown.pairs(before) {
+            *ours = ours.checked_sub(theirs)?;
+        }
+        Some(grown)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut sum = *self;
+        for (ours, theirs) in sum.pairs(other) {
+            *ours = ours.saturating_add(theirs);
+        }
+        sum
+    }
 }
 
 /// The caller of a [`Line`].
@@ -127,6 +206,27 @@ impl<'a> Line<'a> {
             CALL => 1,
             CALLS => self.count.unwrap_or(1),
             _ => 0,
+        }
+    }
+
+    /// When the first and the last use came, in milliseconds since 1970; of a line that sums nothing up, its timestamp.
+    pub fn span(&self) -> (u64, u64) {
+        let at = self.at().unwrap_or_default();
+        let read = |text: &Option<Text<'_>>| text.as_deref().and_then(read_timestamp).unwrap_or(at);
+        (read(&self.first), read(&self.last))
+    }
+
+    /// Whether it sums up a watched method's uses of an hour, and not those of one request.
+    pub fn sums_an_hour(&self) -> bool {
+        &*self.event == CALLS && self.first.is_some()
+    }
+
+    /// How many of its uses were answered with an error.
+    pub fn failed(&self) -> u64 {
+        match (self.errors, &self.error) {
+            (Some(errors), _) => errors,
+            (None, Some(_)) => self.uses(),
+            (None, None) => 0,
         }
     }
 

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-pub use line::{CALL, CALLS, Line, LineCaller, Text, Totals};
+pub use line::{
+    CALL, CALLS, Counts, HEARTBEAT, Line, LineCaller, REGRESSED, START, STOP, Text, Totals, UNREAD,
+};
 
 use super::json;
 
@@ -24,6 +26,10 @@ const PIECE: usize = 256 << 10;
 
 /// How every line of the log begins, with the timestamp directly after it.
 const BEGIN: &[u8] = br#"{"schema":1,"timestamp":""#;
+
+/// How long a line that sums uses up may be written after the first of them, in milliseconds: until the hour is over, and
+/// some time to write it.
+const SUMMED: u64 = 2 * 3_600_000;
 
 /// The length of a timestamp as the log writes it: `2026-11-25T22:25:17.042Z`.
 const TIMESTAMP: usize = 24;
@@ -121,8 +127,9 @@ impl<'p> Reader<'p> {
         })
     }
 
-    /// Leaves out lines from before `since` and from `until` on, in milliseconds since 1970. They are counted as events
-    /// without a closer look where their beginning and end are those of one.
+    /// Leaves out lines from before `since` and from after `until`, in milliseconds since 1970; a line that sums uses up
+    /// counts when its first one came. They are counted as events without a closer look where their beginning and end
+    /// are those of one.
     #[must_use]
     pub fn between(mut self, since: Option<u64>, until: Option<u64>) -> Self {
         self.period = Period::new(since, until);
@@ -257,7 +264,7 @@ fn first_event(lines: &mut Lines<Box<dyn Read + '_>>) -> io::Result<Option<u64>>
     }
 }
 
-/// From when to when lines count, as timestamps and as their milliseconds.
+/// From when to when lines count, in milliseconds; and the timestamps from before and after which no line does.
 #[derive(Default)]
 struct Period {
     since: Option<(u64, Vec<u8>)>,
@@ -270,11 +277,11 @@ impl Period {
             let mut text = Vec::new();
             let moment = std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis);
             json::timestamp(&mut text, moment);
-            (millis, text)
+            text
         };
         Self {
-            since: since.map(moment),
-            until: until.map(moment),
+            since: since.map(|since| (since, moment(since))),
+            until: until.map(|until| (until, moment(until.saturating_add(SUMMED)))),
         }
     }
 
@@ -294,9 +301,9 @@ impl Period {
             return;
         };
         totals.events += 1;
-        let at = event.at().unwrap_or_default();
+        let (at, _) = event.span();
         let early = self.since.as_ref().is_some_and(|(since, _)| at < *since);
-        let late = self.until.as_ref().is_some_and(|(until, _)| at >= *until);
+        let late = self.until.as_ref().is_some_and(|(until, _)| at > *until);
         if !early && !late {
             take(&event);
         }
@@ -322,7 +329,7 @@ impl Period {
         let late = self
             .until
             .as_ref()
-            .is_some_and(|(_, until)| timestamp >= &until[..]);
+            .is_some_and(|(_, until)| timestamp > &until[..]);
         early || late
     }
 }

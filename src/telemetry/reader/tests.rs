@@ -170,10 +170,31 @@ fn what_lies_outside_the_period_is_counted_and_not_handed_on() {
     let path = folder.write("a", format!("{torn}\n{text}{shipped}{late}"));
     let reader = Reader::open([&path]).unwrap();
     let since = at("2026-11-26T00:02:00.000Z");
-    let until = at("2026-11-26T00:04:00.000Z");
+    let until = at("2026-11-26T00:03:59.999Z");
     let (found, sums) = read(reader.between(since, until)).unwrap();
     assert_eq!(found, ["b", "c", "d"]);
     assert_eq!((sums.read, sums.events, sums.skipped), (7, 6, 1));
+}
+
+#[test]
+fn a_line_that_sums_uses_up_counts_when_the_first_of_them_came() {
+    let folder = Folder::new();
+    let at = |text: &str| json::read_timestamp(text);
+    let summed = |method: &str, hour: u8| {
+        format!(
+            "{{\"schema\":1,\"timestamp\":\"2026-11-26T{:02}:00:01.000Z\",\"event\":\"deprecated_calls\",\"method\":\"{method}\",\
+             \"count\":5,\"first\":\"2026-11-26T{hour:02}:10:00.000Z\"}}\n",
+            hour + 1
+        )
+    };
+    let path = folder.write(
+        "a",
+        [summed("a", 8), summed("b", 9), summed("c", 10)].concat(),
+    );
+    let since = at("2026-11-26T09:00:00.000Z");
+    let until = at("2026-11-26T09:59:59.999Z");
+    let (found, _) = read(Reader::open([&path]).unwrap().between(since, until)).unwrap();
+    assert_eq!(found, ["b"]);
 }
 
 /// Hands out its bytes in the given pieces.
