@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::admin;
 use super::failure::Failure;
 use super::settings::Settings;
 use super::text::reason;
 use super::values::{Listen, TrustedProxy, Upstream};
-use super::{inputs, policy, rule_files, sockets};
+use super::{evidence, inputs, policy, rule_files, sockets};
 use crate::catalogue::{Catalogue, Rule};
 use crate::ladder::Policy;
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
@@ -17,6 +18,8 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Fingerprints;
 use crate::telemetry::callers::Callers;
 use crate::telemetry::log::{LogConfig, LogTarget};
+use crate::telemetry::reader::{START, STOP};
+use crate::telemetry::run::{RulesKnown, Run};
 
 /// A proxy that serves.
 pub struct Running {
@@ -37,7 +40,11 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
     let policy = policy_of(settings, &catalogue, None)?;
     let sockets = sockets::open(&config)?;
     let admin_socket = admin::socket(settings)?;
+    let watched =
+        evidence::watched_logs(&settings.watched_logs, &catalogue).map_err(Failure::usage)?;
     let telemetry = telemetry(settings, catalogue.rules())?;
+    telemetry.set_rules_known(RulesKnown::of(&catalogue));
+    telemetry.set_watched_logs(watched);
     rebuild(&telemetry, settings);
     let shared = Shared::new(config, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
@@ -46,8 +53,12 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
         .transpose()?;
     let addresses = sockets.iter().map(Listening::address).collect();
     let address = sockets.iter().find_map(Listening::tcp_address);
-    let server = Server::start(sockets, Arc::clone(&shared))
-        .map_err(|error| Failure::usage(format!("cannot start: {}", reason(&error))))?;
+    // Before any call can have a line.
+    shared.telemetry.mark(START, SystemTime::now());
+    let server = Server::start(sockets, Arc::clone(&shared)).map_err(|error| {
+        shared.telemetry.mark(STOP, SystemTime::now());
+        Failure::usage(format!("cannot start: {}", reason(&error)))
+    })?;
     Ok(Running {
         server,
         shared,
@@ -155,7 +166,8 @@ pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemet
     };
     let access_log = settings.access_log.clone().map(LogConfig::access);
     let (fingerprints, callers) = (fingerprints(settings)?, callers(settings)?);
-    Telemetry::open(log, access_log, rules, fingerprints, callers).map_err(|(log, error)| {
+    let run = Run::now(&settings.instance, settings.heartbeat_interval);
+    Telemetry::open(log, access_log, rules, fingerprints, callers, run).map_err(|(log, error)| {
         let option = if log.name == "access log" { "--access-log" } else { "--deprecation-log" };
         let target = match &log.target {
             LogTarget::Path(path) => path.display().to_string(),

@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::settings::Source;
-use super::{admin, assemble, effective, options, rule_files};
+use super::{admin, assemble, effective, evidence, options, rule_files};
 
 pub fn command() -> Command {
     let command = Command::new("check")
@@ -27,7 +27,9 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let settings = Source::new(matches.clone()).load()?;
-    assemble::policy_of(&settings, &rule_files::catalogue(&settings.rules)?, None)?;
+    let catalogue = rule_files::catalogue(&settings.rules)?;
+    assemble::policy_of(&settings, &catalogue, None)?;
+    evidence::watched_logs(&settings.watched_logs, &catalogue).map_err(Failure::usage)?;
     assemble::fingerprints(&settings)?;
     assemble::callers(&settings)?;
     admin::token_of(&settings)?;

@@ -15,6 +15,7 @@ mod complaint;
 mod demo;
 mod effective;
 mod entries;
+mod evidence;
 pub mod failure;
 mod file;
 mod generate;

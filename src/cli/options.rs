@@ -161,8 +161,18 @@ pub const OPTIONS: &[Spec] = &[
     spec(CALLERS, "on-log-failure", One, "continue|refuse", Some("continue"), NeedsRestart,
         ("With a log that cannot be written: serve deprecated calls, or refuse them (503)",
          "continue keeps events in a bounded memory queue until the log works again; refuse lets no use go unlogged.")),
+    spec(CALLERS, "watched-log", Many, "[METHOD=]each|hourly", Some("each"), Applied,
+        ("Log each call of a watched method, or one line for each caller, method and hour",
+         "hourly keeps the log of a busy portal small: most calls are of watched methods. Translated and refused calls \
+          have a line each in any case. A kill loses up to an hour of sums; the counts of the heartbeats show it. A value \
+          with METHOD= is for that method; repeatable.")),
+    spec(CALLERS, "instance", One, "NAME", None, NeedsRestart,
+        ("This replica's name in each line of the log [default: the host's name]",
+         "Each replica needs a name of its own, also while it is replaced: the proof of zero counts by it.")),
+    spec(CALLERS, "heartbeat-interval", One, "TIME", Some("1h"), NeedsRestart,
+        ("How often the log says that the proxy lives, and what it has counted", "At least 1s.")),
     spec(CALLERS, "callers", One, "FILE", None, Applied,
-        ("Names for callers (TOML, [[caller]]), for metrics and the status page", "")),
+        ("Names for callers (TOML, [[caller]]), for metrics, reports and the status page", "")),
     spec(CALLERS, "fingerprint-key-file", One, "FILE", None, NeedsRestart,
         ("The key of the hash that stands for a credential in logs",
          "Give all instances the same key. Without it a fixed, documented key is used, and whoever knows a credential \

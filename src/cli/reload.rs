@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::settings::{Settings, Source};
-use super::{assemble, rule_files};
+use super::{assemble, evidence, rule_files};
 use crate::admin::Handle;
 use crate::proxy::Shared;
+use crate::telemetry::run::RulesKnown;
 
 /// What a reload starts from, and what it changes.
 pub struct Reload {
@@ -79,6 +80,8 @@ impl Reload {
         let shared = &self.shared;
         let catalogue = rule_files::catalogue(&settings.rules)?;
         let policy = assemble::policy_of(&settings, &catalogue, Some(&shared.policy.load()))?;
+        let watched =
+            evidence::watched_logs(&settings.watched_logs, &catalogue).map_err(Failure::usage)?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
             certificates.say_warnings();
@@ -87,7 +90,11 @@ impl Reload {
                 .metrics
                 .set_certificates(certificates.ends());
         }
-        self.shared.telemetry.set_callers(callers);
+        shared.telemetry.set_callers(callers);
+        shared.telemetry.set_watched_logs(watched);
+        shared
+            .telemetry
+            .set_rules_known(RulesKnown::of(policy.catalogue()));
         shared
             .telemetry
             .metrics

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use tracing::level_filters::LevelFilter;
 
+use super::evidence;
 use super::failure::Failure;
 use super::file::{Certificate, File};
 use super::inputs::unreadable;
@@ -19,6 +20,8 @@ use super::values::{self, HostPort, Listen, ModeSetting, Upstream};
 use crate::ladder::Entry;
 use crate::protocol::target::RestPath;
 use crate::telemetry::log::{LogTarget, OnLogFailure};
+use crate::telemetry::run::host_name;
+use crate::telemetry::sums::WatchedLog;
 
 /// Where settings come from: the command line and its environment, and the file that they name.
 #[derive(Clone, Debug)]
@@ -140,6 +143,11 @@ pub struct Settings {
     pub deprecation_log: LogTarget,
     pub deprecation_log_sync: bool,
     pub on_log_failure: OnLogFailure,
+    /// How calls of watched methods are logged: for all, and for some.
+    pub watched_logs: Vec<(Option<String>, WatchedLog)>,
+    /// This replica's name.
+    pub instance: String,
+    pub heartbeat_interval: Duration,
     pub callers: Option<PathBuf>,
     pub fingerprint_key_file: Option<PathBuf>,
     /// Our request id is sent on and returned.
@@ -207,6 +215,11 @@ impl Settings {
                     ],
                 )
             })?,
+            watched_logs: layers.many("watched-log", evidence::watched_log)?,
+            instance: layers
+                .maybe("instance", evidence::instance)?
+                .unwrap_or_else(host_name),
+            heartbeat_interval: layers.one("heartbeat-interval", evidence::interval)?,
             callers: layers.maybe("callers", values::path)?,
             fingerprint_key_file: layers.maybe("fingerprint-key-file", values::path)?,
             request_id_header: on("request-id-header")?,

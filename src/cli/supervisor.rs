@@ -3,19 +3,21 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::evidence::beat;
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::reload::Reload;
 use crate::proxy::{Cut, Server, Shared};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::{Said, Stage};
+use crate::telemetry::reader::STOP;
 
 /// How long threads get to end after everything was cut, and the log to take what waits.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
@@ -38,6 +40,7 @@ impl Supervisor {
     /// Stays until the server has ended. Gives the exit status: 0, or 1 when calls had to be cut.
     pub async fn stay(mut self, mut signals: Signals) -> Result<u8, Failure> {
         let ticking = tokio::spawn(tick(self.reload.shared(), self.reload.modes()));
+        let beating = tokio::spawn(beat(Arc::clone(&self.telemetry)));
         self.telemetry.health.enter(Stage::Serving);
         tell(&[NotifyState::Ready]);
 
@@ -45,10 +48,14 @@ impl Supervisor {
         tracing::info!(signal, "stopping: calls in flight end first");
         self.telemetry.health.enter(Stage::Draining);
         tell(&[NotifyState::Stopping]);
+        self.telemetry.write_sums();
         self.drain(&mut signals).await;
         ticking.abort();
+        beating.abort();
 
         let cut = self.server.join();
+        // Behind the last line of any call, also of those that were cut.
+        self.telemetry.mark(STOP, SystemTime::now());
         write_last_lines(&self.telemetry).await;
         let Cut { requests, tunnels } = cut;
         if requests == 0 {

@@ -12,14 +12,17 @@ pub mod log;
 pub mod metrics;
 pub mod panics;
 pub mod reader;
+pub mod regressed;
 pub mod run;
 mod sdk;
+mod stamp;
+pub mod sums;
 
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
@@ -31,6 +34,11 @@ use health::Health;
 use live::{Live, ReadPart, Rebuilt};
 use log::{DeprecationLog, LineLog, LogConfig, LogTarget, LogUnavailable};
 use metrics::{LocalMetrics, Metrics};
+use reader::Counts;
+use regressed::Regressed;
+use run::{RulesKnown, Run};
+use stamp::Stamp;
+use sums::{Sums, WatchedLogs};
 
 use crate::catalogue::Rule;
 use crate::translate::Action;
@@ -38,6 +46,8 @@ use crate::translate::Action;
 thread_local! {
     /// Lines are formatted into the same buffer again and again.
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The same lines with the instance in each.
+    static STAMPED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer that once held a large batch is not kept at that size.
@@ -57,6 +67,14 @@ pub struct Telemetry {
     pub callers: ArcSwap<Callers>,
     /// What the status page shows.
     pub live: Live,
+    run: Run,
+    stamp: Stamp,
+    /// The rules that are known now, for the run's own lines.
+    rules: ArcSwap<RulesKnown>,
+    /// How observed calls are logged; swapped by [`Telemetry::set_watched_logs`].
+    watched: ArcSwap<WatchedLogs>,
+    sums: Mutex<Sums>,
+    regressed: Regressed,
 }
 
 impl Telemetry {
@@ -70,6 +88,7 @@ impl Telemetry {
         rules: &[Arc<Rule>],
         fingerprints: Fingerprints,
         callers: Callers,
+        run: Run,
     ) -> Result<Arc<Self>, (LogConfig, io::Error)> {
         let open =
             |config: LogConfig| LineLog::open(config.clone()).map_err(|error| (config, error));
@@ -87,8 +106,14 @@ impl Telemetry {
         if let Some(access_log) = access_log.as_ref().filter(|_| !shared) {
             metrics.watch_access_log(Arc::clone(access_log));
         }
-        metrics.set_callers(callers.names());
+        metrics.set_callers(&callers);
         Ok(Arc::new(Self {
+            stamp: Stamp::new(&run.instance),
+            run,
+            rules: ArcSwap::from_pointee(RulesKnown::default()),
+            watched: ArcSwap::from_pointee(WatchedLogs::default()),
+            sums: Mutex::default(),
+            regressed: Regressed::default(),
             metrics,
             log,
             access_log,
@@ -113,10 +138,12 @@ impl Telemetry {
             .iter()
             .map(|event| callers.name_of(&event.caller))
             .collect();
-        let logged = write_with(
-            |lines| event::write_lines(events, &names, lines),
-            |lines| self.log.append(lines),
-        );
+        let watched = self.watched.load();
+        let logged = if watched.may_sum() && events.iter().any(|event| watched.sums(event)) {
+            self.sum_up(&watched, events, &names)
+        } else {
+            self.log_uses(&callers, events, &names)
+        };
         self.count_and_show(local, events, &names);
         logged
     }
@@ -128,10 +155,144 @@ impl Telemetry {
     pub fn unread(&self, call: &UnreadCall) -> Result<(), LogUnavailable> {
         let callers = self.callers.load();
         let name = callers.name_of(&call.caller);
-        write_with(
-            |lines| call.write_line(name, lines),
-            |lines| self.log.append(lines),
-        )
+        let grown = Counts {
+            unread: 1,
+            ..Counts::default()
+        };
+        self.append(&grown, |lines| call.write_line(name, lines))
+    }
+
+    /// Logs uses that have lines of their own.
+    fn log_uses(
+        &self,
+        callers: &Callers,
+        events: &[DeprecationEvent],
+        names: &[Option<&str>],
+    ) -> Result<(), LogUnavailable> {
+        let mut grown = Counts::default();
+        for event in events {
+            match event.action {
+                Action::Rewritten => grown.rewritten += 1,
+                Action::Observed => grown.observed += 1,
+                Action::Refused => grown.refused += 1,
+            }
+        }
+        self.append(&grown, |lines| {
+            event::write_lines(events, names, lines);
+            for (event, name) in events.iter().zip(names) {
+                self.regressed.write(callers, event, *name, lines);
+            }
+        })
+    }
+
+    /// Adds the uses that are summed up to their sums, and logs the others.
+    fn sum_up(
+        &self,
+        watched: &WatchedLogs,
+        events: &[DeprecationEvent],
+        names: &[Option<&str>],
+    ) -> Result<(), LogUnavailable> {
+        let callers = self.callers.load();
+        let (mut full, mut single, mut single_names) = (false, Vec::new(), Vec::new());
+        let mut regressed = Vec::new();
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        for (event, name) in events.iter().zip(names) {
+            if watched.sums(event) {
+                full |= sums.add(event);
+                regressed.push((event, *name));
+            } else {
+                single.push(event.clone());
+                single_names.push(*name);
+            }
+        }
+        drop(sums);
+        // A log in trouble says so itself: these uses are written later.
+        let _ = self.append(&Counts::default(), |lines| {
+            for (event, name) in regressed {
+                self.regressed.write(&callers, event, name, lines);
+            }
+        });
+        if full {
+            self.write_sums();
+        }
+        self.log_uses(&callers, &single, &single_names)
+    }
+
+    /// Appends lines of events, each with the instance, and what they add to the run's counts.
+    fn append(
+        &self,
+        grown: &Counts,
+        format: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), LogUnavailable> {
+        write_with(format, |lines| {
+            STAMPED.with_borrow_mut(|stamped| {
+                stamped.clear();
+                self.stamp.copy(lines, stamped);
+                let appended = self.log.append_counted(stamped, grown);
+                stamped.shrink_to(KEPT_BUFFER);
+                appended
+            })
+        })
+    }
+
+    /// Writes one of the run's own lines, `start`, `heartbeat` or `stop`. Sums of hours that are over are written before
+    /// it, and with `stop` all of them.
+    pub fn mark(&self, event: &str, now: SystemTime) {
+        self.write(now, Some(event), event == reader::STOP);
+    }
+
+    /// Writes the sums of hours that are over.
+    pub fn write_due_sums(&self, now: SystemTime) {
+        self.write(now, None, false);
+    }
+
+    /// Writes all sums: where there is no room for more, at a reload, when the drain begins.
+    pub fn write_sums(&self) {
+        self.write(SystemTime::now(), None, true);
+    }
+
+    fn write(&self, now: SystemTime, mark: Option<&str>, all_sums: bool) {
+        let (requests, calls, batches) = self.metrics.requests_seen();
+        let callers = self.callers.load();
+        let rules = self.rules.load();
+        // A log in trouble says so itself.
+        let _ = self.log.append_made(|counted, out| {
+            let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut grown = Counts::default();
+            if sums.calls > 0 && (all_sums || sums.is_due(now)) {
+                let mut lines = Vec::new();
+                (grown.lines, grown.observed) = sums.write(now, &callers, &mut lines);
+                self.stamp.copy(&lines, out);
+            }
+            if let Some(event) = mark {
+                let pending = Counts {
+                    requests,
+                    calls,
+                    batches,
+                    observed: sums.calls,
+                    ..Counts::default()
+                };
+                let counts = counted.plus(&grown).plus(&pending);
+                self.run.write(event, now, &rules, &counts, out);
+            }
+            grown
+        });
+    }
+
+    /// The run, as its own lines tell of it.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// The rules that are known from now on.
+    pub fn set_rules_known(&self, rules: RulesKnown) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// How observed calls are logged from now on; what was summed up so far is written.
+    pub fn set_watched_logs(&self, watched: WatchedLogs) {
+        self.watched.store(Arc::new(watched));
+        self.write_sums();
     }
 
     fn count_and_show(
@@ -160,10 +321,9 @@ impl Telemetry {
     /// As [`Telemetry::record`].
     pub fn modes_changed(&self, changes: &[ModeChanged]) -> Result<(), LogUnavailable> {
         self.live.modes_changed(changes);
-        write_with(
-            |lines| changes.iter().for_each(|change| change.write_line(lines)),
-            |lines| self.log.append(lines),
-        )
+        self.append(&Counts::default(), |lines| {
+            changes.iter().for_each(|change| change.write_line(lines));
+        })
     }
 
     /// Logs one request in the access log, where one is kept. The access log refuses nothing.
@@ -178,7 +338,7 @@ impl Telemetry {
 
     /// Another callers file: names of metrics and of the status page follow.
     pub fn set_callers(&self, callers: Callers) {
-        self.metrics.set_callers(callers.names());
+        self.metrics.set_callers(&callers);
         self.live.rename(&callers);
         self.callers.store(Arc::new(callers));
     }

@@ -13,6 +13,7 @@ mod exact;
 mod faults;
 mod framing;
 mod golden;
+mod heartbeat;
 mod house;
 mod http2;
 mod interop;

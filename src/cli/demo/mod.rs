@@ -294,7 +294,9 @@ impl Log {
     }
 
     fn first_line(&self) -> Option<String> {
-        self.text().lines().next().map(str::to_owned)
+        let text = self.text();
+        let is_call = |line: &&str| line.contains("\"event\":\"deprecated_call\"");
+        text.lines().find(is_call).map(str::to_owned)
     }
 
     /// The events whose lines are new since the last look, whole lines only.
@@ -306,6 +308,7 @@ impl Log {
         new[..whole]
             .lines()
             .filter_map(|line| EventLine::parse(line.as_bytes()).ok())
+            .filter(|line| !line.method.is_empty())
             .collect()
     }
 }

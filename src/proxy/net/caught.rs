@@ -42,6 +42,7 @@ mod tests {
     use crate::telemetry::caller::Fingerprints;
     use crate::telemetry::callers::Callers;
     use crate::telemetry::log::{LogConfig, LogTarget};
+    use crate::telemetry::run::Run;
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::path::Path;
@@ -108,6 +109,7 @@ mod tests {
             catalogue.rules(),
             Fingerprints::default(),
             Callers::default(),
+            Run::now("test", std::time::Duration::from_secs(3600)),
         )
         .expect("a log");
         let shared = Shared::new(config(portal()), telemetry, Policy::usual(&catalogue));

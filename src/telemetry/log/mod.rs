@@ -31,6 +31,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub use config::{DEFAULT_QUEUE, LogConfig, LogTarget, OnLogFailure};
 use queue::Queue;
 use sink::Sink;
+
+use super::reader::Counts;
 pub use stderr::Stderr;
 
 /// Repeated trouble is said at most this often in the operational log.
@@ -83,11 +85,22 @@ pub struct LineLog {
     length_at_open: u64,
 }
 
+/// What became of lines.
+struct Put {
+    /// Whether all are written.
+    whole: bool,
+    /// How many there were, and how many of them found no room.
+    lines: u64,
+    dropped: u64,
+}
+
 #[derive(Debug)]
 struct State {
     sink: Arc<Sink>,
     queue: Queue,
     status: LogStatus,
+    /// What the run has counted; requests and calls are counted elsewhere.
+    counts: Counts,
     /// The length of a regular file after a short write: where it still is, the rest of the line may follow.
     torn_at: Option<u64>,
     trouble: Trouble,
@@ -116,6 +129,7 @@ impl LineLog {
                 ok: true,
                 ..LogStatus::default()
             },
+            counts: Counts::default(),
             torn_at: None,
             trouble: Trouble::default(),
         };
@@ -128,7 +142,8 @@ impl LineLog {
         }))
     }
 
-    /// Appends whole lines, each with its line feed. Blocks for no longer than the disk takes.
+    /// Appends whole lines, each with its line feed. Blocks for no longer than the disk takes. They are not among those
+    /// that [`Counts::lines`] counts.
     ///
     /// # Errors
     /// Only with [`OnLogFailure::Refuse`]: the lines are not in the log now.
@@ -136,27 +151,88 @@ impl LineLog {
         if lines.is_empty() {
             return Ok(());
         }
-        debug_assert!(lines.ends_with(b"\n"), "the log takes whole lines");
         let mut state = self.lock();
-        let flushed = state.queue.is_empty() || self.flush(&mut state);
+        let put = self.put(&mut state, lines);
+        self.end(state, put.whole)
+    }
+
+    /// As [`LineLog::append`], for lines of events. What they tell of is added to the run's counts under the same lock, so
+    /// that the counts of a heartbeat are exactly those of the lines before it.
+    ///
+    /// # Errors
+    /// As [`LineLog::append`].
+    pub fn append_counted(&self, lines: &[u8], grown: &Counts) -> Result<(), LogUnavailable> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let put = self.put(&mut state, lines);
+        state.counts = state.counts.plus(grown);
+        state.counts.lines += put.lines - put.dropped;
+        state.counts.dropped += put.dropped;
+        self.end(state, put.whole)
+    }
+
+    /// Appends lines that are made of the run's counts while nobody else can append. `make` writes them and gives what they
+    /// add to the counts, their number among it.
+    ///
+    /// # Errors
+    /// As [`LineLog::append`].
+    pub fn append_made(
+        &self,
+        make: impl FnOnce(&Counts, &mut Vec<u8>) -> Counts,
+    ) -> Result<(), LogUnavailable> {
+        let mut lines = Vec::new();
+        let mut state = self.lock();
+        let grown = make(&state.counts, &mut lines);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let put = self.put(&mut state, &lines);
+        state.counts = state.counts.plus(&grown);
+        // The last lines are dropped first: those that are not counted stand last.
+        state.counts.lines -= put.dropped.min(grown.lines);
+        state.counts.dropped += put.dropped;
+        self.end(state, put.whole)
+    }
+
+    /// What the run has counted.
+    pub fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+
+    /// Writes lines, or has them wait.
+    fn put(&self, state: &mut State, lines: &[u8]) -> Put {
+        debug_assert!(lines.ends_with(b"\n"), "the log takes whole lines");
+        let flushed = state.queue.is_empty() || self.flush(state);
         let mut written = 0;
         let result = if flushed {
             state.sink.write(lines, &mut written)
         } else {
             Ok(())
         };
-        let whole = written == lines.len();
-        if whole {
-            state.wrote(memchr::memchr_iter(b'\n', lines).count() as u64);
+        let mut put = Put {
+            whole: written == lines.len(),
+            lines: memchr::memchr_iter(b'\n', lines).count() as u64,
+            dropped: 0,
+        };
+        if put.whole {
+            state.wrote(put.lines);
         } else {
             let (out, dropped) = state.queue.push(lines, written);
             state.wrote(out);
             state.status.dropped += dropped;
+            put.dropped = dropped;
             if flushed {
                 state.torn_at = state.sink.regular_length();
             }
-            self.failed(&mut state, result.err());
+            self.failed(state, result.err());
         }
+        put
+    }
+
+    /// What is said of lines that were put: whether they are in the log, and on disk where that is asked for.
+    fn end(&self, state: MutexGuard<'_, State>, whole: bool) -> Result<(), LogUnavailable> {
         if whole && self.config.sync {
             return self.sync(state);
         }

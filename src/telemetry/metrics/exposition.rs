@@ -2,6 +2,7 @@
 
 use std::fmt::Error;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -16,6 +17,7 @@ use super::shard::{
     Cell, Cells, Histogram, HistogramSum, OVERHEAD_BOUNDS, REQUEST_BOUNDS, Shard, request_series,
 };
 use super::{Metrics, lock, unix_seconds};
+use crate::telemetry::callers::State;
 use crate::telemetry::log::LogStatus;
 use crate::translate::Action;
 
@@ -399,6 +401,14 @@ impl Metrics {
                         uses.last_seconds,
                     )?;
                 }
+            }
+            Ok(())
+        })?;
+        let help = "Names of the callers file by how far their migration is: open, told, migrated, regressed.";
+        let states = migration.states(unix_seconds(SystemTime::now()));
+        page.family("b24_proxy_callers", help, MetricType::Gauge, |family| {
+            for (state, names) in State::ALL.into_iter().zip(states) {
+                gauge(family, &[("state", state.as_str())], names as f64)?;
             }
             Ok(())
         })?;

@@ -22,6 +22,7 @@ pub use labels::{
 pub use shard::{Held, LocalMetrics, Open, RequestSeen};
 
 use super::callers::UNNAMED;
+use super::callers::{About, Callers, State};
 use super::log::LineLog;
 use crate::catalogue::{Mode, Rule, RuleKind};
 use crate::translate::Action;
@@ -50,6 +51,8 @@ struct Migration {
     rules: BTreeMap<String, RuleSeen>,
     /// The names of the callers file: counters of theirs exist from the start.
     callers: Vec<String>,
+    /// What the file says of each.
+    about: Vec<About>,
 }
 
 #[derive(Debug, Default)]
@@ -105,10 +108,11 @@ impl Metrics {
     }
 
     /// The names of the callers file, at the start and after a reload. Names that are gone lose their series.
-    pub fn set_callers(&self, names: &[String]) {
+    pub fn set_callers(&self, callers: &Callers) {
         let mut migration = lock(&self.migration);
-        migration.callers = names.to_vec();
-        let Migration { rules, callers } = &mut *migration;
+        migration.callers = callers.names().to_vec();
+        migration.about = callers.all().map(|(_, about)| about.clone()).collect();
+        let Migration { rules, callers, .. } = &mut *migration;
         for rule in rules.values_mut() {
             rule.callers
                 .retain(|name, _| name == UNNAMED || callers.contains(name));
@@ -176,6 +180,19 @@ impl Metrics {
         let _ = self.access_log.set(log);
     }
 
+    /// How many requests have come to their end, how many of them were single REST calls, and how many batches.
+    pub fn requests_seen(&self) -> (u64, u64, u64) {
+        let shards = lock(&self.shards);
+        let of = |kind: Kind| {
+            shards
+                .iter()
+                .map(|shard| shard.requests_of(kind))
+                .sum::<u64>()
+        };
+        let (calls, batches) = (of(Kind::Call), of(Kind::Batch));
+        (calls + batches + of(Kind::Other), calls, batches)
+    }
+
     /// Cells for the current thread: once a thread, and kept.
     pub fn local(&self) -> LocalMetrics {
         let shard = Arc::new(shard::Shard::new());
@@ -203,6 +220,22 @@ impl Migration {
             rule.callers.insert(caller.to_owned(), Uses::default());
         }
         rule.callers.get_mut(caller).expect("made above")
+    }
+
+    /// How many names are in each state, in the order of [`State::ALL`], at this second since 1970.
+    fn states(&self, now: f64) -> [usize; State::ALL.len()] {
+        let millis = |seconds: f64| (seconds * 1000.0) as u64;
+        let mut names = [0; State::ALL.len()];
+        for (name, about) in self.callers.iter().zip(&self.about) {
+            let uses = self
+                .rules
+                .values()
+                .filter_map(|rule| rule.callers.get(name));
+            let last = uses.map(|uses| uses.last_seconds).fold(0.0, f64::max);
+            let state = about.state(millis(now), (last > 0.0).then(|| millis(last)));
+            names[state as usize] += 1;
+        }
+        names
     }
 
     /// `increase()` misses a counter that is born at 1.

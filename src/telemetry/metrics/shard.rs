@@ -202,6 +202,18 @@ impl Shard {
     }
 }
 
+impl Shard {
+    /// Requests of one kind, whatever became of them.
+    pub(super) fn requests_of(&self, kind: Kind) -> u64 {
+        let series = Outcome::ALL.iter().flat_map(|&outcome| {
+            Fault::ALL
+                .iter()
+                .map(move |&fault| request_series(outcome, kind, fault))
+        });
+        series.map(|at| self.requests[at].get()).sum()
+    }
+}
+
 const REQUEST_SERIES: usize = Outcome::ALL.len() * Kind::ALL.len() * Fault::ALL.len();
 
 /// Where the counter of a request of these labels stands.

@@ -5,6 +5,26 @@ use std::time::Duration;
 
 use super::*;
 use crate::catalogue::Mode;
+use crate::telemetry::callers::Callers;
+
+/// A callers file with this name.
+fn callers(name: &str) -> Callers {
+    Callers::parse(&format!("[[caller]]\nname = \"{name}\"\nuser = 1\n")).unwrap()
+}
+
+#[test]
+fn names_are_counted_by_how_far_they_are() {
+    let metrics = metrics();
+    let file = "[[caller]]\nname = \"a\"\nuser = 1\n[[caller]]\nname = \"b\"\nuser = 2\ntold = 2020-01-01\n\
+        [[caller]]\nname = \"c\"\nuser = 3\nmigrated = 2020-01-01\n[[caller]]\nname = \"d\"\nuser = 4\nmigrated = 2020-01-01\n";
+    metrics.set_callers(&Callers::parse(file).unwrap());
+    metrics.deprecated("b.watched", Action::Observed, Some("d"), 1_790_000_000.0);
+    let page = metrics.render(None).1;
+    for state in ["open", "told", "migrated", "regressed"] {
+        let series = format!("b24_proxy_callers{{state=\"{state}\"}}");
+        assert_eq!(value(&page, &series), Some("1.0"), "{page}");
+    }
+}
 
 fn rule(method: &str, kind: RuleKind) -> Arc<Rule> {
     let mut rule = (**crate::catalogue::Catalogue::builtin()
@@ -135,7 +155,7 @@ fn what_each_thread_counts_is_summed() {
 #[test]
 fn counters_of_translated_rules_are_at_0_from_the_start_for_each_named_caller() {
     let metrics = metrics();
-    metrics.set_callers(&["shop".to_owned()]);
+    metrics.set_callers(&callers("shop"));
     let (_, page) = metrics.render(None);
     for caller in ["shop", "unnamed"] {
         for action in ["rewritten", "observed", "refused"] {
@@ -152,7 +172,7 @@ fn counters_of_translated_rules_are_at_0_from_the_start_for_each_named_caller() 
 #[test]
 fn what_a_client_invents_is_no_label() {
     let metrics = metrics();
-    metrics.set_callers(&["shop".to_owned()]);
+    metrics.set_callers(&callers("shop"));
     metrics.deprecated("a.exact", Action::Rewritten, Some("shop"), 10.0);
     metrics.deprecated("a.exact", Action::Rewritten, Some("invented"), 20.0);
     metrics.deprecated("invented.method", Action::Observed, None, 30.0);
@@ -185,7 +205,7 @@ fn what_a_client_invents_is_no_label() {
         Some("10")
     );
 
-    metrics.set_callers(&[]);
+    metrics.set_callers(&Callers::default());
     metrics.set_rules(&[rule("c.new", RuleKind::Exact)]);
     let (_, page) = metrics.render(None);
     assert!(!page.contains("shop") && !page.contains("a.exact"));

@@ -259,7 +259,7 @@ impl Proxy {
         self.log.as_deref().expect("a log in a file")
     }
 
-    /// The events in the log, one a line; every line must be whole JSON.
+    /// The events in the log, one a line, but for those with which a run proves itself; every line must be whole JSON.
     pub fn events(&self) -> Vec<Value> {
         let text = match &self.log {
             Some(path) => std::fs::read_to_string(path).unwrap_or_default(),
@@ -394,8 +394,20 @@ impl Drop for Proxy {
     }
 }
 
-/// The events in a log's text.
+/// The events in a log's text, but for those with which a run proves itself.
 pub fn events_in(text: &str) -> Vec<Value> {
+    all_events_in(text)
+        .into_iter()
+        .filter(|event| {
+            !["start", "heartbeat", "stop"]
+                .map(Value::from)
+                .contains(&event["event"])
+        })
+        .collect()
+}
+
+/// All events in a log's text.
+pub fn all_events_in(text: &str) -> Vec<Value> {
     text.lines()
         .filter(|line| !line.is_empty())
         .map(|line| {

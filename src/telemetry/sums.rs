@@ -1,0 +1,175 @@
+//! Observed calls of watched methods, summed up: one line for each caller, method and hour, where ops chose so
+//! (`--watched-log hourly`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::caller::Caller;
+use super::callers::Callers;
+use super::event::{DeprecationEvent, SCHEMA};
+use super::json::Object;
+use super::reader::CALLS;
+use crate::catalogue::{Rule, RuleKind};
+use crate::translate::Action;
+
+/// The most sums that wait for their hour to end.
+pub const MOST: usize = 10_000;
+
+/// How observed calls of watched methods are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WatchedLog {
+    /// Each by itself.
+    #[default]
+    Each,
+    /// Summed up by caller, method and hour.
+    Hourly,
+}
+
+/// How they are logged, by method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchedLogs {
+    /// For all methods that are not named.
+    pub usual: WatchedLog,
+    /// For some, by their name in lower case.
+    pub by_method: HashMap<String, WatchedLog>,
+}
+
+impl WatchedLogs {
+    /// Whether a call is summed up: never one that was changed or refused, nor one of a method that could be.
+    pub fn sums(&self, event: &DeprecationEvent) -> bool {
+        if event.action != Action::Observed || event.rule.kind != RuleKind::Watched {
+            return false;
+        }
+        let named = || self.by_method.get(&event.rule.method.to_ascii_lowercase());
+        let wanted = if self.by_method.is_empty() {
+            None
+        } else {
+            named().copied()
+        };
+        wanted.unwrap_or(self.usual) == WatchedLog::Hourly
+    }
+
+    /// Whether any call may be summed up.
+    pub fn may_sum(&self) -> bool {
+        self.usual == WatchedLog::Hourly
+            || self
+                .by_method
+                .values()
+                .any(|how| *how == WatchedLog::Hourly)
+    }
+}
+
+/// The sums of the hours that are not written yet.
+#[derive(Debug, Default)]
+pub struct Sums {
+    /// By the rule's method, then by the caller's key, then by hour.
+    sums: HashMap<String, HashMap<String, Vec<Sum>>>,
+    lines: usize,
+    /// All calls in them.
+    pub calls: u64,
+}
+
+#[derive(Debug)]
+struct Sum {
+    hour: u64,
+    rule: Arc<Rule>,
+    caller: Arc<Caller>,
+    count: u64,
+    errors: u64,
+    first: SystemTime,
+    last: SystemTime,
+}
+
+/// The hour of a moment, since 1970.
+pub fn hour_of(moment: SystemTime) -> u64 {
+    moment
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
+        / 3600
+}
+
+impl Sums {
+    /// Adds a call. Says whether there is no room for another sum.
+    pub fn add(&mut self, event: &DeprecationEvent) -> bool {
+        let hour = hour_of(event.timestamp);
+        self.calls += 1;
+        let failed = u64::from(event.error.is_some());
+        let known = self
+            .sums
+            .get_mut(&event.rule.method)
+            .and_then(|callers| callers.get_mut(&event.caller.key));
+        if let Some(sum) = known.and_then(|sums| sums.iter_mut().find(|sum| sum.hour == hour)) {
+            sum.count += 1;
+            sum.errors += failed;
+            sum.first = sum.first.min(event.timestamp);
+            if event.timestamp >= sum.last {
+                sum.last = event.timestamp;
+                sum.caller = Arc::clone(&event.caller);
+            }
+            return false;
+        }
+        let callers = self.sums.entry(event.rule.method.clone()).or_default();
+        callers
+            .entry(event.caller.key.clone())
+            .or_default()
+            .push(Sum {
+                hour,
+                rule: Arc::clone(&event.rule),
+                caller: Arc::clone(&event.caller),
+                count: 1,
+                errors: failed,
+                first: event.timestamp,
+                last: event.timestamp,
+            });
+        self.lines += 1;
+        self.lines >= MOST
+    }
+
+    /// Whether an hour that is over has sums.
+    pub fn is_due(&self, now: SystemTime) -> bool {
+        let hour = hour_of(now);
+        self.sums
+            .values()
+            .flat_map(HashMap::values)
+            .flatten()
+            .any(|sum| sum.hour < hour)
+    }
+
+    /// Writes a line for each sum, and forgets them. Gives the number of lines and of calls.
+    pub fn write(&mut self, now: SystemTime, callers: &Callers, out: &mut Vec<u8>) -> (u64, u64) {
+        let taken = std::mem::take(self);
+        let mut sums: Vec<Sum> = taken
+            .sums
+            .into_values()
+            .flat_map(HashMap::into_values)
+            .flatten()
+            .collect();
+        sums.sort_by_key(|sum| sum.first);
+        for sum in &sums {
+            sum.write(now, callers.name_of(&sum.caller), out);
+        }
+        (sums.len() as u64, taken.calls)
+    }
+}
+
+impl Sum {
+    fn write(&self, now: SystemTime, name: Option<&str>, out: &mut Vec<u8>) {
+        let mut line = Object::begin(out);
+        line.number("schema", SCHEMA)
+            .moment("timestamp", now)
+            .text("event", CALLS)
+            .text("rule", &self.rule.method)
+            .text("method", &self.rule.method)
+            .text_if("replacement", self.rule.replacement.as_deref())
+            .text("action", Action::Observed.as_str());
+        self.caller.write(name, line.member("caller"));
+        line.number("count", self.count)
+            .moment("first", self.first)
+            .moment("last", self.last)
+            .number("errors", self.errors);
+        line.end();
+        out.push(b'\n');
+    }
+}

@@ -1,0 +1,338 @@
+//! A log that proves itself: the lines of a run, sums of watched calls, regressions; and the proof of zero over real logs.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::support::client::get;
+use super::support::portal::Portal;
+use super::support::proxy::{self, Proxy, all_events_in};
+use super::support::wire::PATIENCE;
+
+const RESET: &str = "crm.lead.details.configuration.reset";
+const WATCHED: &str = "crm.lead.list";
+
+fn call(user: u8, method: &str) -> String {
+    get(&format!("/rest/{user}/somecode{user}/{method}"))
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    all_events_in(&std::fs::read_to_string(path).expect("a log"))
+}
+
+fn of<'e>(lines: &'e [Value], event: &str) -> Vec<&'e Value> {
+    lines.iter().filter(|line| line["event"] == event).collect()
+}
+
+/// Waits until the log has lines of which this holds.
+fn wait_for(path: &Path, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.ends_with('\n') {
+            let lines = all_events_in(&text);
+            if holds(&lines) {
+                return lines;
+            }
+        }
+        assert!(Instant::now() < until, "it does not come: {text}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn prove(words: &[&str], logs: &[&Path]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_b24-migration-proxy"));
+    command
+        .env_remove("B24_PROXY_CALLERS")
+        .env_remove("B24_PROXY_RULES");
+    command
+        .arg("prove-zero")
+        .args(words)
+        .args(["--format", "json"])
+        .args(logs);
+    command.output().expect("it runs")
+}
+
+fn verdict(output: &Output) -> (Option<i32>, Value) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}")),
+    )
+}
+
+/// Since the run's start line.
+fn since(lines: &[Value]) -> String {
+    lines[0]["timestamp"].as_str().expect("a time").to_owned()
+}
+
+#[test]
+fn a_run_says_that_it_starts_lives_and_stops_with_counts_that_match_its_lines() {
+    let portal = Portal::plain();
+    let mut proxy = proxy::start(
+        &portal,
+        &["--instance", "pod-1", "--heartbeat-interval", "1s"],
+    );
+    for user in 1..4 {
+        proxy.call(call(user, WATCHED));
+    }
+    proxy.call(call(1, RESET));
+    proxy.call(call(1, "crm.item.list"));
+    proxy.call(get("/elsewhere"));
+    wait_for(proxy.log_path(), |lines| of(lines, "heartbeat").len() >= 2);
+    assert!(proxy.terminate().success());
+    let lines = lines(proxy.log_path());
+    assert!(lines.iter().all(|line| line["instance"] == "pod-1"));
+    assert_eq!(
+        (&lines[0]["event"], &lines[lines.len() - 1]["event"]),
+        (&"start".into(), &"stop".into())
+    );
+    assert_eq!(
+        (&lines[0]["methods"], &lines[0]["interval_s"]),
+        (&234.into(), &1.into())
+    );
+    let (mut seen, mut before) = (0, -1);
+    for line in &lines {
+        match line["event"].as_str() {
+            Some("start" | "heartbeat" | "stop") => {
+                assert_eq!(line["counts"]["lines"], seen, "{line}");
+                assert_eq!(line["started"], lines[0]["started"]);
+                let requests = line["counts"]["requests"].as_i64().expect("a count");
+                assert!(requests >= before);
+                before = requests;
+            }
+            _ => seen += 1,
+        }
+    }
+    let counts = &lines[lines.len() - 1]["counts"];
+    let expected = serde_json::json!({"requests": 6, "calls": 5, "batches": 0, "rewritten": 1, "observed": 3, "refused": 0,
+        "unread": 0, "lines": 4, "dropped": 0});
+    assert_eq!(counts, &expected);
+
+    // One was rewritten; before that nothing is proved to have been.
+    let (status, whole) = verdict(&prove(&["--since", &since(&lines)], &[proxy.log_path()]));
+    assert_eq!(status, Some(1), "{whole}");
+    assert_eq!(whole["used"][0]["method"], RESET);
+}
+
+#[test]
+fn zero_is_proved_over_restarts_and_rotation_and_a_lost_line_or_a_kill_shows() {
+    let portal = Portal::plain();
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let run = || {
+        let wanted = proxy::before(&portal.url()).log(&log);
+        let proxy = wanted
+            .with(&["--instance", "a", "--heartbeat-interval", "2s"])
+            .start();
+        proxy.call(call(1, WATCHED));
+        proxy.call(call(1, WATCHED));
+        proxy
+    };
+    let mut first = run();
+    wait_for(&log, |lines| !of(lines, "heartbeat").is_empty());
+    let rotated = folder.path().join("log.1");
+    std::fs::rename(&log, &rotated).expect("moved");
+    first.signal(Signal::USR1);
+    while !log.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    first.call(call(1, WATCHED));
+    assert!(first.terminate().success());
+    let begin = since(&lines(&rotated));
+    let mut second = run();
+    let all = wait_for(&log, |lines| {
+        of(lines, "heartbeat").len() > of(lines, "stop").len()
+    });
+    let end = all
+        .iter()
+        .rev()
+        .find(|line| line["event"] == "heartbeat")
+        .expect("one")["timestamp"]
+        .as_str()
+        .expect("a time")
+        .to_owned();
+    let words = ["--since", &begin, "--until", &end];
+    let (status, whole) = verdict(&prove(&words, &[&log, &rotated]));
+    assert_eq!(status, Some(0), "{whole:#}");
+    assert_eq!(
+        (&whole["counts"]["observed"], &whole["lines"]["skipped"]),
+        (&5.into(), &0.into())
+    );
+    // The method is called, though.
+    let method = [&words[..], &["--method", WATCHED]].concat();
+    assert_eq!(prove(&method, &[&log, &rotated]).status.code(), Some(1));
+
+    // Without the rotated file; without one line of it.
+    assert_eq!(prove(&words, &[&log]).status.code(), Some(2));
+    let text = std::fs::read_to_string(&rotated).expect("a file");
+    let fewer: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains(WATCHED))
+        .collect();
+    std::fs::write(&rotated, fewer.join("\n") + "\n").expect("written");
+    let (status, whole) = verdict(&prove(&words, &[&log, &rotated]));
+    assert_eq!(status, Some(2));
+    assert!(
+        whole["holes"][0]["why"]
+            .as_str()
+            .is_some_and(|why| why.starts_with("2 lines were written and 0 are here")),
+        "{whole:#}"
+    );
+    std::fs::write(&rotated, text).expect("written");
+
+    // Killed, it has no stop line.
+    second.kill();
+    let mut third = run();
+    let all = wait_for(&log, |lines| {
+        let last = lines
+            .iter()
+            .rposition(|line| line["event"] == "start")
+            .unwrap_or(0);
+        !of(&lines[last..], "heartbeat").is_empty()
+    });
+    let end = all[all.len() - 1]["timestamp"].as_str().expect("a time");
+    let (status, whole) = verdict(&prove(
+        &["--since", &begin, "--until", end],
+        &[&log, &rotated],
+    ));
+    assert_eq!(status, Some(2));
+    assert!(
+        whole["holes"]
+            .to_string()
+            .contains("started again without a stop line"),
+        "{whole:#}"
+    );
+    third.terminate();
+}
+
+/// A proxy whose configuration file says this, with the options of a proof.
+fn configured(portal: &Portal, config: &str, callers: &str) -> Proxy {
+    let wanted = proxy::before(&portal.url());
+    let path = |name: &str| wanted.folder().join(name).display().to_string();
+    let (config_path, callers_path) = (path("proxy.toml"), path("callers.toml"));
+    std::fs::write(&config_path, config).expect("written");
+    std::fs::write(&callers_path, callers).expect("written");
+    wanted
+        .with(&["--config", &config_path, "--callers", &callers_path])
+        .start()
+}
+
+#[test]
+fn watched_calls_may_be_summed_up_by_the_hour_and_a_reload_changes_that() {
+    let portal = Portal::plain();
+    let mut proxy = configured(
+        &portal,
+        "watched-log = ['hourly', 'crm.deal.list=each']\n",
+        "",
+    );
+    for _ in 0..3 {
+        proxy.call(call(1, WATCHED));
+    }
+    proxy.call(call(2, WATCHED));
+    proxy.call(call(1, "crm.deal.list"));
+    proxy.call(call(1, RESET));
+    let lines_now = wait_for(proxy.log_path(), |lines| lines.len() == 3);
+    assert_eq!(of(&lines_now, "deprecated_call").len(), 2, "{lines_now:?}");
+    assert_eq!(proxy.metric("b24_proxy_deprecation_log_queued_lines"), 0.0);
+
+    // A reload writes the sums, and sums no more.
+    std::fs::write(
+        proxy.folder().join("proxy.toml"),
+        "watched-log = 'each'\ninstance = 'other'\n",
+    )
+    .expect("written");
+    proxy.signal(Signal::HUP);
+    let lines_now = wait_for(proxy.log_path(), |lines| {
+        of(lines, "deprecated_calls").len() >= 2
+    });
+    let sums = of(&lines_now, "deprecated_calls");
+    let sum = sums
+        .iter()
+        .find(|sum| sum["count"] == 3)
+        .expect("a sum of three");
+    for (field, value) in [
+        ("rule", WATCHED),
+        ("method", WATCHED),
+        ("action", "observed"),
+    ] {
+        assert_eq!(sum[field], value);
+    }
+    assert_eq!(
+        (&sum["errors"], &sum["caller"]["user"]),
+        (&0.into(), &"1".into())
+    );
+    assert!(
+        sum["first"].as_str() <= sum["last"].as_str()
+            && sum["last"].as_str() <= sum["timestamp"].as_str()
+    );
+    let named = |text: &str| text.contains("\"option\":\"instance\"").then_some(());
+    assert!(
+        proxy.stderr.wait_for(named).is_some(),
+        "{}",
+        proxy.stderr.text()
+    );
+    proxy.call(call(3, WATCHED));
+    assert!(proxy.terminate().success());
+    let lines = lines(proxy.log_path());
+    assert_eq!(lines[lines.len() - 1]["counts"]["observed"], 6);
+    assert_eq!(of(&lines, "deprecated_call").len(), 3);
+    // None is missing: the report counts them all.
+    let report = Command::new(env!("CARGO_BIN_EXE_b24-migration-proxy"))
+        .args(["report", "--format", "csv", "--action", "observed"])
+        .arg(proxy.log_path())
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&report.stdout).into_owned();
+    let calls: u64 = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').nth(5)?.parse::<u64>().ok())
+        .sum();
+    assert_eq!(calls, 6, "{text}");
+}
+
+#[test]
+fn who_calls_after_its_migration_has_regressed_and_it_is_said_once_a_day() {
+    let portal = Portal::plain();
+    let callers = "[[caller]]\nname = 'shop'\nuser = 1\nowner = 'Ann'\nmigrated = 2020-01-01\n[[caller]]\nname = 'erp'\nuser = 2\n";
+    let proxy = configured(&portal, "", callers);
+    for user in [1, 1, 2, 3] {
+        proxy.call(call(user, WATCHED));
+    }
+    let lines = wait_for(proxy.log_path(), |lines| {
+        of(lines, "deprecated_call").len() == 4
+    });
+    let regressed = of(&lines, "caller_regressed");
+    assert_eq!(regressed.len(), 1, "{regressed:?}");
+    assert_eq!(
+        (&regressed[0]["name"], &regressed[0]["owner"]),
+        (&"shop".into(), &"Ann".into())
+    );
+    assert_eq!(
+        (&regressed[0]["migrated"], &regressed[0]["method"]),
+        (&"2020-01-01".into(), &WATCHED.into())
+    );
+    let metric = |state: &str| proxy.metric(&format!("b24_proxy_callers{{state=\"{state}\"}}"));
+    assert_eq!(
+        (metric("regressed"), metric("open"), metric("migrated")),
+        (1.0, 1.0, 0.0)
+    );
+
+    // The keys are applied by a reload.
+    std::fs::write(
+        proxy.folder().join("callers.toml"),
+        callers.replace("owner = 'Ann'\nmigrated = 2020-01-01", "told = 2020-01-01"),
+    )
+    .expect("written");
+    proxy.signal(Signal::HUP);
+    let until = Instant::now() + PATIENCE;
+    while metric("told") != 1.0 {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(metric("regressed"), 0.0);
+}
