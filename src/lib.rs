@@ -13,6 +13,7 @@
 //! - [`ladder`] in which mode a rule is, for a caller at a moment (pure)
 //! - [`telemetry`] what happened, said in one place
 //! - [`translate`] the engine (pure)
+//! - [`pace`] the portal's limit: who may call now, who waits (pure)
 //! - [`catalogue`] the rules, as data (pure)
 //! - [`protocol`] how a portal reads a call (pure)
 //! - `digits` numbers and addresses as bytes (pure)
@@ -24,6 +25,7 @@ pub mod cli;
 mod digits;
 pub mod ladder;
 pub mod memory;
+pub mod pace;
 pub mod protocol;
 pub mod proxy;
 pub mod report;

@@ -109,6 +109,8 @@ pub fn proxy_config(settings: &Settings) -> Config {
             .clone()
             .map(|dialled| (dialled.host, dialled.port)),
         upstream_http2: settings.upstream_http2,
+        upstream_sources: settings.upstream_sources.clone(),
+        pace: settings.pace,
         rest_path: settings.rest_path.clone(),
         max_rewrite_body: bytes(limits.rewrite_body),
         rewrite_memory: bytes(limits.rewrite_memory),

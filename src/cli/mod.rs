@@ -29,6 +29,7 @@ mod mode_watch;
 mod operational_log;
 pub mod options;
 mod output;
+mod pace;
 mod paint;
 mod policy;
 mod prove_zero;
@@ -104,6 +105,10 @@ const VERBS: &[Verb] = &[
     Verb {
         command: brownout::command,
         run: brownout::run,
+    },
+    Verb {
+        command: pace::command,
+        run: pace::run,
     },
     Verb {
         command: scan::command,

@@ -58,6 +58,7 @@ use Change::{Applied, NeedsRestart};
 use Shape::{Many, One, Switch};
 
 const PORTAL: &str = "Portal";
+const PACE: &str = "The portal's request limit";
 const CLIENTS: &str = "Clients";
 const TRANSLATION: &str = "Translation";
 const CALLERS: &str = "Deprecation log and callers";
@@ -108,12 +109,26 @@ pub const OPTIONS: &[Spec] = &[
           the operational log at each start.")),
     spec(PORTAL, "upstream-http2", Switch, "", Some("false"), NeedsRestart,
         ("Speak HTTP/2 to the portal where it offers it", "")),
+    spec(PORTAL, "upstream-source", Many, "ADDRESS", None, NeedsRestart,
+        ("Connect to the portal from this address of this machine; repeatable",
+         "The portal counts requests for each source address: two addresses carry twice the rate. A caller stays on its \
+          address while there is room.")),
     spec(PORTAL, "rest-path", One, "PREFIX", Some("/rest/"), NeedsRestart,
         ("Where the portal mounts its REST addresses", "Self-hosted portals may mount them elsewhere.")),
     spec(PORTAL, "no-rewrite-origin", Switch, "", Some("false"), NeedsRestart,
         ("Leave Location, Refresh and cookie domains of answers as the portal sent them",
          "By default those that name the portal's own origin are turned to the proxy's address, so that a browser \
           stays with the proxy.")),
+
+    spec(PACE, "portal-rate", One, "RATE", Some("auto"), Applied,
+        ("The portal's request limit: auto, cloud, enterprise, DEPTH:PER_SECOND or off",
+         "REST calls over it wait for their turn instead of being refused. cloud is 50 deep and 2 a second, enterprise 250 \
+          and 5. auto holds nothing back until the portal refuses a call (QUERY_LIMIT_EXCEEDED). See docs/PACING.md.")),
+    spec(PACE, "queue-timeout", One, "TIME", Some("5s"), Applied,
+        ("How long a call waits for its turn before 503 QUERY_LIMIT_EXCEEDED",
+         "A call whose wait would be longer is refused at once.")),
+    spec(PACE, "queue-calls", One, "COUNT", Some("1000"), Applied,
+        ("How many calls wait at most", "")),
 
     spec(CLIENTS, "listen", Many, "ADDR", Some("127.0.0.1:8080"), NeedsRestart,
         ("Where clients are served: IP:PORT, http://IP:PORT or unix:/path; repeatable",

@@ -103,6 +103,7 @@ impl Reload {
             admin.set_catalogue(Arc::clone(policy.catalogue()));
         }
         self.modes.replace(Arc::new(policy), Timestamp::now());
+        shared.pacing.set(settings.pace);
         Ok(settings)
     }
 }

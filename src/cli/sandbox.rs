@@ -7,7 +7,7 @@ use super::output::print;
 use super::sockets::cannot_listen;
 use super::text::reason;
 use super::values;
-use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::sandbox::{RequestLimit, Sandbox, SandboxConfig};
 
 pub fn command() -> Command {
     Command::new("sandbox")
@@ -26,6 +26,35 @@ pub fn command() -> Command {
                 .default_value("127.0.0.1:8081")
                 .help("Where it is served: IP:PORT"),
         )
+        .arg(
+            Arg::new("rate")
+                .long("rate")
+                .value_name("DEPTH:PER_SECOND")
+                .env("B24_PROXY_SANDBOX_RATE")
+                .hide_env_values(true)
+                .help("Refuse requests over this limit, counted for each source address, as 50:2")
+                .long_help(
+                    "Refuses requests over this limit as a cloud portal does: a count for each source address that falls \
+                     by PER_SECOND once a second; a request that would raise it above DEPTH gets 503 \
+                     QUERY_LIMIT_EXCEEDED and is not executed. A batch counts as one. Cloud portals have 50:2, those of \
+                     the Enterprise plan 250:5.",
+                ),
+        )
+}
+
+/// Reads `DEPTH:PER_SECOND`.
+pub fn request_limit(text: &str) -> Result<RequestLimit, String> {
+    let wrong = || "not DEPTH:PER_SECOND; write it as 50:2".to_owned();
+    let (depth, per_second) = text.split_once(':').ok_or_else(wrong)?;
+    let number = |text: &str| {
+        let number = text.trim().parse::<f64>().ok();
+        number.filter(|number| number.is_finite() && *number > 0.0)
+    };
+    let depth = number(depth).filter(|depth| *depth >= 1.0);
+    match (depth, number(per_second)) {
+        (Some(depth), Some(per_second)) => Ok(RequestLimit { depth, per_second }),
+        _ => Err(wrong()),
+    }
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
@@ -34,12 +63,17 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .map(String::as_str)
         .unwrap_or_default();
     let listen = values::address(text).map_err(|why| Failure::usage(format!("--listen: {why}")))?;
+    let limit = matches
+        .get_one::<String>("rate")
+        .filter(|text| !text.is_empty())
+        .map(|text| request_limit(text).map_err(|why| Failure::usage(format!("--rate: {why}"))))
+        .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::found(format!("cannot start: {}", reason(&error))))?;
     runtime.block_on(async {
-        let config = SandboxConfig { listen, remember: 0, ..SandboxConfig::default() };
+        let config = SandboxConfig { listen, remember: 0, limit, ..SandboxConfig::default() };
         let users = config.users.clone();
         let sandbox =
             Sandbox::start(config).await.map_err(|error| cannot_listen(&listen.to_string(), "--listen", &error))?;
@@ -56,6 +90,11 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             text += &format!(
                 "Try it: curl -s {url}/rest/{}/{}/crm.item.details.configuration.reset -d entityTypeId=1\n",
                 user.id, user.webhook_code
+            );
+        }
+        if let Some(RequestLimit { depth, per_second }) = limit {
+            text += &format!(
+                "It counts requests for each source address: {depth} at most, {per_second} less each second.\n"
             );
         }
         print(&text)?;

@@ -18,6 +18,8 @@ use super::layers::Layers;
 use super::options::Change;
 use super::values::{self, HostPort, Listen, ModeSetting, Upstream};
 use crate::ladder::Entry;
+use crate::pace::PortalRate;
+use crate::pace::desk::Rules;
 use crate::protocol::target::RestPath;
 use crate::telemetry::log::{LogTarget, OnLogFailure};
 use crate::telemetry::run::host_name;
@@ -118,6 +120,10 @@ pub struct Settings {
     pub upstream_ca: Option<PathBuf>,
     pub upstream_insecure: bool,
     pub upstream_http2: bool,
+    /// Addresses of this machine to connect to the portal from. Empty: the system chooses.
+    pub upstream_sources: Vec<IpAddr>,
+    /// The portal's request limit, and how long calls wait for it.
+    pub pace: Rules,
     pub rest_path: RestPath,
     /// Turn the portal's origin in answers to the proxy's.
     pub rewrite_origin: bool,
@@ -192,6 +198,12 @@ impl Settings {
             upstream_ca: layers.maybe("upstream-ca", values::path)?,
             upstream_insecure: on("upstream-insecure")?,
             upstream_http2: on("upstream-http2")?,
+            upstream_sources: layers.many("upstream-source", values::source)?,
+            pace: Rules {
+                rate: layers.one("portal-rate", PortalRate::parse)?,
+                timeout: time("queue-timeout")?,
+                calls: layers.one("queue-calls", values::count)?,
+            },
             rest_path: layers.one("rest-path", RestPath::new)?,
             rewrite_origin: !on("no-rewrite-origin")?,
             listen: layers.many("listen", values::listen)?,
@@ -289,14 +301,45 @@ impl Settings {
             .chain(certificates)
     }
 
+    /// The failure of an option whose value does not go with the others.
+    fn wrong(&self, name: &str, why: &str) -> Result<(), Failure> {
+        Err(match self.layers.get(name) {
+            Some(layered) => layered.wrong(name, why),
+            None => Failure::usage(format!("--{name}: {why}")),
+        })
+    }
+
+    /// The same for the portal's request limit and the addresses that calls leave from.
+    fn check_pace(&self) -> Result<(), Failure> {
+        let wrong = |name: &str, why: &str| self.wrong(name, why);
+        if !self.upstream_sources.is_empty() && matches!(self.upstream, Upstream::Unix(_)) {
+            return wrong(
+                "upstream-source",
+                "a unix: upstream is reached from no address; leave one of them away",
+            );
+        }
+        let twice = |(at, source): (usize, &IpAddr)| self.upstream_sources[..at].contains(source);
+        if self.upstream_sources.iter().enumerate().any(twice) {
+            return wrong(
+                "upstream-source",
+                "it names an address twice, but the portal counts it once; name each once",
+            );
+        }
+        if let Some(foreign) = self
+            .upstream_sources
+            .iter()
+            .find(|ip| UdpSocket::bind((**ip, 0)).is_err())
+        {
+            let why =
+                format!("this machine has no address {foreign}; name one of its own (ip address)");
+            return wrong("upstream-source", &why);
+        }
+        Ok(())
+    }
+
     /// What no value shows by itself: values that do not go together.
     fn check(&self) -> Result<(), Failure> {
-        let wrong = |name: &str, why: &str| {
-            Err(match self.layers.get(name) {
-                Some(layered) => layered.wrong(name, why),
-                None => Failure::usage(format!("--{name}: {why}")),
-            })
-        };
+        let wrong = |name: &str, why: &str| self.wrong(name, why);
         if self.listen.is_empty() {
             return wrong("listen", "it names no address; give one, as 127.0.0.1:8080");
         }
@@ -312,6 +355,7 @@ impl Settings {
                 "a unix: upstream is dialled at its path; leave one of them away",
             );
         }
+        self.check_pace()?;
         if self.accept_proxy_protocol && self.trusted_proxies.is_empty() {
             return wrong(
                 "accept-proxy-protocol",

@@ -86,6 +86,7 @@ impl Supervisor {
                     }
                     self.reopen();
                     self.reload.run();
+                    self.server.look_at_pacing();
                     tell(&[NotifyState::Ready]);
                 }
             }

@@ -164,6 +164,18 @@ pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
     })
 }
 
+/// An address of this machine to connect from.
+pub fn source(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text
+        .trim()
+        .parse()
+        .map_err(|_| "not an IP address; write it as 192.0.2.1 or 2001:db8::1".to_owned())?;
+    if address.is_unspecified() {
+        return Err("it is no single address; name one of this machine's".to_owned());
+    }
+    Ok(address)
+}
+
 /// An IP address and port, or `localhost:PORT`.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();

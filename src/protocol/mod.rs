@@ -22,6 +22,7 @@ mod stops;
 pub mod target;
 pub mod unnamed;
 pub mod urlrewrite;
+pub mod usage;
 pub mod xml;
 
 pub use head::Fields;

@@ -16,6 +16,17 @@ pub enum RequestBody {
     Stream(ClientBody),
 }
 
+impl RequestBody {
+    /// The same body once more, where it is held whole or there is none.
+    pub fn held(&self) -> Option<RequestBody> {
+        match self {
+            RequestBody::Empty => Some(RequestBody::Empty),
+            RequestBody::Whole(bytes) => Some(RequestBody::Whole(bytes.clone())),
+            RequestBody::Stream(_) => None,
+        }
+    }
+}
+
 /// A client's body. A connection of HTTP/1 watches itself for stalls; a stream of HTTP/2 is watched here.
 pub enum ClientBody {
     /// It has come with its head, or there is none.

@@ -1,7 +1,8 @@
 //! What the data path is told: every address, limit and switch, resolved.
 
+use crate::pace::desk::Rules;
 use crate::protocol::target::RestPath;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,6 +119,10 @@ pub struct Config {
     /// Dial this `HOST:PORT` instead of the portal's name.
     pub upstream_connect: Option<(String, u16)>,
     pub upstream_http2: bool,
+    /// The addresses of ours that connections to the portal leave from. Empty: the system chooses.
+    pub upstream_sources: Vec<IpAddr>,
+    /// The portal's request limit, and how long calls wait for it.
+    pub pace: Rules,
     pub rest_path: RestPath,
     /// The largest body that is read whole to be translated.
     pub max_rewrite_body: u64,

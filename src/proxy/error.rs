@@ -247,6 +247,28 @@ impl ProxyError {
         }
     }
 
+    /// The portal's own error for its request limit, before the portal has to give it.
+    pub fn query_limit_exceeded(wait: std::time::Duration) -> Self {
+        let seconds = u32::try_from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        ProxyError {
+            retry_after: Some(seconds),
+            ..Self::new(
+                503,
+                "QUERY_LIMIT_EXCEEDED",
+                At::Portal,
+                "http_request_denied",
+                "Too many requests: the portal's limit is used up, and the proxy's queue for it is full. Nothing was executed: the call can be repeated.",
+            )
+        }
+    }
+
+    /// The proxy stops while the call waits for its turn.
+    pub fn stopping() -> Self {
+        Self::busy("is stopping")
+    }
+
     pub fn log_unavailable() -> Self {
         ProxyError {
             retry_after: Some(5),

@@ -16,6 +16,7 @@ pub mod config;
 mod error;
 mod http;
 mod net;
+mod pacing;
 mod portal;
 mod server;
 mod worker;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 #[derive(Clone, Copy, Debug)]
 enum Command {
+    LookAtPacing,
     Drain,
     Cut,
 }
@@ -90,6 +91,11 @@ impl Server {
         self.tell(Command::Drain);
     }
 
+    /// Has the threads look whether there is a limit to pace calls by, after a reload.
+    pub fn look_at_pacing(&self) {
+        self.tell(Command::LookAtPacing);
+    }
+
     /// Ends what is left.
     pub fn cut(&self) {
         self.tell(Command::Cut);
@@ -160,7 +166,9 @@ async fn thread(
                     worker.drain();
                 }
                 Some(Command::Drain) => {}
+                Some(Command::LookAtPacing) => worker.look_at_pacing(),
                 Some(Command::Cut) | None => {
+                    worker.answer_who_waits().await;
                     cut.requests += worker.in_flight();
                     cut.tunnels += worker.tunnels();
                     worker.cut();

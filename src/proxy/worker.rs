@@ -21,6 +21,7 @@ use crate::proxy::net::footprint::Footprint;
 use crate::proxy::net::link::Handle;
 use crate::proxy::net::own_ends::OwnEnds;
 use crate::proxy::net::tls::Certificates;
+use crate::proxy::pacing::Pacing;
 use crate::proxy::portal::Upstream;
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Caller;
@@ -49,6 +50,8 @@ pub struct Shared {
     pub applications: Applications,
     /// Whose turn it is to compare.
     pub comparing: Turns,
+    /// The portal's request limit.
+    pub pacing: Arc<Pacing>,
     /// Room for bodies that are being translated.
     pub rewrite_room: Arc<Room>,
     pub certificates: Option<Arc<Certificates>>,
@@ -126,7 +129,10 @@ impl Shared {
             }
             None => None,
         };
+        let pacing = Pacing::new(config.pace, config.upstream_sources.len());
+        telemetry.watch_budget(pacing.clone());
         Ok(Arc::new(Shared {
+            pacing,
             applications: Applications::default(),
             comparing: Turns::default(),
             rewrite_room: Room::new(config.rewrite_memory),
@@ -186,6 +192,9 @@ impl Shared {
     }
 }
 
+/// How long answers to who waited for the portal's limit may take at the end of a drain.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
+
 /// How long nothing more is said of connections that cannot be accepted.
 const EXHAUSTED_QUIET: Duration = Duration::from_secs(60);
 
@@ -222,6 +231,8 @@ pub struct Worker {
     /// By a rule's number: what answers to its calls tell of it.
     told: RefCell<Vec<Option<Told>>>,
     draining: Cell<bool>,
+    /// Whether REST calls have to do with the portal's limit: with `--portal-rate off` they do not look.
+    paces: Cell<bool>,
     cut: Notify,
     /// Who holds memory.
     pub footprint: Rc<Footprint>,
@@ -248,6 +259,7 @@ impl Worker {
                 target: config.max_target,
                 fields: config.max_fields,
             },
+            paces: Cell::new(!shared.pacing.is_off()),
             host: config.host_for_portal(),
             stopping: Notify::new(),
             stopped: Cell::new(false),
@@ -475,6 +487,21 @@ impl Worker {
         )
     }
 
+    /// Whether a request counts for the portal's limit.
+    pub fn is_paced(&self, place: &Place<'_>) -> bool {
+        self.paces.get() && !matches!(place, Place::Elsewhere)
+    }
+
+    /// Whether there is a limit to pace calls by, or to learn one from refusals.
+    pub fn paces(&self) -> bool {
+        self.paces.get()
+    }
+
+    /// Looks anew whether there is a limit, after a reload.
+    pub fn look_at_pacing(&self) {
+        self.paces.set(!self.shared.pacing.is_off());
+    }
+
     /// Whether the request comes from ourselves: the portal's address leads back here.
     pub fn is_loop(&self, client: &Client) -> bool {
         !client.checked.replace(true)
@@ -559,6 +586,20 @@ impl Worker {
     /// Tunnels that are open.
     pub fn tunnels(&self) -> usize {
         self.tunnels.get()
+    }
+
+    /// Has the calls that wait for the portal's limit answered: they were not executed.
+    pub async fn answer_who_waits(&self) {
+        if self.local.pace_waiting() == 0 {
+            return;
+        }
+        self.shared.pacing.close();
+        let until = Instant::now() + LAST_ANSWERS;
+        let before = self.in_flight();
+        let waiting = usize::try_from(self.local.pace_waiting()).unwrap_or(0);
+        while self.in_flight() > before.saturating_sub(waiting) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Ends everything now.

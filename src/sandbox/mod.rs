@@ -5,6 +5,7 @@
 //! - `address` where a request goes: `urlrewrite.php`, templates
 //! - [`server`] the same over HTTP: credentials, headers, a record of what came
 //! - [`portal`] what a call does: users, stored forms, documented errors
+//! - [`limit`] the request limit for each source address
 //! - [`operation`] the deprecated family and its successors: what is done, whatever it is called
 //! - [`php`], [`form`], [`json`], [`multipart`], [`url`] PHP's own readers, compared with PHP itself by a test
 //!
@@ -15,6 +16,7 @@ pub mod answer;
 pub mod form;
 mod http;
 pub mod json;
+pub mod limit;
 pub mod multipart;
 pub mod operation;
 pub mod php;
@@ -23,6 +25,7 @@ pub mod reading;
 pub mod server;
 pub mod url;
 
+pub use limit::RequestLimit;
 pub use operation::{Action, Details, Effect, LeadType, Operation, User, Work};
 pub use portal::SandboxUser;
 pub use reading::{PortalConfig, Reading, Received};

@@ -1,15 +1,16 @@
 //! The sandbox over HTTP: who may call (PROTOCOL §3), the headers of a portal's answers, and a record of what came.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::answer::{self, Span};
 use super::http::{Answer, Connection, End};
+use super::limit::{RequestCounts, RequestLimit};
 use super::operation::Operation;
 use super::php::Key;
 use super::portal::{Failure, Portal, SandboxUser};
@@ -32,6 +33,8 @@ pub struct SandboxConfig {
     pub https_required: bool,
     /// How many requests are remembered, as long as they fit into 64 MiB.
     pub remember: usize,
+    /// The request limit for each source address. None: requests are not counted.
+    pub limit: Option<RequestLimit>,
 }
 
 impl Default for SandboxConfig {
@@ -51,6 +54,7 @@ impl Default for SandboxConfig {
             session: "sandboxsession".into(),
             https_required: false,
             remember: 1_000,
+            limit: None,
         }
     }
 }
@@ -110,6 +114,7 @@ struct Shared {
     config: SandboxConfig,
     portal: Portal,
     received: Mutex<Record>,
+    counts: Option<Mutex<RequestCounts>>,
 }
 
 /// What was received, oldest first.
@@ -153,7 +158,11 @@ impl Sandbox {
     pub async fn start(config: SandboxConfig) -> std::io::Result<Sandbox> {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
+        let counts = config
+            .limit
+            .map(|limit| RequestCounts::new(limit, Instant::now()));
         let shared = Arc::new(Shared {
+            counts: counts.map(Mutex::new),
             config,
             portal: Portal::default(),
             received: Mutex::default(),
@@ -211,12 +220,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
+    let from = stream
+        .peer_addr()
+        .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
     let mut connection = Connection::new(stream);
     loop {
         match connection.request().await {
             Ok((request, keep)) => {
                 let head_only = request.verb == b"HEAD";
-                let answer = shared.answer(request);
+                let answer = shared.answer(request, from);
                 if connection.answer(&answer, head_only, keep).await.is_err() || !keep {
                     return;
                 }
@@ -250,8 +262,8 @@ impl Shared {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: Received) -> Answer {
-        let (answer, operations) = self.execute(&request);
+    fn answer(&self, request: Received, from: IpAddr) -> Answer {
+        let (answer, operations) = self.execute(&request, from);
         let Received {
             verb,
             target,
@@ -272,9 +284,28 @@ impl Shared {
         answer
     }
 
-    fn execute(&self, request: &Received) -> (Answer, Vec<Operation>) {
+    /// Whether the address's next REST request is one too many.
+    fn is_over_the_limit(&self, from: IpAddr) -> bool {
+        let Some(counts) = &self.counts else {
+            return false;
+        };
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        !counts.may_pass(from, Instant::now())
+    }
+
+    fn execute(&self, request: &Received, from: IpAddr) -> (Answer, Vec<Operation>) {
         let start = SystemTime::now();
         let reading = reading::read(request, &self.config.portal);
+        if !matches!(reading, Reading::Elsewhere) && self.is_over_the_limit(from) {
+            let format = match &reading {
+                Reading::Call(call) => call.format,
+                _ => Format::Json,
+            };
+            let failure = Failure::new(503, "QUERY_LIMIT_EXCEEDED", "Too many requests");
+            let span = Span::since(start);
+            let (status, text) = answer::body(format, &Err(failure), span);
+            return (rest_answer(format, status, text, span), Vec::new());
+        }
         let call = match &reading {
             Reading::Call(call) => call,
             Reading::Unknown => {

@@ -1,7 +1,11 @@
 //! The access log: a JSON line for each request, in the names of OpenTelemetry's HTTP conventions where there is one.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::json::Object;
 
@@ -21,6 +25,8 @@ pub struct AccessLine<'a> {
     pub scheme: &'a str,
     pub client_address: Option<IpAddr>,
     pub user_agent: Option<&'a str>,
+    /// Of a REST call: the caller as pacing tells callers apart, under the key of fingerprints.
+    pub flow: Option<&'a str>,
     /// What the client got; nothing for a client that got nothing.
     pub status: Option<u16>,
     pub request_bytes: u64,
@@ -30,6 +36,8 @@ pub struct AccessLine<'a> {
     /// The code of an error of ours, or what broke.
     pub error: Option<&'a str>,
     pub duration: Duration,
+    /// How much of it the call waited for its turn before the portal's limit.
+    pub waited: Option<Duration>,
 }
 
 impl AccessLine<'_> {
@@ -46,7 +54,8 @@ impl AccessLine<'_> {
             .text("url.path", self.path)
             .text("network.protocol.version", self.protocol_version)
             .address_if("client.address", self.client_address)
-            .text_if("user_agent.original", self.user_agent);
+            .text_if("user_agent.original", self.user_agent)
+            .text_if("flow", self.flow);
         if let Some(status) = self.status {
             line.number("http.response.status_code", u64::from(status));
         }
@@ -55,8 +64,66 @@ impl AccessLine<'_> {
             .text("outcome", self.outcome)
             .text_if("error.type", self.error)
             .milliseconds("duration_ms", self.duration);
+        if let Some(waited) = self.waited {
+            line.milliseconds("waited_ms", waited);
+        }
         line.end();
         out.push(b'\n');
+    }
+}
+
+/// A line of an access log, as far as it tells who asked the portal and when.
+#[derive(Debug, Deserialize)]
+pub struct PastRequest<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(borrow, rename = "url.path")]
+    pub path: Cow<'a, str>,
+    #[serde(borrow, default, rename = "client.address")]
+    pub address: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "user_agent.original")]
+    pub user_agent: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub flow: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    outcome: Cow<'a, str>,
+    #[serde(borrow, default, rename = "error.type")]
+    error: Option<Cow<'a, str>>,
+}
+
+/// Errors of ours for calls that were on their way to the portal.
+const ON_ITS_WAY: [&str; 4] = [
+    "PORTAL_UNREACHABLE",
+    "INTERNAL_SERVER_ERROR",
+    "QUERY_LIMIT_EXCEEDED",
+    "REQUEST_TIMEOUT",
+];
+
+impl<'a> PastRequest<'a> {
+    /// Reads a line; `None` for what is no line of an access log.
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice::<Self>(line)
+            .ok()
+            .filter(|line| line.event == "access")
+    }
+
+    /// When its head came.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.timestamp.parse().ok()
+    }
+
+    /// Whether it was for the portal: not answered by the proxy alone.
+    pub fn was_for_the_portal(&self) -> bool {
+        match &*self.outcome {
+            "refused" => false,
+            "error" => self
+                .error
+                .as_ref()
+                .is_none_or(|code| ON_ITS_WAY.contains(&&**code)),
+            _ => true,
+        }
     }
 }
 
@@ -85,6 +152,8 @@ mod tests {
             outcome: "forwarded",
             error: None,
             duration: Duration::from_millis(12),
+            flow: Some("00ff00ff00ff00ff"),
+            waited: Some(Duration::from_millis(3)),
         }
         .write_line(&mut out);
         assert_eq!(
@@ -92,8 +161,8 @@ mod tests {
             concat!(
                 r#"{"timestamp":"1970-01-01T00:00:00.000Z","event":"access","request_id":"01JD","http.request.method":"GET","#,
                 r#""url.scheme":"http","url.path":"/rest/1/***/crm.deal.list","network.protocol.version":"1.1","#,
-                r#""client.address":"2001:db8::1","user_agent.original":"a \"quoted\" one","http.response.status_code":200,"#,
-                r#""http.request.size":120,"http.response.size":4096,"outcome":"forwarded","duration_ms":12.000}"#,
+                r#""client.address":"2001:db8::1","user_agent.original":"a \"quoted\" one","flow":"00ff00ff00ff00ff","http.response.status_code":200,"#,
+                r#""http.request.size":120,"http.response.size":4096,"outcome":"forwarded","duration_ms":12.000,"waited_ms":3.000}"#,
                 "\n"
             )
         );

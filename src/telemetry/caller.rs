@@ -66,8 +66,12 @@ impl Fingerprints {
 
     /// The fingerprint of a credential.
     pub fn of(&self, secret: &Secret<'_>) -> String {
-        let hash = blake3::keyed_hash(&self.key, secret.expose().as_bytes());
-        hash.to_hex()[..16].to_owned()
+        self.of_bytes(secret.expose().as_bytes())
+    }
+
+    /// The fingerprint of any bytes.
+    pub fn of_bytes(&self, bytes: &[u8]) -> String {
+        blake3::keyed_hash(&self.key, bytes).to_hex()[..16].to_owned()
     }
 }
 

@@ -58,6 +58,8 @@ pub struct DeprecationEvent {
     pub duration: Duration,
     /// Whether the portal has let the caller in: it answered the call, with anything but 401 or 403. Stands in no line.
     pub is_let_in: bool,
+    /// How much of it the call waited for its turn before the portal's limit, where it did.
+    pub waited: Option<Duration>,
 }
 
 impl DeprecationEvent {
@@ -113,6 +115,9 @@ impl DeprecationEvent {
             line.text_if("error", self.error.as_deref());
         }
         line.milliseconds("duration_ms", self.duration);
+        if let Some(waited) = self.waited {
+            line.milliseconds("waited_ms", waited);
+        }
         line.end();
         out.push(b'\n');
     }
@@ -387,6 +392,7 @@ mod tests {
             error: None,
             duration: Duration::from_micros(41_250),
             is_let_in: true,
+            waited: None,
         }
     }
 

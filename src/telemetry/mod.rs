@@ -2,6 +2,7 @@
 //! status page shows.
 
 pub mod access;
+pub mod budget;
 pub mod caller;
 pub mod callers;
 pub mod event;
@@ -371,6 +372,11 @@ impl Telemetry {
     pub fn reopen_logs(&self) -> io::Result<()> {
         let access_log = self.access_log.as_ref().map_or(Ok(()), |log| log.reopen());
         self.log.reopen().and(access_log)
+    }
+
+    /// The portal's budget, for metrics and the status page.
+    pub fn watch_budget(&self, budget: Arc<dyn budget::Budget>) {
+        self.metrics.watch_budget(budget);
     }
 
     /// To be called about once a second: rotated files are noticed, waiting lines are written.

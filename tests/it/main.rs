@@ -22,6 +22,7 @@ mod limits;
 mod methods;
 mod monitoring;
 mod own_rules_law;
+mod pacing;
 mod page;
 mod peers;
 mod recipes;

@@ -165,6 +165,13 @@ impl Successor {
         let Some(_turn) = is_asked.then(|| shared.comparing.take()).flatten() else {
             return self.skip(&worker);
         };
+        let paced = worker.paces().then(|| shared.pacing.spare(0));
+        let source = match paced {
+            // Callers come first: a comparison is made only while half of the portal's limit is free.
+            Some(None) => return self.skip(&worker),
+            Some(Some(grant)) => grant.source,
+            None => 0,
+        };
         let Some(plain) = legacy.plain() else {
             return self.skip(&worker);
         };
@@ -180,12 +187,14 @@ impl Successor {
             add: b"",
         };
         let sending = Sending {
+            source,
             since: Instant::now(),
             head: &|out| forward::request(&head, &plan, out),
             to_head: false,
             upgrade: false,
             framing: self.plan.framing(head.framing),
             trailer: None,
+            keep: false,
         };
         let body = if self.body.is_empty() {
             RequestBody::Empty

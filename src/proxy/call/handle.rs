@@ -7,10 +7,11 @@ use crate::protocol::target::{self, Place};
 use crate::protocol::{self, urlrewrite};
 use crate::proxy::body::{ClientBody, RequestBody};
 use crate::proxy::call::address;
+use crate::proxy::call::coding::Coding;
 use crate::proxy::call::collect::{Unread, collect, discard};
 use crate::proxy::call::compare;
 use crate::proxy::call::compare::Successor;
-use crate::proxy::call::job::{Job, Moment, record_refusal};
+use crate::proxy::call::job::{Carried, Job, Moment, record_refusal};
 use crate::proxy::call::preflight;
 use crate::proxy::call::preflight::Preflight;
 use crate::proxy::call::reply;
@@ -19,6 +20,7 @@ use crate::proxy::call::room;
 use crate::proxy::call::room::Reserved;
 use crate::proxy::call::span;
 use crate::proxy::call::span::Span;
+use crate::proxy::call::turn::{Asking, Turn};
 use crate::proxy::client::tunnel::Tunnel;
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::forward;
@@ -183,7 +185,7 @@ async fn answered(
         _ => Kind::Other,
     };
     let to_head = head.method() == b"HEAD";
-    let span = Span::begin(worker, client, Some(&head), kind, began);
+    let span = Span::begin(worker, client, Some((&head, &at.place)), kind, began);
     let _ = known.set(Known {
         span: span.clone(),
         format,
@@ -307,19 +309,42 @@ async fn answer(
             }
         }
     };
-    carry_out(worker, client, span, at, work).await
+    let asking = Asking {
+        worker,
+        client,
+        span,
+        at,
+    };
+    carry_out(asking, work).await
 }
 
-async fn carry_out(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    span: &Rc<Span>,
-    at: &Address<'_>,
-    work: Work,
-) -> Result<Reply, ProxyError> {
-    match work {
-        Work::Deprecated(job) => Finish::new(job.carry_out()).await,
-        Work::Untouched(request) => forward(worker, client, span, at, request).await,
+/// Sends a request when its turn has come, and again where the portal says that it refused it for its limit. A call waits
+/// before it becomes something that goes on without its client, so that who leaves the queue is never executed.
+async fn carry_out(asking: Asking<'_>, mut work: Work) -> Result<Reply, ProxyError> {
+    let mut turn = match asking.take(work.head()).await {
+        Ok(turn) => turn,
+        Err(error) => return Err(work.not_sent(error)),
+    };
+    loop {
+        work = match work {
+            Work::Deprecated(job) => match Finish::new(job.carry_out(turn.source())).await? {
+                Carried::Answered(reply) => return Ok(reply),
+                Carried::Refused(job) => Work::Deprecated(job),
+                Carried::RefusedForGood(reply, head) => {
+                    asking.refused(&head, turn);
+                    return Ok(reply);
+                }
+            },
+            Work::Untouched(request) => match forward(asking, request, turn).await? {
+                Forwarded::Answered(reply) => return Ok(reply),
+                Forwarded::Refused(request) => Work::Untouched(*request),
+            },
+        };
+        asking.refused(work.head(), turn);
+        turn = match Box::pin(asking.take_again(work.head(), turn)).await {
+            Ok(turn) => turn,
+            Err(error) => return Err(work.not_sent(error)),
+        };
     }
 }
 
@@ -347,7 +372,13 @@ async fn preflight(
             Work::Deprecated(Box::new(job))
         }
     };
-    carry_out(worker, client, span, at, work).await
+    let asking = Asking {
+        worker,
+        client,
+        span,
+        at,
+    };
+    carry_out(asking, work).await
 }
 
 /// A call that goes on as it came; its uses are to be put in.
@@ -398,6 +429,23 @@ enum Work {
     Deprecated(Box<Job>),
     /// Nothing of it is ours.
     Untouched(Untouched),
+}
+
+impl Work {
+    fn head(&self) -> &RequestHead {
+        match self {
+            Work::Deprecated(job) => &job.head,
+            Work::Untouched(request) => &request.head,
+        }
+    }
+
+    /// It never got its turn: the portal does not get it, and what is logged of it says so.
+    fn not_sent(self, error: ProxyError) -> ProxyError {
+        if let Work::Deprecated(job) = self {
+            job.not_sent(&error);
+        }
+        error
+    }
 }
 
 /// A request without deprecated uses.
@@ -763,52 +811,117 @@ fn translated(
     })))
 }
 
+/// What became of a request without deprecated uses.
+enum Forwarded {
+    Answered(Reply),
+    /// The portal refused it for its limit, and it can be sent again.
+    Refused(Box<Untouched>),
+}
+
 /// Forwards a request without deprecated uses.
 async fn forward(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    span: &Rc<Span>,
-    at: &Address<'_>,
+    asking: Asking<'_>,
     mut request: Untouched,
-) -> Result<Reply, ProxyError> {
+    turn: Turn,
+) -> Result<Forwarded, ProxyError> {
+    let Asking {
+        worker,
+        client,
+        span,
+        at,
+    } = asking;
+    let body = std::mem::replace(&mut request.body, RequestBody::Empty);
     let outgoing = Outgoing {
         upgrade: request.upgrade,
-        ..Outgoing::new(
-            request.target.as_deref(),
-            std::mem::replace(&mut request.body, RequestBody::Empty),
-            request.plan,
-        )
+        source: turn.source(),
+        keep: worker.is_paced(&at.place),
+        ..Outgoing::new(request.target.as_deref(), body, request.plan)
     };
     let answer = send(worker, client, span, &request.head, outgoing).await;
     let mut answer = answer.map_err(|error| blame(client, error))?;
     if answer.head.status == 101 {
         client.tunnel.set(answer.switched.take());
     }
-    Ok(pass_on(worker, client, span, at, &request, answer).await)
+    let looked = match &at.place {
+        Place::Elsewhere => None,
+        _ if answer.head.status < 400 || request.head.method() == b"HEAD" => None,
+        _ => Box::pin(look_at_error(worker, &at.place, &mut answer)).await,
+    };
+    let read = match looked {
+        None => None,
+        Some(Looked { code, read }) => {
+            let refused = answer.head.status == 503
+                && code.as_deref() == Some(QUERY_LIMIT_EXCEEDED)
+                && worker.is_paced(&at.place);
+            match answer.again.take().filter(|_| refused) {
+                Some(body) => {
+                    request.body = body;
+                    return Ok(Forwarded::Refused(Box::new(request)));
+                }
+                None if refused => asking.refused(&request.head, turn),
+                None => {}
+            }
+            Some(read)
+        }
+    };
+    Ok(Forwarded::Answered(pass_on(
+        worker, client, span, at, &request, answer, read,
+    )))
+}
+
+/// The portal's code for what is over its request limit: nothing was executed.
+pub const QUERY_LIMIT_EXCEEDED: &str = "QUERY_LIMIT_EXCEEDED";
+
+/// What was read of an error that passes by.
+struct Looked {
+    code: Option<String>,
+    /// What was read, and whether that is all of it.
+    read: (Bytes, bool),
 }
 
 /// The code of an error that passes by, counted: how ops see that the portal refuses calls for its limits.
-async fn look_at_error(worker: &Worker, answer: &mut Answer) -> Option<(Bytes, bool)> {
+async fn look_at_error(worker: &Worker, place: &Place<'_>, answer: &mut Answer) -> Option<Looked> {
     let head = &answer.head;
-    let small = matches!(head.framing, Framing::Length(length) if length <= ERROR_LIMIT as u64);
-    if head.status < 400 || !small || head.fields.first(Name::ContentEncoding).is_some() {
+    let small = match head.framing {
+        Framing::Length(length) => length <= ERROR_LIMIT as u64,
+        // Errors for limits may come without a length; of all others only the short ones are read.
+        Framing::Chunked => matches!(head.status, 429 | 503),
+        _ => false,
+    };
+    if !small {
         return None;
     }
-    let (read, whole) = peek(&mut answer.body, ERROR_LIMIT).await.ok()?;
-    if let Some(code) = protocol::answer::error_code(&read) {
-        worker.local.portal_error(&code);
+    let coding = Coding::of(head);
+    let read = peek(&mut answer.body, ERROR_LIMIT).await.ok()?;
+    let plain = if read.1 {
+        coding.plain(&read.0, ERROR_LIMIT)
+    } else {
+        None
+    };
+    let code = plain.and_then(|plain| protocol::answer::error_code(&plain));
+    if let Some(code) = &code {
+        worker.local.portal_error(code);
+        count_limit(worker, place, code);
     }
-    Some((read, whole))
+    Some(Looked { code, read })
+}
+
+/// Counts by method what the portal refuses for the time that a method has used, or for overload.
+fn count_limit(worker: &Worker, place: &Place<'_>, code: &str) {
+    if let Place::Call { method, .. } = place {
+        worker.shared.telemetry.metrics.method_limited(method, code);
+    }
 }
 
 /// Passes on an answer to which nothing is added.
-async fn pass_on(
+fn pass_on(
     worker: &Worker,
     client: &Client,
     span: &Span,
     at: &Address<'_>,
     request: &Untouched,
-    mut answer: Answer,
+    answer: Answer,
+    read: Option<(Bytes, bool)>,
 ) -> Reply {
     let head = &request.head;
     if matches!(at.place, Place::Call { .. })
@@ -819,10 +932,6 @@ async fn pass_on(
         let caller = request.caller.clone().unwrap_or_else(by_head);
         worker.shared.applications.learn(&caller, application);
     }
-    let read = match at.place {
-        Place::Call { .. } if head.method() != b"HEAD" => look_at_error(worker, &mut answer).await,
-        _ => None,
-    };
     let turn = |name: Name, value: &[u8]| worker.turn_origin(client, head, name, value);
     let lines = worker.id_line(span);
     reply::pass_on(
@@ -847,6 +956,10 @@ pub struct Outgoing<'a> {
     pub upgrade: bool,
     /// The answer has to be read: it must not be compressed.
     pub plain_answer: bool,
+    /// From which of the source addresses, by number.
+    pub source: usize,
+    /// The portal may refuse it for its limit: it may have to be sent again.
+    pub keep: bool,
 }
 
 impl<'a> Outgoing<'a> {
@@ -857,6 +970,8 @@ impl<'a> Outgoing<'a> {
             plan,
             upgrade: false,
             plain_answer: false,
+            source: 0,
+            keep: false,
         }
     }
 }
@@ -883,12 +998,14 @@ pub async fn send(
     };
     let since = Instant::now();
     let sending = Sending {
+        source: outgoing.source,
         since,
         head: &|out| forward::request(head, &plan, out),
         to_head: head.method() == b"HEAD",
         upgrade: outgoing.upgrade,
         framing: outgoing.plan.framing(head.framing),
         trailer: head.fields.first(Name::Trailer),
+        keep: outgoing.keep,
     };
     let answer = worker.upstream.send(&sending, outgoing.body).await;
     match &answer {

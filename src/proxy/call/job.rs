@@ -3,16 +3,17 @@
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::answer::{self, Format};
 use crate::proxy::body::RequestBody;
+use crate::proxy::call::coding::Coding;
 use crate::proxy::call::compare;
 use crate::proxy::call::compare::{Legacy, Successor};
-use crate::proxy::call::handle::{Client, Outgoing, blame, send};
+use crate::proxy::call::handle::{Client, Outgoing, QUERY_LIMIT_EXCEEDED, blame, send};
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::{Additions, Reply};
 use crate::proxy::call::room::Reserved;
 use crate::proxy::call::span::Span;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::forward::BodyPlan;
-use crate::proxy::http::head::{Framing, RequestHead, ResponseHead};
+use crate::proxy::http::head::{Framing, RequestHead};
 use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
 use crate::proxy::worker::Worker;
@@ -99,6 +100,15 @@ impl Moment {
     }
 }
 
+/// What became of a call.
+pub enum Carried {
+    Answered(Reply),
+    /// The portal refused it for its request limit, and it can be sent again: nothing is logged of it yet.
+    Refused(Box<Job>),
+    /// The same, but its body is used up: the portal's error goes on.
+    RefusedForGood(Reply, Box<RequestHead>),
+}
+
 /// What the portal made of the uses.
 #[derive(Default)]
 struct Told {
@@ -112,7 +122,7 @@ struct Told {
 
 impl Job {
     /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
-    pub async fn carry_out(mut self: Box<Self>) -> Result<Reply, ProxyError> {
+    pub async fn carry_out(mut self: Box<Self>, source: usize) -> Result<Carried, ProxyError> {
         if !self.worker.shared.telemetry.log.can_accept()
             && self.uses.iter().any(|u| u.action == Action::Rewritten)
         {
@@ -132,6 +142,8 @@ impl Job {
         let switched_off = self.switched_off();
         let outgoing = Outgoing {
             plain_answer: !switched_off.is_empty(),
+            source,
+            keep: self.worker.paces(),
             ..Outgoing::new(self.target.as_deref(), body, self.plan)
         };
         let sent = {
@@ -147,7 +159,6 @@ impl Job {
         let Some(sent) = sent else {
             return Err(self.cut());
         };
-        drop(self.reserved.take());
         #[cfg(test)]
         crate::proxy::net::caught::panic_if_asked(self.head.target(), "sent");
         match sent {
@@ -199,6 +210,14 @@ impl Job {
                         return Err(error);
                     }
                 };
+                let is_refused = told.status == Some(503)
+                    && told.error.as_deref() == Some(QUERY_LIMIT_EXCEEDED)
+                    && self.worker.paces();
+                if let Some(body) = answer.again.take().filter(|_| is_refused) {
+                    self.body = body;
+                    return Ok(Carried::Refused(self));
+                }
+                drop(self.reserved.take());
                 if self.record(&told).is_err()
                     && self.uses.iter().any(|u| u.action == Action::Rewritten)
                 {
@@ -209,7 +228,7 @@ impl Job {
                     (Some(successor), Some((body, true))) => {
                         let legacy = Legacy {
                             status: answer.head.status,
-                            is_gzip: coding_of(&answer.head) == Coding::Gzip,
+                            is_gzip: Coding::of(&answer.head) == Coding::Gzip,
                             body: body.clone(),
                         };
                         let (worker, client) = (self.worker.clone(), self.client.clone());
@@ -246,7 +265,12 @@ impl Job {
                     origin: Some(&origin),
                     lines: id_line.as_bytes(),
                 };
-                Ok(reply::pass_on(&self.head, answer, additions))
+                let reply = reply::pass_on(&self.head, answer, additions);
+                Ok(if is_refused {
+                    Carried::RefusedForGood(reply, Box::new(self.head.clone()))
+                } else {
+                    Carried::Answered(reply)
+                })
             }
         }
     }
@@ -259,10 +283,11 @@ impl Job {
         whole: bool,
     ) -> Result<Option<(bytes::Bytes, bool)>, Truncated> {
         let head = &answer.head;
-        let coding = coding_of(head);
+        let coding = Coding::of(head);
         let readable = match coding {
             Coding::None => true,
-            Coding::Gzip => self.successor.is_some(),
+            Coding::Gzip if self.successor.is_some() => true,
+            Coding::Gzip | Coding::Deflate => head.status >= 400,
             Coding::Other => false,
         };
         if !readable || head.framing == Framing::None || self.head.method() == b"HEAD" {
@@ -276,17 +301,18 @@ impl Job {
             (false, _) => return Ok(None),
         };
         let (read, whole) = peek(&mut answer.body, limit).await?;
-        if whole && coding == Coding::None {
-            told.error = if answer.head.status >= 400 {
-                answer::error_code(&read)
-            } else {
-                None
-            };
+        if whole && answer.head.status >= 400 {
+            let plain = coding.plain(&read, ERROR_LIMIT);
+            told.error = plain.and_then(|plain| answer::error_code(&plain));
             if let Some(code) = &told.error {
                 self.worker.local.portal_error(code);
+                self.count_limits(None, code);
             }
-            if self.batch {
-                told.errors = answer::batch_error_codes(&read);
+        }
+        if whole && coding == Coding::None && self.batch {
+            told.errors = answer::batch_error_codes(&read);
+            for (key, code) in &told.errors {
+                self.count_limits(Some(key), code);
             }
         }
         Ok(if read.is_empty() && !whole {
@@ -294,6 +320,30 @@ impl Job {
         } else {
             Some((read, whole))
         })
+    }
+
+    /// Counts by method what the portal refuses for the time that a method has used, or for overload.
+    fn count_limits(&self, key: Option<&str>, code: &str) {
+        let metrics = &self.worker.shared.telemetry.metrics;
+        for usage in &self.uses {
+            if key.is_none() || usage.batch_key.as_deref() == key {
+                metrics.method_limited(&usage.rule.method, code);
+            }
+        }
+    }
+
+    /// The call never got its turn before the portal's limit.
+    pub fn not_sent(&self, error: &ProxyError) {
+        let told = match error.code {
+            QUERY_LIMIT_EXCEEDED => Told {
+                status: Some(error.status),
+                error: Some(error.code.into()),
+                ..Told::default()
+            },
+            // The proxy stops.
+            _ => Told::default(),
+        };
+        let _ = self.record(&told);
     }
 
     /// The proxy stops before the portal has answered: the client gets nothing, the log what was done.
@@ -312,6 +362,7 @@ impl Job {
             &self.caller,
             &self.uses,
             told,
+            self.span.time_held_back(),
             &decided,
         )
     }
@@ -349,27 +400,6 @@ impl Job {
     }
 }
 
-/// How an answer's body is encoded.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    None,
-    Gzip,
-    Other,
-}
-
-fn coding_of(head: &ResponseHead) -> Coding {
-    let is_plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
-    let mut codings = head
-        .fields
-        .named("content-encoding")
-        .filter(|value| !is_plain(value));
-    match (codings.next(), codings.next()) {
-        (None, _) => Coding::None,
-        (Some(one), None) if one.eq_ignore_ascii_case(b"gzip") => Coding::Gzip,
-        _ => Coding::Other,
-    }
-}
-
 /// Logs uses whose call went no further than here.
 pub fn record_refusal(
     worker: &Worker,
@@ -384,7 +414,7 @@ pub fn record_refusal(
         ..Told::default()
     };
     let decided = |usage: &DeprecatedUse| decide(worker, caller, usage);
-    let _ = record(worker, moment, caller, uses, &told, &decided);
+    let _ = record(worker, moment, caller, uses, &told, None, &decided);
     debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
 }
 
@@ -406,6 +436,7 @@ fn record(
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
     told: &Told,
+    waited: Option<std::time::Duration>,
     decided: &dyn Fn(&DeprecatedUse) -> Mode,
 ) -> Result<(), crate::telemetry::log::LogUnavailable> {
     let duration = moment.began.elapsed();
@@ -444,6 +475,7 @@ fn record(
             .map(masked),
             duration,
             is_let_in: told.is_let_in,
+            waited,
         })
         .collect();
     worker.record(&events)

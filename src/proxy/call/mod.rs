@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod applications;
+mod coding;
 pub mod collect;
 pub mod compare;
 pub mod handle;
@@ -11,3 +12,4 @@ pub mod reply;
 pub mod response_body;
 pub mod room;
 pub mod span;
+pub mod turn;

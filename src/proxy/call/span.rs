@@ -1,11 +1,13 @@
 //! What is counted and logged of one request, when its answer has gone.
 
+use crate::protocol::target::Place;
 use crate::protocol::{self, target};
 use crate::proxy::call::handle::Client;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::head::{Fields, Framing, RequestHead};
 use crate::proxy::net::link::Link;
+use crate::proxy::pacing::flow::Who;
 use crate::proxy::portal::body::Truncated;
 use crate::proxy::worker::Worker;
 use crate::telemetry::access::AccessLine;
@@ -36,6 +38,8 @@ pub struct Span {
     /// Waiting for the portal, or for the client's body.
     waited: Cell<Duration>,
     upstream: Cell<Option<Duration>>,
+    /// Waiting for a turn before the portal's limit.
+    held_back: Cell<Option<Duration>>,
     /// When the answer's head was ready.
     ready: Cell<Option<Instant>>,
     error: Cell<Option<&'static str>>,
@@ -52,6 +56,7 @@ struct Access {
     method: String,
     path: String,
     user_agent: Option<String>,
+    flow: Option<String>,
     client: Option<std::net::IpAddr>,
     scheme: &'static str,
     version: &'static str,
@@ -61,10 +66,11 @@ impl Span {
     pub fn begin(
         worker: &Rc<Worker>,
         client: &Client,
-        head: Option<&RequestHead>,
+        head: Option<(&RequestHead, &Place<'_>)>,
         kind: Kind,
         began: Instant,
     ) -> Rc<Self> {
+        let (head, place) = head.unzip();
         let head_length = head.map_or(0, |h| h.fields.raw().len() as u64);
         let body_length = match head.map(|h| h.framing) {
             None | Some(Framing::None) => Some(0),
@@ -76,7 +82,7 @@ impl Span {
             .telemetry
             .access_log
             .as_ref()
-            .map(|_| Box::new(Access::of(worker, client, head)));
+            .map(|_| Box::new(Access::of(worker, client, head, place)));
         Rc::new(Span {
             _open: worker.local.open(Open::Request),
             worker: worker.clone(),
@@ -91,6 +97,7 @@ impl Span {
             status: Cell::new(0),
             waited: Cell::default(),
             upstream: Cell::default(),
+            held_back: Cell::default(),
             ready: Cell::default(),
             error: Cell::default(),
             id: OnceCell::new(),
@@ -115,6 +122,17 @@ impl Span {
     /// The portal's answer came this long after the last byte was sent to it.
     pub fn upstream(&self, time: Duration) {
         self.upstream.set(Some(time));
+    }
+
+    /// The call waited so long for its turn before the portal's limit.
+    pub fn held_back(&self, time: Duration) {
+        self.held_back
+            .set(Some(self.held_back.get().unwrap_or_default() + time));
+    }
+
+    /// How long it waited for that, where it did.
+    pub fn time_held_back(&self) -> Option<Duration> {
+        self.held_back.get()
     }
 
     pub fn outcome(&self, outcome: Outcome) {
@@ -170,10 +188,23 @@ impl Span {
 }
 
 impl Access {
-    fn of(worker: &Worker, client: &Client, head: Option<&RequestHead>) -> Self {
+    fn of(
+        worker: &Worker,
+        client: &Client,
+        head: Option<&RequestHead>,
+        place: Option<&Place<'_>>,
+    ) -> Self {
         let text = |value: Option<&[u8]>| value.map(target::mask);
         let fields = head.map(|h| &h.fields);
+        let address = head.map_or(client.address, |h| worker.client_address(client, h));
+        let is_rest = |place: &&Place<'_>| !matches!(place, Place::Elsewhere);
+        let flow = head.zip(place.filter(is_rest)).map(|(head, place)| {
+            let rest = &worker.config.rest_path;
+            let who = Who::of(place, rest, &head.fields, head.target(), address);
+            worker.shared.telemetry.fingerprints.of_bytes(&who.bytes())
+        });
         Access {
+            flow,
             timestamp: SystemTime::now(),
             client_request_id: fields.and_then(|f| text(protocol::Fields::get(f, "x-request-id"))),
             trace_id: fields.and_then(trace_id),
@@ -186,7 +217,7 @@ impl Access {
                 |h| target::masked_path(h.target(), &worker.config.rest_path),
             ),
             user_agent: fields.and_then(|f| text(protocol::Fields::get(f, "user-agent"))),
-            client: head.map_or(client.address, |h| worker.client_address(client, h)),
+            client: address,
             scheme: client.scheme,
             version: match head.map(|h| h.minor) {
                 Some(crate::proxy::http::head::Minor::Zero) => "1.0",
@@ -242,6 +273,8 @@ impl Drop for Span {
                 outcome: crate::telemetry::metrics::Label::as_str(seen.outcome),
                 error: self.error.get(),
                 duration: total,
+                flow: access.flow.as_deref(),
+                waited: self.held_back.get(),
             });
         }
     }

@@ -62,6 +62,12 @@ mod tests {
             upstream_insecure: false,
             upstream_connect: None,
             upstream_http2: false,
+            upstream_sources: Vec::new(),
+            pace: crate::pace::desk::Rules {
+                rate: crate::pace::PortalRate::Auto,
+                timeout: std::time::Duration::from_secs(5),
+                calls: 1000,
+            },
             rest_path: RestPath::default(),
             max_rewrite_body: 1 << 20,
             rewrite_memory: 4 << 20,

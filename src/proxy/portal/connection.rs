@@ -56,6 +56,8 @@ pub struct Asked<'a> {
     pub upgrade: bool,
     /// The value of its `Trailer`.
     pub trailer: Option<&'a [u8]>,
+    /// A body that is whole is held until the answer's head: it may have to be sent again.
+    pub keep: bool,
 }
 
 /// A connection to the portal.
@@ -80,6 +82,8 @@ struct Request {
     body: RequestBody,
     /// A body that is held whole, in case that it has to be sent on another connection.
     kept: Option<Bytes>,
+    /// It is held beyond that, until the answer's head has come.
+    keep: bool,
     /// Of a streamed body something was taken, its end or its failure too.
     begun: bool,
     /// The body was waited for once, so that its first piece goes out with the head.
@@ -128,6 +132,7 @@ impl Connection {
                 message: MessageOut::default(),
                 body: RequestBody::Empty,
                 kept: None,
+                keep: false,
                 begun: false,
                 held: false,
                 wrote: false,
@@ -172,6 +177,7 @@ impl Connection {
         out.extend_from_slice(b"\r\n");
         request.body = body;
         request.kept = None;
+        request.keep = asked.keep;
         request.begun = false;
         request.held = false;
         request.wrote = false;
@@ -204,6 +210,20 @@ impl Connection {
             Some(bytes) => RequestBody::Whole(Some(bytes)),
             None => std::mem::replace(&mut request.body, RequestBody::Empty),
         })
+    }
+
+    /// The body, where it is held whole or there is none: to be sent again after an answer that says that nothing was
+    /// executed.
+    pub fn body_again(&mut self) -> Option<RequestBody> {
+        let request = &mut self.request;
+        if request.begun {
+            return None;
+        }
+        match (request.kept.take(), &mut request.body) {
+            (Some(bytes), _) => Some(RequestBody::Whole(Some(bytes))),
+            (None, RequestBody::Stream(_) | RequestBody::Whole(None)) => None,
+            (None, body) => Some(std::mem::replace(body, RequestBody::Empty)),
+        }
     }
 
     /// Whether the answer has come whole and the connection can carry another exchange.
@@ -449,7 +469,9 @@ impl Request {
     fn written(&mut self, n: usize) {
         self.wrote = true;
         // From now on it goes nowhere else, and what is written need not be held.
-        self.kept = None;
+        if !self.keep {
+            self.kept = None;
+        }
         self.write_wait = None;
         self.last_write = Instant::now();
         self.message.written(n);
@@ -604,6 +626,7 @@ mod tests {
             to_head: false,
             upgrade: false,
             trailer: None,
+            keep: false,
         };
         connection.begin(&asked, body, &|out| {
             out.extend_from_slice(b"POST / HTTP/1.1\r\n");

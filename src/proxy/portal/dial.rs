@@ -5,7 +5,7 @@ use crate::proxy::net::descriptors::is_kept_back;
 use crate::proxy::net::stream::Stream;
 use rustls::pki_types::ServerName;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -17,13 +17,14 @@ pub struct ConnectError {
     pub what: String,
 }
 
-/// A new connection, with its TLS handshake done.
+/// A new connection, with its TLS handshake done, from this address of ours where one is given.
 ///
 /// # Errors
 /// Where and why it failed.
 pub async fn dial(
     config: &Config,
     tls_connector: Option<&TlsConnector>,
+    from: Option<IpAddr>,
 ) -> Result<Stream, ConnectError> {
     let limit = config.timeouts.connect;
     let (tls, host, port) = match &config.portal {
@@ -41,7 +42,7 @@ pub async fn dial(
         Some((host, port)) => (host, *port),
         None => (host, port),
     };
-    let tcp = tokio::time::timeout(limit, connect_any(dial_host, dial_port, limit))
+    let tcp = tokio::time::timeout(limit, connect_any(dial_host, dial_port, from, limit))
         .await
         .unwrap_or_else(|_| Err(timed_out("connecting")))?;
     let _ = tcp.set_nodelay(true);
@@ -68,7 +69,12 @@ pub async fn dial(
 }
 
 /// Looks the name up and dials each of its addresses in turn.
-async fn connect_any(host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
+async fn connect_any(
+    host: &str,
+    port: u16,
+    from: Option<IpAddr>,
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
     let host = host.trim_matches(['[', ']']);
     let addresses: Vec<SocketAddr> = match host.parse() {
         Ok(address) => vec![SocketAddr::new(address, port)],
@@ -80,21 +86,27 @@ async fn connect_any(host: &str, port: u16, limit: Duration) -> Result<TcpStream
             })?
             .collect(),
     };
-    connect_in_turn(&addresses, limit).await
+    connect_in_turn(&addresses, from, limit).await
 }
 
 /// The first of the addresses that takes a connection; each gets its share of the time.
 async fn connect_in_turn(
     addresses: &[SocketAddr],
+    from: Option<IpAddr>,
     limit: Duration,
 ) -> Result<TcpStream, ConnectError> {
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = ConnectError {
         proxy_status: "dns_error",
-        what: "its name has no address".into(),
+        what: match from {
+            None => "its name has no address".into(),
+            Some(_) => "its name has no address of the family of --upstream-source".into(),
+        },
     };
-    for address in addresses {
-        match tokio::time::timeout(share, connect(*address)).await {
+    let is_reachable =
+        |address: &&SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
+    for address in addresses.iter().filter(is_reachable) {
+        match tokio::time::timeout(share, connect(from, *address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(e)) => last = refused(&e),
             Err(_) => last = timed_out("connecting"),
@@ -103,7 +115,7 @@ async fn connect_in_turn(
     Err(last)
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect(from: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -111,6 +123,9 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     };
     if is_kept_back(&socket) {
         return Err(no_descriptor());
+    }
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
     }
     socket.connect(address).await
 }
@@ -262,15 +277,15 @@ mod tests {
         let ([refusing, deaf, open], _held) = addresses();
         let limit = Duration::from_millis(900);
         let begun = Instant::now();
-        let reached = connect_in_turn(&[refusing, deaf, open], limit).await;
+        let reached = connect_in_turn(&[refusing, deaf, open], None, limit).await;
         assert_eq!(reached.expect("the last").peer_addr().unwrap(), open);
         assert!(begun.elapsed() >= limit / 3 && begun.elapsed() < limit);
-        let error = connect_in_turn(&[refusing, deaf], limit).await;
+        let error = connect_in_turn(&[refusing, deaf], None, limit).await;
         assert_eq!(
             error.expect_err("neither").proxy_status,
             "connection_timeout"
         );
-        let error = connect_in_turn(&[deaf, refusing], limit).await;
+        let error = connect_in_turn(&[deaf, refusing], None, limit).await;
         assert_eq!(
             error.expect_err("neither").proxy_status,
             "connection_refused"

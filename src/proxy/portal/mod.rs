@@ -40,12 +40,18 @@ pub struct Upstream {
     tls: Option<TlsConnector>,
     tls_http2: Option<TlsConnector>,
     limits: Limits,
-    pool: Rc<Pool>,
-    /// The HTTP/2 connection, where the portal offers it.
-    http2: RefCell<Option<http2::Sender>>,
+    /// One for each source address; at least one.
+    lanes: Box<[Lane]>,
     own_ends: Arc<OwnEnds>,
     telemetry: Arc<Telemetry>,
     local: LocalMetrics,
+}
+
+/// Connections to the portal from one source address.
+struct Lane {
+    pool: Rc<Pool>,
+    /// The HTTP/2 connection, where the portal offers it.
+    http2: RefCell<Option<http2::Sender>>,
 }
 
 /// A new connection, in the language that the portal chose.
@@ -64,12 +70,16 @@ pub struct Answer {
     pub after: Duration,
     /// How long the body may stall, where the connection does not watch that itself.
     pub stall: Option<Duration>,
+    /// The request's body, where it is held and the answer may mean that nothing was executed (503).
+    pub again: Option<RequestBody>,
     /// The portal switched protocols: its socket, and what has come on it behind the head.
     pub switched: Option<Switched>,
 }
 
 /// A request as it is sent: the head is made anew for each attempt.
 pub struct Sending<'a> {
+    /// From which of the source addresses, by number.
+    pub source: usize,
     /// When it began to be sent.
     pub since: Instant,
     pub head: &'a dyn Fn(&mut Vec<u8>),
@@ -79,6 +89,8 @@ pub struct Sending<'a> {
     pub framing: Framing,
     /// The value of `Trailer`, so that trailers are passed on.
     pub trailer: Option<&'a [u8]>,
+    /// Hold a body that is whole until the answer's head: it may have to be sent again.
+    pub keep: bool,
 }
 
 impl Upstream {
@@ -95,8 +107,12 @@ impl Upstream {
                 .as_deref()
                 .map(|tls| offering_http2(tls).into()),
             config: shared.config.clone(),
-            pool: Pool::new(shared.config.timeouts.pool_idle, local.clone()),
-            http2: RefCell::default(),
+            lanes: (0..shared.config.upstream_sources.len().max(1))
+                .map(|_| Lane {
+                    pool: Pool::new(shared.config.timeouts.pool_idle, local.clone()),
+                    http2: RefCell::default(),
+                })
+                .collect(),
             own_ends: shared.own_ends.clone(),
             telemetry: shared.telemetry.clone(),
             local,
@@ -105,8 +121,10 @@ impl Upstream {
 
     /// Closes what is idle.
     pub fn close_idle(&self) {
-        self.pool.clear();
-        self.http2.borrow_mut().take();
+        for lane in &self.lanes {
+            lane.pool.clear();
+            lane.http2.borrow_mut().take();
+        }
     }
 
     /// Tries once to connect, for readiness.
@@ -114,7 +132,8 @@ impl Upstream {
     /// # Errors
     /// Says why the portal cannot be reached.
     pub async fn probe(&self) -> Result<(), String> {
-        match dial(&self.config, self.tls.as_ref()).await {
+        let from = self.config.upstream_sources.first().copied();
+        match dial(&self.config, self.tls.as_ref(), from).await {
             Ok(_) => {
                 self.reached();
                 Ok(())
@@ -152,15 +171,24 @@ impl Upstream {
         mut body: RequestBody,
     ) -> Result<Answer, ProxyError> {
         let mut fresh_attempts = 0;
+        let source = sending.source.min(self.lanes.len() - 1);
         loop {
-            let shared = if sending.upgrade { None } else { self.stream() };
+            let shared = if sending.upgrade {
+                None
+            } else {
+                self.stream(source)
+            };
             if let Some(sender) = shared {
+                let held = sending.keep.then(|| body.held()).flatten();
                 match Box::pin(self.send_http2(sender, sending, body)).await {
-                    Ok(answer) => return Ok(answer),
+                    Ok(mut answer) => {
+                        answer.again = held.filter(|_| answer.head.status == 503);
+                        return Ok(answer);
+                    }
                     Err(Failed::Sent(error)) => return Err(error),
                     Err(Failed::Unsent(_)) if fresh_attempts == 2 => return Err(unsent()),
                     Err(Failed::Unsent(again)) => {
-                        self.http2.borrow_mut().take();
+                        self.lanes[source].http2.borrow_mut().take();
                         self.local.retry();
                         body = again;
                         continue;
@@ -170,7 +198,7 @@ impl Upstream {
             let pooled = if sending.upgrade {
                 None
             } else {
-                self.pool.take(sending.since)
+                self.lanes[source].pool.take(sending.since)
             };
             let mut connection = match pooled {
                 Some(connection) => connection,
@@ -178,10 +206,10 @@ impl Upstream {
                 None => {
                     fresh_attempts += 1;
                     // Boxed: what is rare must not make every call's future larger.
-                    match Box::pin(self.connect(sending.upgrade)).await? {
+                    match Box::pin(self.connect(sending.upgrade, source)).await? {
                         Made::Http1(connection) => connection,
                         Made::Http2(sender) => {
-                            *self.http2.borrow_mut() = Some(sender);
+                            *self.lanes[source].http2.borrow_mut() = Some(sender);
                             continue;
                         }
                     }
@@ -192,10 +220,11 @@ impl Upstream {
                 to_head: sending.to_head,
                 upgrade: sending.upgrade,
                 trailer: sending.trailer,
+                keep: sending.keep,
             };
             connection.begin(&asked, body, sending.head);
             match poll_fn(|cx| connection.poll_answer(cx)).await {
-                Ok(head) => return Ok(self.answered(connection, head)),
+                Ok(head) => return Ok(self.answered(connection, source, head)),
                 Err(fault) if connection.wrote() => return Err(sent_and_failed(fault)),
                 // Not one byte was written: the call was surely not executed.
                 Err(_) => match connection.take_back() {
@@ -209,10 +238,20 @@ impl Upstream {
         }
     }
 
-    fn answered(self: &Rc<Self>, mut connection: Box<Connection>, head: ResponseHead) -> Answer {
+    fn answered(
+        self: &Rc<Self>,
+        mut connection: Box<Connection>,
+        source: usize,
+        head: ResponseHead,
+    ) -> Answer {
         let came = Instant::now();
         let after = came - connection.last_write();
         let mut switched = None;
+        let again = if head.status == 503 {
+            connection.body_again()
+        } else {
+            None
+        };
         let body = if head.status == 101 {
             switched = Some(connection.into_tunnel());
             PortalBody::Whole(None)
@@ -220,7 +259,7 @@ impl Upstream {
             let whole = connection.take_whole();
             let lease = Lease {
                 connection,
-                pool: self.pool.clone(),
+                pool: self.lanes[source].pool.clone(),
             };
             match whole {
                 Some(whole) => {
@@ -237,12 +276,13 @@ impl Upstream {
             after,
             stall: None,
             switched,
+            again,
         }
     }
 
     /// The HTTP/2 connection, while it is open.
-    fn stream(&self) -> Option<http2::Sender> {
-        let sender = self.http2.borrow();
+    fn stream(&self, source: usize) -> Option<http2::Sender> {
+        let sender = self.lanes[source].http2.borrow();
         sender.clone().filter(|sender| !sender.is_closed())
     }
 
@@ -266,16 +306,18 @@ impl Upstream {
             body: PortalBody::Http2(body),
             switched: None,
             stall: Some(self.config.timeouts.upstream_body),
+            again: None,
         })
     }
 
     /// A new connection. Whether it speaks HTTP/2, where that is wanted, the portal chooses each time.
-    async fn connect(self: &Rc<Self>, upgrade: bool) -> Result<Made, ProxyError> {
+    async fn connect(self: &Rc<Self>, upgrade: bool, source: usize) -> Result<Made, ProxyError> {
         let tls = match &self.tls_http2 {
             Some(offering) if self.config.upstream_http2 && !upgrade => Some(offering),
             _ => self.tls.as_ref(),
         };
-        let stream = match dial(&self.config, tls).await {
+        let from = self.config.upstream_sources.get(source).copied();
+        let stream = match dial(&self.config, tls, from).await {
             Ok(stream) => {
                 self.reached();
                 stream

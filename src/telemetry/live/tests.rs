@@ -46,6 +46,7 @@ fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
         error: None,
         duration: Duration::ZERO,
         is_let_in: true,
+        waited: None,
     }
 }
 

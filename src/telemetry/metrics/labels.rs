@@ -219,11 +219,32 @@ label! {
     VersionNotSupported = "HTTP_VERSION_NOT_SUPPORTED",
     UnsupportedContentEncoding = "UNSUPPORTED_CONTENT_ENCODING",
     PortalUnreachable = "PORTAL_UNREACHABLE",
+    QueryLimitExceeded = "QUERY_LIMIT_EXCEEDED",
     ProxyBusy = "PROXY_BUSY",
     DeprecationLogUnavailable = "DEPRECATION_LOG_UNAVAILABLE",
     InternalServerError = "INTERNAL_SERVER_ERROR",
     LoopDetected = "LOOP_DETECTED",
     Other = "other",
+}
+
+label! {
+    /// What became of a call before the portal's request limit.
+    Paced, "what":
+    /// It waited for its turn.
+    Waited = "waited",
+    /// It was refused by the proxy: its wait would have been too long.
+    RefusedByUs = "refused_by_proxy",
+    /// It was refused by the portal.
+    RefusedByPortal = "refused_by_portal",
+}
+
+label! {
+    /// Which of the limits for a method refused it (PROTOCOL §6).
+    MethodLimit, "code":
+    /// Its time of the last ten minutes is used up.
+    OperationTimeLimit = "OPERATION_TIME_LIMIT",
+    /// It is blocked by hand.
+    OverloadLimit = "OVERLOAD_LIMIT",
 }
 
 label! {

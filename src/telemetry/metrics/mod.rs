@@ -5,6 +5,7 @@
 
 mod exposition;
 mod labels;
+mod pacing;
 mod process;
 mod shard;
 #[cfg(test)]
@@ -16,11 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use labels::{
-    Comparison, ConnectError, ConnectionRefused, Fault, Handshake, HeadError, Kind, Label, Outcome,
-    OwnError, Phase, PoolState, PortalError, RefusalReason, StatusClass,
+    Comparison, ConnectError, ConnectionRefused, Fault, Handshake, HeadError, Kind, Label,
+    MethodLimit, Outcome, OwnError, Paced, Phase, PoolState, PortalError, RefusalReason,
+    StatusClass,
 };
 pub use shard::{Held, LocalMetrics, Open, RequestSeen};
 
+use super::budget::Budget;
 use super::callers::UNNAMED;
 use super::callers::{About, Callers, State};
 use super::log::LineLog;
@@ -39,6 +42,8 @@ pub struct Metrics {
     access_log: OnceLock<Arc<LineLog>>,
     certificates: Mutex<Vec<(String, i64)>>,
     brownouts: AtomicU64,
+    limits: Mutex<pacing::Limits>,
+    budget: OnceLock<Arc<dyn Budget>>,
     reload_successful: AtomicU64,
     reload_seconds: AtomicI64,
     started: SystemTime,
@@ -82,11 +87,14 @@ impl Metrics {
             access_log: OnceLock::new(),
             certificates: Mutex::default(),
             brownouts: AtomicU64::new(0),
+            limits: Mutex::default(),
+            budget: OnceLock::new(),
             reload_successful: AtomicU64::new(1),
             reload_seconds: AtomicI64::new(unix_seconds(SystemTime::now()) as i64),
             started: SystemTime::now(),
         };
         metrics.set_rules(rules);
+        lock(&metrics.limits).set_names(&[]);
         Arc::new(metrics)
     }
 
@@ -109,6 +117,7 @@ impl Metrics {
 
     /// The names of the callers file, at the start and after a reload. Names that are gone lose their series.
     pub fn set_callers(&self, callers: &Callers) {
+        lock(&self.limits).set_names(callers.names());
         let mut migration = lock(&self.migration);
         migration.callers = callers.names().to_vec();
         migration.about = callers.all().map(|(_, about)| about.clone()).collect();
@@ -168,6 +177,29 @@ impl Metrics {
         if let Some(rule) = lock(&self.migration).rules.get_mut(method) {
             rule.comparisons[result.index()] += 1;
         }
+    }
+
+    /// A call before the portal's request limit; `name` is the one that the callers file gives.
+    pub fn paced(&self, name: Option<&str>, what: Paced) {
+        lock(&self.limits).paced(name, what);
+    }
+
+    /// The portal answered a call of this method with this code: counted where it is a limit for methods.
+    pub fn method_limited(&self, method: &str, code: &str) {
+        let limit = MethodLimit::ALL.iter().find(|limit| limit.as_str() == code);
+        if let Some(limit) = limit {
+            lock(&self.limits).method_limited(method, *limit);
+        }
+    }
+
+    /// The portal's budget, whose state is shown. The first one stays.
+    pub fn watch_budget(&self, budget: Arc<dyn Budget>) {
+        let _ = self.budget.set(budget);
+    }
+
+    /// The portal's budget.
+    pub fn budget(&self) -> Option<&Arc<dyn Budget>> {
+        self.budget.get()
     }
 
     /// The log whose lines are counted. The first one stays.

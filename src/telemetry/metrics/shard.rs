@@ -164,6 +164,9 @@ pub(super) struct Shard {
     pub(super) accept_pauses: Cell,
     pub(super) rewrite_bytes: Cell,
     pub(super) rewrite_waiting: Cell,
+    pub(super) pace_waiting: Cell,
+    pub(super) pace_granted: Cell,
+    pub(super) pace_wait: Histogram,
     pub(super) cut: Cell,
 }
 
@@ -197,6 +200,9 @@ impl Shard {
             accept_pauses: Cell::default(),
             rewrite_bytes: Cell::default(),
             rewrite_waiting: Cell::default(),
+            pace_waiting: Cell::default(),
+            pace_granted: Cell::default(),
+            pace_wait: Histogram::new(REQUEST_BOUNDS),
             cut: Cell::default(),
         }
     }
@@ -258,6 +264,8 @@ pub enum Open {
     AcceptPaused,
     /// A request that waits for room to be rewritten.
     RewriteWaiting,
+    /// A request that waits for its turn before the portal's limit.
+    PaceWaiting,
 }
 
 /// Something open: counted until it is dropped.
@@ -314,7 +322,11 @@ impl LocalMetrics {
             Open::Connection => self.cells().connections.add(1),
             Open::Tunnel => self.cells().tunnels.add(1),
             Open::AcceptPaused => self.cells().accept_pauses.add(1),
-            Open::Request | Open::PoolIdle | Open::PoolBusy | Open::RewriteWaiting => {}
+            Open::Request
+            | Open::PoolIdle
+            | Open::PoolBusy
+            | Open::RewriteWaiting
+            | Open::PaceWaiting => {}
         }
         Held {
             metrics: self.clone(),
@@ -331,12 +343,28 @@ impl LocalMetrics {
             Open::PoolBusy => self.cells().pool.at(PoolState::Busy),
             Open::AcceptPaused => &self.cells().accept_paused,
             Open::RewriteWaiting => &self.cells().rewrite_waiting,
+            Open::PaceWaiting => &self.cells().pace_waiting,
         }
     }
 
     /// Room for bodies to be rewritten was reserved (more than 0) or given back (less), in bytes.
     pub fn rewrite_memory(&self, change: i64) {
         self.cells().rewrite_bytes.add(change as u64);
+    }
+
+    /// A call was let go before the portal's limit.
+    pub fn pace_granted(&self) {
+        self.cells().pace_granted.add(1);
+    }
+
+    /// A call has waited so long for that, or in vain.
+    pub fn pace_waited(&self, time: Duration) {
+        self.cells().pace_wait.observe(time);
+    }
+
+    /// Calls of this thread that wait for that now.
+    pub fn pace_waiting(&self) -> u64 {
+        self.cells().pace_waiting.get()
     }
 
     /// A connection was closed unserved.

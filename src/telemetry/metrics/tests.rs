@@ -45,12 +45,29 @@ fn metrics() -> Arc<Metrics> {
 }
 
 /// A page on which every metric has at least one series.
+/// A budget that replicas share.
+struct Shared;
+
+impl crate::telemetry::budget::Budget for Shared {
+    fn state(&self) -> crate::pace::desk::State {
+        crate::pace::desk::State::default()
+    }
+    fn waiting(&self) -> Vec<(Arc<str>, usize)> {
+        Vec::new()
+    }
+    fn store_up(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
 fn full_page(accept: Option<&str>) -> String {
     let metrics = metrics();
     metrics.set_modes([("a.exact", Mode::Rewrite), ("b.watched", Mode::Observe)]);
     metrics.set_certificates(vec![("portal-proxy.example".to_owned(), 1_800_000_000)]);
     metrics.deprecated("a.exact", Action::Rewritten, None, 1_790_000_000.5);
     metrics.compared("a.exact", Comparison::Equal);
+    metrics.method_limited("a.exact", "OPERATION_TIME_LIMIT");
+    metrics.watch_budget(Arc::new(Shared));
     metrics.local().request(&seen(Outcome::Rewritten, 200));
     metrics.render(accept).1
 }

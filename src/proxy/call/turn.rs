@@ -1,0 +1,168 @@
+//! A request takes its turn before the portal's limit: at once, after a wait, or not at all.
+
+use crate::pace::desk::{Grant, Refused};
+use crate::pace::queue::Flow;
+use crate::protocol::address::Address;
+use crate::proxy::call::handle::Client;
+use crate::proxy::call::span::Span;
+use crate::proxy::error::ProxyError;
+use crate::proxy::http::head::RequestHead;
+use crate::proxy::pacing::flow::Who;
+use crate::proxy::pacing::{Asked, Held, Waiting};
+use crate::proxy::worker::Worker;
+use crate::telemetry::budget::Budget;
+use crate::telemetry::metrics::{Open, Paced};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Why a request may go.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    grant: Grant,
+    /// Until when it may wait, all its waits together.
+    deadline: Option<Instant>,
+}
+
+/// What is known of a request that takes its turn.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    pub worker: &'a Rc<Worker>,
+    pub client: &'a Rc<Client>,
+    pub span: &'a Span,
+    pub at: &'a Address<'a>,
+}
+
+impl Turn {
+    /// A request that does not have to ask.
+    pub const FREE: Turn = Turn {
+        grant: Grant {
+            source: 0,
+            at: Duration::ZERO,
+        },
+        deadline: None,
+    };
+
+    /// The source address that it goes from, by number.
+    pub fn source(&self) -> usize {
+        self.grant.source
+    }
+}
+
+impl Asking<'_> {
+    /// Takes the request's turn. Only who waits is boxed: what is rare must not make every call's future larger.
+    ///
+    /// # Errors
+    /// It would wait or has waited for too long, or the proxy stops: nothing was executed.
+    pub async fn take(&self, head: &RequestHead) -> Result<Turn, ProxyError> {
+        let pacing = &self.worker.shared.pacing;
+        if !self.worker.is_paced(&self.at.place) || !pacing.holds() {
+            return Ok(match self.worker.config.upstream_sources.len() {
+                0 | 1 => Turn::FREE,
+                _ => Turn {
+                    grant: pacing.unpaced(self.flow(head)),
+                    deadline: None,
+                },
+            });
+        }
+        let asked = pacing.ask(self.flow(head));
+        match asked {
+            Asked::Go(grant) => {
+                self.worker.local.pace_granted();
+                Ok(Turn {
+                    grant,
+                    deadline: None,
+                })
+            }
+            Asked::Wait(waiting) => Box::pin(self.wait(head, waiting)).await,
+            Asked::No(held) => Err(self.no(head, held)),
+        }
+    }
+
+    /// The portal refused the request for its limit: nothing was executed. Says when it may be sent again.
+    ///
+    /// # Errors
+    /// As [`Asking::take`].
+    pub async fn take_again(&self, head: &RequestHead, turn: Turn) -> Result<Turn, ProxyError> {
+        let pacing = &self.worker.shared.pacing;
+        let deadline = turn
+            .deadline
+            .unwrap_or_else(|| self.span.began() + pacing.timeout());
+        let waiting = pacing.ask_again(self.flow(head), deadline);
+        self.wait(head, waiting).await
+    }
+
+    /// Tells the budget that the portal refused the request for its limit.
+    pub fn refused(&self, head: &RequestHead, turn: Turn) {
+        if !self.worker.is_paced(&self.at.place) {
+            return;
+        }
+        self.count(head, Paced::RefusedByPortal);
+        match self.worker.shared.pacing.refused(turn.grant) {
+            Refused::Ours => {}
+            Refused::Began => tracing::info!(
+                "the portal refused a call for its limit (QUERY_LIMIT_EXCEEDED): calls are held back from now on"
+            ),
+            Refused::Others => tracing::warn!(
+                others = self.worker.shared.pacing.state().others,
+                "someone else calls from this address: the portal refuses more than our calls explain, and the rate was lowered"
+            ),
+        }
+    }
+
+    async fn wait(&self, head: &RequestHead, waiting: Waiting) -> Result<Turn, ProxyError> {
+        let deadline = waiting.until();
+        let name = self.count(head, Paced::Waited);
+        let counted = self.worker.local.open(Open::PaceWaiting);
+        let since = Instant::now();
+        let over = waiting.named(name).await;
+        drop(counted);
+        let waited = since.elapsed();
+        self.span.waited(waited);
+        self.span.held_back(waited);
+        self.worker.local.pace_waited(waited);
+        match over {
+            Ok(grant) => {
+                self.worker.local.pace_granted();
+                Ok(Turn {
+                    grant,
+                    deadline: Some(deadline),
+                })
+            }
+            Err(held) => Err(self.no(head, held)),
+        }
+    }
+
+    fn no(&self, head: &RequestHead, held: Held) -> ProxyError {
+        match held {
+            Held::Stopping => ProxyError::stopping(),
+            Held::TooLong(wait) => {
+                self.count(head, Paced::RefusedByUs);
+                ProxyError::query_limit_exceeded(wait)
+            }
+        }
+    }
+
+    /// Counts by the caller's name; gives what the page calls it.
+    fn count(&self, head: &RequestHead, what: Paced) -> Arc<str> {
+        let Asking {
+            worker, client, at, ..
+        } = *self;
+        let caller = worker.caller(client, at, head, None);
+        let telemetry = &worker.shared.telemetry;
+        let callers = telemetry.callers.load();
+        let name = callers.name_of(&caller);
+        telemetry.metrics.paced(name, what);
+        name.unwrap_or(&caller.key).into()
+    }
+
+    fn flow(&self, head: &RequestHead) -> Flow {
+        let Asking {
+            worker, client, at, ..
+        } = *self;
+        let rest = &worker.config.rest_path;
+        let address = worker.client_address(client, head);
+        let who = Who::of(&at.place, rest, &head.fields, head.target(), address);
+        who.flow(worker.shared.pacing.keys())
+    }
+}
