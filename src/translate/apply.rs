@@ -187,11 +187,18 @@ impl Parameters<'_> {
             path.push(spelling);
             parents = vec![node];
         }
-        let mut before = rename.yields_to.iter().chain([&rename.to]);
+        let mut before = rename.yields_to.iter();
         if before.any(|name| self.set_child(&parents, name).is_some()) {
             return None;
         }
         let (source, node) = self.set_child(&parents, &rename.from)?;
+        let (from, to) = (full_name(&path, &rename.from), full_name(&path, &rename.to));
+        let is_there = |name: &str| self.set_child(&parents, name).is_some();
+        if !rename.yields_to.contains(&rename.to) && is_there(&rename.to) {
+            let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+            self.take_name(&parents, &path, &rename.from, &rename.to);
+            return Some([&from, " is now ", &to, ", in place of the call's own"].concat());
+        }
         for (of, parent) in &parents {
             if *of == source {
                 self.sources[*of].rename(parent, &node, &rename.to);
@@ -202,7 +209,6 @@ impl Parameters<'_> {
                 self.sources[*of].rename(parent, &null, &rename.from);
             }
         }
-        let (from, to) = (full_name(&path, &rename.from), full_name(&path, &rename.to));
         Some([&from, " is now ", &to].concat())
     }
 

@@ -223,14 +223,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Gives all parameters under this path that have one of two keys the other.
-    pub fn swap(&mut self, path: &[String], one: &str, other: &str) {
-        let mut edits = Vec::new();
-        for (from, to) in [(one, other), (other, one)] {
-            let names = [from.to_owned()];
-            let named = self.under(path, &names);
-            edits.extend(named.map(|(_, field, _)| self.renamed(field, path.len(), to)));
-        }
+    /// Gives all parameters under this path that have one key another.
+    pub fn rename_all(&mut self, path: &[String], from: &str, to: &str) {
+        let names = [from.to_owned()];
+        let named = self.under(path, &names);
+        let edits: Vec<Edit> = named
+            .map(|(_, field, _)| self.renamed(field, path.len(), to))
+            .collect();
         self.edits.extend(edits);
     }
 
@@ -382,8 +381,15 @@ impl<'a> Fields<'a> {
         let Some(at) = node.live.last() else {
             return false;
         };
-        let value = self.found[*at].value.clone();
-        self.edits.push(Edit::new(value, self.layer().encode(to)));
+        let field = &self.found[*at];
+        let to = self.layer().encode(to);
+        let value = field.value.clone();
+        let text = match &field.raw_name {
+            // Without a `=` the value would be more of the name.
+            RawName::Form(raw) if raw.end == value.start => format!("={to}"),
+            _ => to.into_owned(),
+        };
+        self.edits.push(Edit::new(value, text));
         true
     }
 

@@ -82,12 +82,10 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Gives all members that have one of two keys the other.
-    pub fn swap(&mut self, parent: &ObjectNode, one: &str, other: &str) {
-        for (from, to) in [(one, other), (other, one)] {
-            for member in self.named(parent, from) {
-                self.edits.push(Edit::new(member.key, quoted(to)));
-            }
+    /// Gives all members that have one key another.
+    pub fn rename_all(&mut self, parent: &ObjectNode, from: &str, to: &str) {
+        for member in self.named(parent, from) {
+            self.edits.push(Edit::new(member.key, quoted(to)));
         }
     }
 
@@ -224,17 +222,26 @@ impl<'a> Object<'a> {
         !members.is_empty()
     }
 
-    /// Adds a member to an object. Takes the place of what counts as an empty one; false in a list with entries.
-    pub fn add_in(&mut self, parent: &ObjectNode, name: &str, value: &serde_json::Value) -> bool {
+    /// Adds a member to an object. Takes the place of what counts as an empty one; a list becomes the object as which the
+    /// portal reads it.
+    pub fn add_in(&mut self, parent: &ObjectNode, name: &str, value: &serde_json::Value) {
         let whole = parent.value.span.clone();
         let member = [&quoted(name), ":", &printed(value)].concat();
-        let last = json::members(self.bytes, &parent.value).last();
-        self.edits.push(match (parent.value.kind, last) {
-            (Kind::List, Some(_)) => return false,
-            (Kind::Object, Some(last)) => Edit::insert(last.value.span.end, format!(",{member}")),
-            _ => Edit::new(whole, format!("{{{member}}}")),
-        });
-        true
+        let entries: Vec<Member> = json::members(self.bytes, &parent.value).collect();
+        let Some(end) = entries.last().map(|last| last.value.span.end) else {
+            self.edits.push(Edit::new(whole, format!("{{{member}}}")));
+            return;
+        };
+        self.edits.push(Edit::insert(end, format!(",{member}")));
+        if parent.value.kind == Kind::List {
+            self.edits
+                .push(Edit::new(whole.start..whole.start + 1, "{"));
+            for (place, entry) in entries.iter().enumerate() {
+                let key = format!("\"{place}\":");
+                self.edits.push(Edit::insert(entry.value.span.start, key));
+            }
+            self.edits.push(Edit::new(whole.end - 1..whole.end, "}"));
+        }
     }
 
     /// The members that have one of these keys, and which, in their order; each once, however often its key is listed.

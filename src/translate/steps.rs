@@ -172,9 +172,8 @@ impl Parameters<'_> {
         Some(way)
     }
 
-    /// Renames the first of these names that is set, unless the new one is set or one that it yields to. Everything that is
-    /// called so changes names with what is called `to`: nothing is left that counts now that the other is gone,
-    /// and what hid the new name, as a `null` does, hides it no more.
+    /// Renames the first of these names that is set, unless one that it yields to is. All that is called so gets the new
+    /// name, so that nothing is left that counts now that the other is gone; what had the new name before goes.
     fn rename_first(
         &mut self,
         inside: &[Vec<String>],
@@ -185,17 +184,33 @@ impl Parameters<'_> {
         let way = self.way(inside)?;
         let is_set = |name: &str| self.set_child(&way.parents, name).is_some();
         let from = names.iter().find(|name| is_set(name))?;
-        if is_set(to) || yields_to.iter().any(|name| is_set(name)) {
+        if from == to || yields_to.iter().any(|name| is_set(name)) {
             return None;
         }
-        for (source, parent) in &way.parents {
-            self.sources[*source].swap(parent, &way.path, from, to);
+        let (gone, renamed) = (full_name(&way.path, from), full_name(&way.path, to));
+        let gave_way = self.take_name(&way.parents, &way.path, from, to);
+        Some(if gave_way {
+            format!("{gone} is now {renamed}, in place of the call's own")
+        } else {
+            format!("{gone} is now {renamed}")
+        })
+    }
+
+    /// Gives all that is called `from` the name `to`; what had it goes. Says whether something of it was set.
+    pub(super) fn take_name(
+        &mut self,
+        parents: &[Found],
+        path: &[String],
+        from: &str,
+        to: &str,
+    ) -> bool {
+        let gave_way = self.set_child(parents, to).is_some();
+        for (source, parent) in parents {
+            let source = &mut self.sources[*source];
+            source.remove(parent, path, &[to.to_owned()]);
+            source.rename_all(parent, path, from, to);
         }
-        Some(format!(
-            "{} is now {}",
-            full_name(&way.path, from),
-            full_name(&way.path, to)
-        ))
+        gave_way
     }
 
     fn map(
@@ -306,11 +321,11 @@ impl Source<'_> {
         }
     }
 
-    /// Gives all that is called by one of two names the other.
-    fn swap(&mut self, parent: &Node, path: &[String], one: &str, other: &str) {
+    /// Gives all that is called by one name another.
+    fn rename_all(&mut self, parent: &Node, path: &[String], from: &str, to: &str) {
         match (self, parent) {
-            (Source::Fields(fields), _) => fields.swap(path, one, other),
-            (Source::Object(object), Node::Object(parent)) => object.swap(parent, one, other),
+            (Source::Fields(fields), _) => fields.rename_all(path, from, to),
+            (Source::Object(object), Node::Object(parent)) => object.rename_all(parent, from, to),
             _ => {}
         }
     }
@@ -333,8 +348,10 @@ impl Source<'_> {
                     || fields.add_inside(parent, &name, &value)
             }
             (Source::Object(object), Node::Object(parent)) => {
-                object.replace_in(parent, &names, &set.name, &set.to)
-                    || object.add_in(parent, &set.name, &set.to)
+                if !object.replace_in(parent, &names, &set.name, &set.to) {
+                    object.add_in(parent, &set.name, &set.to);
+                }
+                true
             }
             _ => false,
         }
@@ -353,7 +370,10 @@ impl Source<'_> {
             (Source::Fields(fields), Node::Fields(parent)) => {
                 fields.add_inside(parent, form_name, form_value)
             }
-            (Source::Object(object), Node::Object(parent)) => object.add_in(parent, name, nested),
+            (Source::Object(object), Node::Object(parent)) => {
+                object.add_in(parent, name, nested);
+                true
+            }
             _ => false,
         }
     }

@@ -791,3 +791,112 @@ fn no_shape_of_a_call_costs_more_than_its_length() {
         );
     }
 }
+
+/// What a rule of one's own makes of a call: the new target and body.
+fn by_own_rule(rule: &str, target: &str, content_type: &str, body: &str) -> (String, String) {
+    let own = b24_migration_proxy::catalogue::file::read(rule).expect("a rule");
+    let catalogue = Catalogue::with(own.into_iter().map(|own| own.rule));
+    let call = Call {
+        verb: if body.is_empty() { b"GET" } else { b"POST" },
+        target: target.as_bytes(),
+        place: &place(target.as_bytes(), &RestPath::default()),
+        content_type: Some(content_type.as_bytes()),
+        content_encoding: None,
+        body: body.as_bytes(),
+        doubt: None,
+    };
+    match translate(&call, &catalogue, &|_| Mode::Rewrite).outcome {
+        Outcome::Rewritten {
+            target: new,
+            body: changed,
+        } => {
+            let text = |bytes: Option<Vec<u8>>, came: &str| {
+                bytes.map_or(came.to_owned(), |bytes| {
+                    String::from_utf8(bytes).expect("text")
+                })
+            };
+            (text(new, target), text(changed, body))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+#[test]
+fn a_mapped_value_gets_an_equals_sign_where_there_was_none() {
+    let rule = r#"[{"method":"z.map","successor":"y.map","map":[{"name":"state","values":{"":"none","1":"on"}}]}]"#;
+    for (query, mapped) in [
+        ("state", "state=none"),
+        ("a=1&state&b=2", "a=1&state=none&b=2"),
+        ("state=", "state=none"),
+        ("state=1", "state=on"),
+    ] {
+        let (target, _) = by_own_rule(rule, &format!("/rest/z.map?{query}"), FORM, "");
+        assert_eq!(target, format!("/rest/y.map?{mapped}"));
+    }
+    let (_, body) = by_own_rule(rule, "/rest/z.map", FORM, "state&b");
+    assert_eq!(body, "state=none&b");
+}
+
+#[test]
+fn a_renamed_value_wins_over_a_stray_of_the_new_name_in_every_encoding() {
+    let rule = r#"[{"method":"z.r","successor":"y.r","rename":[{"from":"old","to":"new"}]}]"#;
+    for (query, kind, body, new_query, new_body) in [
+        ("?old=1&new=2", FORM, "", "?new=1", ""),
+        ("?new=2&old=1&x", FORM, "", "?new=1&x", ""),
+        ("?new[a]=2&old=1", FORM, "", "?new=1", ""),
+        ("", FORM, "new=2&old=1", "", "new=1"),
+        ("", "text/plain", "old=1&new=2&x=3", "", "new=1&x=3"),
+        ("", JSON, r#"{"new":2,"old":1}"#, "", r#"{"new":1}"#),
+        (
+            "",
+            JSON,
+            r#"{"old":1,"x":0,"new":[2]}"#,
+            "",
+            r#"{"new":1,"x":0}"#,
+        ),
+        ("?old=1", JSON, r#"{"new":2,"x":0}"#, "?new=1", r#"{"x":0}"#),
+    ] {
+        let (target, body) = by_own_rule(rule, &format!("/rest/z.r{query}"), kind, body);
+        let target = target.strip_prefix("/rest/y.r").expect("the successor");
+        assert_eq!(
+            (target.trim_end_matches('&'), body.trim_end_matches('&')),
+            (new_query, new_body)
+        );
+    }
+    let part = |name: &str, value: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let (_, body) = by_own_rule(
+        rule,
+        "/rest/z.r",
+        "multipart/form-data; boundary=B",
+        &[part("new", "2"), part("old", "1"), "--B--\r\n".to_owned()].concat(),
+    );
+    assert_eq!(body, [part("new", "1"), "--B--\r\n".to_owned()].concat());
+    let yields = r#"[{"method":"z.r","successor":"y.r","rename":[{"from":"old","to":"new","yields_to":["new"]}]}]"#;
+    let (target, _) = by_own_rule(yields, "/rest/z.r?old=1&new=2", FORM, "");
+    assert_eq!(target, "/rest/y.r?old=1&new=2");
+}
+
+#[test]
+fn what_is_set_in_a_list_makes_it_the_object_that_php_reads() {
+    let rule =
+        r#"[{"method":"z.s","successor":"y.s","set":[{"inside":["owner"],"name":"ID","to":5}]}]"#;
+    for (body, set) in [
+        (
+            r#"{"owner":["1","x"]}"#,
+            r#"{"owner":{"0":"1","1":"x","ID":5}}"#,
+        ),
+        (
+            r#"{"owner":[ {"a":[1]} , 2 ]}"#,
+            r#"{"owner":{ "0":{"a":[1]} , "1":2,"ID":5 }}"#,
+        ),
+        (r#"{"owner":[]}"#, r#"{"owner":{"ID":5}}"#),
+        (r#"{"owner":{"a":1}}"#, r#"{"owner":{"a":1,"ID":5}}"#),
+    ] {
+        assert_eq!(by_own_rule(rule, "/rest/z.s", JSON, body).1, set);
+    }
+}

@@ -128,8 +128,9 @@ impl Rule {
                 continue;
             };
             let at = reach(&mut now, &way);
-            let stay = [strings(&entry["to"]), strings(&entry["yields_to"])].concat();
+            let stay = strings(&entry["yields_to"]);
             if let (Some(from), None) = (first(at, &strings(&entry["from"])), first(at, &stay))
+                && strings(&entry["to"]) != [from.as_str()]
                 && let Some(value) = at.object().remove(&from)
             {
                 at.object().insert(strings(&entry["to"]).concat(), value);
