@@ -197,13 +197,20 @@ fn json_code(body: &[u8], object: &Value) -> Option<String> {
     }
 }
 
+/// What is inside the result of an XML answer to a batch.
+pub fn xml_batch(body: &[u8]) -> Option<Range<usize>> {
+    let top = xml_top(body)?;
+    xml::element(body, top, "result").map(|result| result.inside)
+}
+
 /// What is inside the `response` of an XML answer.
 fn xml_top(body: &[u8]) -> Option<Range<usize>> {
     body.trim_ascii_start().starts_with(b"<").then_some(())?;
     xml::element(body, 0..body.len(), "response").map(|response| response.inside)
 }
 
-fn xml_code(body: &[u8], span: Range<usize>) -> Option<String> {
+/// The code of an error whose members stand at `span`.
+pub fn xml_code(body: &[u8], span: Range<usize>) -> Option<String> {
     xml::element(body, span, "error").map(|error| xml::text(&body[error.inside]))
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// The code of the portal's error for a method that it has not.
-const NOT_FOUND: &str = "ERROR_METHOD_NOT_FOUND";
+pub(super) const NOT_FOUND: &str = "ERROR_METHOD_NOT_FOUND";
 
 /// A batch's answer with other errors for some of its commands, given as key, code and description; `None` where there
 /// is nothing to replace, or the answer is not in `format` or cannot be read.

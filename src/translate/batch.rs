@@ -5,10 +5,12 @@
 use super::apply::{NoRoom, Parameters, apply};
 use super::edit::{Edit, splice, wrap};
 use super::fields::Fields;
+use super::order::{Fate, Order, Ordered};
 use super::refusal::{Reason, Refusal};
 use super::steps;
 use super::verdict::{Action, Call, DeprecatedUse, Encoding, Outcome, Verdict};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::protocol::answer::Format;
 use crate::protocol::batch::{self, CMD, Commands, as_address, cmd, full_key};
 use crate::protocol::call::{Body, Reader, read_body};
 use crate::protocol::form::{self, Limit};
@@ -46,11 +48,14 @@ pub(super) fn translate(
         method: Vec::new(),
         encoding: Encoding::Query,
         is_full: false,
+        is_xml: call.place.format() == Format::Xml,
+        order: None,
     };
     let (layer, in_body) = body_arrays(call);
     let mut in_query = form_arrays(call.target, query(call.target), Limit::QUERY);
     in_query.retain(|(spelling, _)| !in_body.iter().any(|(hiding, _)| hiding == spelling));
     let target_edits = pass.arrays(&in_query, Layer::Form, call.target, None, 0);
+    let order_of_query = pass.order.take();
     pass.encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
     let body_edits = pass.arrays(&in_body, layer, call.body, None, 0);
     if pass.is_full {
@@ -68,6 +73,11 @@ pub(super) fn translate(
         outcome,
         uses: pass.uses,
         batch: true,
+        order: match (order_of_query, pass.order) {
+            (one, None) | (None, one) => one,
+            // Nobody knows which of them the portal runs.
+            (Some(_), Some(_)) => None,
+        },
         unread: is_unread.then_some(Reason::Encoding),
     }
 }
@@ -84,6 +94,7 @@ fn too_many(mut uses: Vec<DeprecatedUse>) -> Verdict {
         outcome: Outcome::Refused(refusal),
         uses,
         batch: true,
+        order: None,
         unread: None,
     }
 }
@@ -219,6 +230,10 @@ struct Pass<'p> {
     encoding: Encoding,
     /// There are more deprecated commands than are carried out: what comes behind is not looked at.
     is_full: bool,
+    /// The answer is XML, so that the order of commands has to be known.
+    is_xml: bool,
+    /// That of the batch that was looked into last.
+    order: Option<Order>,
 }
 
 impl Pass<'_> {
@@ -232,18 +247,33 @@ impl Pass<'_> {
         depth: usize,
     ) -> Vec<Edit> {
         let mut edits = Vec::new();
+        let mut order = Order::default();
         for (_, commands) in arrays {
             for (key, at) in commands.that_run() {
                 if self.is_full {
                     return Vec::new();
                 }
+                let (own_key, before) = (key, self.uses.len());
+                self.order = None;
                 if self.is_of_known_method(layer, &bytes[at.clone()]) {
                     let key = full_key(outer, &key.text());
                     let command = as_address(layer.decode(&bytes[at.clone()]));
                     edits.extend(wrap(layer, bytes, at, self.command(&command, key, depth)));
                 }
+                if self.is_xml {
+                    let is_refused = |used: &DeprecatedUse| used.action == Action::Refused;
+                    let fate = match self.order.take() {
+                        Some(inner) => Fate::Batch(inner),
+                        None if self.uses[before..].iter().any(is_refused) => Fate::Refused,
+                        None => Fate::Runs,
+                    };
+                    let key = full_key(None, &own_key.text());
+                    order.commands.push(Ordered { key, fate });
+                }
             }
         }
+        // Of several spellings of `cmd` nobody knows which the portal runs.
+        self.order = (self.is_xml && arrays.len() == 1).then_some(order);
         edits
     }
 

@@ -7,6 +7,7 @@ mod batch;
 mod edit;
 mod fields;
 mod object;
+pub mod order;
 mod parameters;
 mod refusal;
 mod single;

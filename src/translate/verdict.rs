@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::order::Order;
 use super::refusal::{Doubt, Reason, Refusal};
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::call::{self, Reader};
@@ -37,6 +38,8 @@ pub struct Verdict {
     pub uses: Vec<DeprecatedUse>,
     /// Whether the call is a batch.
     pub batch: bool,
+    /// The order of a batch's commands, where its answer is XML.
+    pub order: Option<Order>,
     /// A body that may hold deprecated calls goes on unread, and why.
     pub unread: Option<Reason>,
 }
@@ -175,6 +178,7 @@ impl Verdict {
             outcome: Outcome::Untouched,
             uses: Vec::new(),
             batch: false,
+            order: None,
             unread: None,
         }
     }

@@ -360,3 +360,54 @@ fn an_upload_to_a_portal_that_is_not_there_gets_its_answer_too() {
     let answer = client.response("POST").expect("an answer");
     assert_eq!((answer.status(), says_close(&answer)), (503, true));
 }
+
+#[test]
+fn commands_with_numbers_for_keys_have_their_own_errors_in_xml() {
+    let portal = sandbox::start(SandboxConfig::default());
+    let proxy = proxy::before(&portal.sandbox.url())
+        .with(&["--mode", "crm.deal.list=block"])
+        .start();
+    let codes = |body: &str| {
+        let kind = "application/x-www-form-urlencoded";
+        let answer = proxy.call(post("/rest/1/sandboxcode/batch.xml", kind, body));
+        let text = answer.text();
+        let found = text.split("<error>").skip(1);
+        let code = |rest: &str| rest.split('<').next().unwrap_or_default().to_owned();
+        found.map(code).collect::<Vec<_>>()
+    };
+    let (ours, missing) = ("DEPRECATED_METHOD_BLOCKED", "ERROR_METHOD_NOT_FOUND");
+    for (body, expected) in [
+        (
+            "cmd[0]=crm.deal.list&cmd[1]=crm.deal.list",
+            vec![ours, ours],
+        ),
+        (
+            "cmd[0]=crm.deal.list&cmd[1]=crm.deal.list&halt=1",
+            vec![ours],
+        ),
+        (
+            "cmd[0]=nothing.such&cmd[1]=crm.deal.list",
+            vec![missing, ours],
+        ),
+        (
+            "cmd[0]=crm.deal.list&cmd[1]=nothing.such",
+            vec![ours, missing],
+        ),
+        ("cmd[0]=profile&cmd[1]=crm.deal.list&halt=1", vec![ours]),
+        (
+            "cmd[0]=nothing.such&cmd[1]=crm.deal.list&halt=1",
+            vec![missing],
+        ),
+        ("cmd[0]=Batch?cmd[x]=crm.deal.list", vec![ours]),
+        (
+            "cmd[0]=Batch?cmd[0]=crm.deal.list&cmd[1]=profile",
+            vec![ours],
+        ),
+        (
+            "cmd[]=profile&cmd[]=Batch%3Fcmd[7]%3Dcrm.deal.list%26cmd[8]%3Dprofile&cmd[a]=crm.deal.list",
+            vec![ours, ours],
+        ),
+    ] {
+        assert_eq!(codes(body), expected, "{body}");
+    }
+}

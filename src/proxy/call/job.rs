@@ -19,6 +19,7 @@ use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
 use crate::proxy::worker::Worker;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::{DeprecationEvent, UnreadCall};
+use crate::translate::order::Order;
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
 use bytes::Bytes;
 use std::cell::Cell;
@@ -42,6 +43,8 @@ pub struct Job {
     pub format: Format,
     pub uses: Vec<DeprecatedUse>,
     pub batch: bool,
+    /// The order of a batch's commands, where its answer is XML.
+    pub order: Option<Order>,
     /// The target, if translation changed it.
     pub target: Option<Vec<u8>>,
     pub body: RequestBody,
@@ -256,7 +259,10 @@ impl Job {
                                 (key.as_str(), refusal.code, refusal.description.as_str())
                             })
                             .collect();
-                        translate::answer::replace_refused(body, self.format, &refused)
+                        match &self.order {
+                            Some(order) => order.replace_refused(body, &refused),
+                            None => translate::answer::replace_refused(body, self.format, &refused),
+                        }
                     });
                 let additions = Additions {
                     replaced: replaced.map(Into::into),
