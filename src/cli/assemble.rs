@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::admin;
 use super::failure::Failure;
@@ -69,18 +69,34 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
 }
 
 /// Brings back what the status page showed before a restart. A log that cannot be read costs the past, not the start.
-fn rebuild(telemetry: &Telemetry, settings: &Settings) {
+fn rebuild(telemetry: &Arc<Telemetry>, settings: &Settings) {
     match &settings.deprecation_log {
         LogTarget::Stdout => telemetry.live.set_note(
             "The deprecation log goes to standard output, so this page shows only what came since the proxy's start.",
         ),
         LogTarget::Path(path) => {
-            if let Err(error) = telemetry.rebuild_from(path) {
-                tracing::warn!(%error, "the deprecation log cannot be read; the status page starts empty");
-            }
+            let (done, ended) = std::sync::mpsc::channel();
+            let (telemetry, path) = (Arc::clone(telemetry), path.clone());
+            telemetry.live.set_note(READING);
+            std::thread::spawn(move || {
+                let rebuilt = telemetry.rebuild_from(&path);
+                telemetry.live.take_note(READING);
+                if let Err(error) = rebuilt {
+                    tracing::warn!(%error, "a deprecation log cannot be read; the status page knows no more than the others tell");
+                }
+                let _ = done.send(());
+            });
+            // What takes longer goes on while calls are served.
+            let _ = ended.recv_timeout(REBUILD);
         }
     }
 }
+
+/// What the page says meanwhile.
+const READING: &str = "The logs of earlier days are still being read: counts and times of first use grow until that is done.";
+
+/// How long the start waits for what earlier runs have logged.
+const REBUILD: Duration = Duration::from_secs(1);
 
 /// The data path's configuration.
 pub fn proxy_config(settings: &Settings) -> Config {

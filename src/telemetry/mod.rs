@@ -7,6 +7,7 @@ pub mod caller;
 pub mod callers;
 pub mod event;
 pub mod health;
+mod history;
 mod json;
 pub mod live;
 pub mod log;
@@ -33,7 +34,7 @@ use callers::Callers;
 use event::{DeprecationEvent, ModeChanged, UnreadCall};
 use health::Health;
 use live::{Live, ReadPart, Rebuilt};
-use log::{DeprecationLog, LineLog, LogConfig, LogTarget, LogUnavailable};
+use log::{DeprecationLog, LineLog, LogConfig, LogUnavailable};
 use metrics::{LocalMetrics, Metrics};
 use reader::Counts;
 use regressed::Regressed;
@@ -344,25 +345,38 @@ impl Telemetry {
         self.callers.store(Arc::new(callers));
     }
 
-    /// Brings back from the event log what the status page showed before a restart, and the times of last use. Of the log
-    /// that is open, only what earlier runs wrote is read: it may be called while traffic flows, on a thread of its own.
+    /// Brings back from the log at this path what the status page showed before a restart, and the times of last use: from
+    /// every file of it that is there, newest first. Of the file that is open only what earlier runs wrote is read, so it
+    /// may be called while traffic flows, on a thread of its own; no line counts twice.
     ///
     /// # Errors
-    /// The file cannot be read; one that does not exist yet is no error.
+    /// The folder or a file cannot be read. What was read before is kept.
     pub fn rebuild_from(&self, path: &Path) -> io::Result<Rebuilt> {
-        let mut part = ReadPart::default();
-        if matches!(self.log.target(), LogTarget::Path(own) if own == path) {
-            part.until = self.log.length_at_open();
+        let mut whole = Rebuilt::default();
+        for log in history::files(path)? {
+            let mut part = ReadPart::default();
+            if Some(log.identity) == self.log.identity_at_open() {
+                part.until = self.log.length_at_open();
+            }
+            let callers = self.callers.load();
+            let said = |day: callers::Day, name: &str| self.regressed.said_before(day, name);
+            let rebuilt = self
+                .live
+                .rebuild_from(log.file, part, &callers, said)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.name)))?;
+            whole.events += rebuilt.events;
+            whole.skipped += rebuilt.skipped;
+            whole.bytes += rebuilt.bytes;
+            whole.tail |= rebuilt.tail;
+            for row in self.live.snapshot().rows {
+                self.metrics.deprecated_before(
+                    &row.method,
+                    row.name.as_deref(),
+                    row.last_seen as f64 / 1000.0,
+                );
+            }
         }
-        let rebuilt = self.live.rebuild_from(path, part, &self.callers.load())?;
-        for row in self.live.snapshot().rows {
-            self.metrics.deprecated_before(
-                &row.method,
-                row.name.as_deref(),
-                row.last_seen as f64 / 1000.0,
-            );
-        }
-        Ok(rebuilt)
+        Ok(whole)
     }
 
     /// Opens both logs again: SIGHUP, SIGUSR1.

@@ -336,3 +336,102 @@ fn who_calls_after_its_migration_has_regressed_and_it_is_said_once_a_day() {
     }
     assert_eq!(metric("regressed"), 0.0);
 }
+
+#[test]
+fn after_a_rotation_and_a_restart_the_page_knows_the_days_before() {
+    let portal = Portal::plain();
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log.jsonl");
+    let callers = folder.path().join("callers.toml");
+    std::fs::write(
+        &callers,
+        "[[caller]]\nname = 'shop'\nuser = 1\nmigrated = 2020-01-01\n",
+    )
+    .expect("written");
+    let path = callers.display().to_string();
+    let start = || {
+        proxy::before(&portal.url())
+            .log(&log)
+            .with(&["--callers", &path])
+            .start()
+    };
+    let old = |day: u64, user: u8| {
+        let at = std::time::SystemTime::now() - Duration::from_secs(day * 86_400);
+        let seconds = at
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("after 1970")
+            .as_secs();
+        let at = timestamp(seconds);
+        format!(
+            "{{\"schema\":1,\"timestamp\":\"{at}\",\"event\":\"deprecated_call\",\"method\":\"{WATCHED}\",\"action\":\"observed\",\
+             \"caller\":{{\"key\":\"webhook:p:{user}:0\",\"auth\":\"webhook\",\"user\":\"{user}\"}},\"status\":200}}\n"
+        )
+    };
+    std::fs::write(
+        folder.path().join("log.jsonl.2"),
+        [old(20, 8), old(20, 8), old(10, 8)].concat(),
+    )
+    .expect("written");
+    let gzip = Command::new("gzip")
+        .arg(folder.path().join("log.jsonl.2"))
+        .status();
+    assert!(gzip.expect("gzip runs").success());
+    let mut first = start();
+    first.call(call(1, WATCHED));
+    wait_for(&log, |lines| of(lines, "deprecated_call").len() == 1);
+    std::fs::rename(&log, folder.path().join("log.jsonl.1")).expect("moved");
+    first.signal(Signal::USR1);
+    while !log.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    first.call(call(1, WATCHED));
+    first.terminate();
+
+    let second = start();
+    second.call(call(1, WATCHED));
+    let all = wait_for(&log, |lines| of(lines, "deprecated_call").len() == 2);
+    // It was said today already.
+    assert!(of(&all, "caller_regressed").is_empty());
+    let answer = second.admin("/api/callers");
+    let whole: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let rows = whole["callers"].as_array().expect("rows");
+    let row = |user: &str| rows.iter().find(|row| row["user"] == user).expect("a row");
+    assert_eq!(
+        (&row("1")["observed"], &row("8")["observed"]),
+        (&3.into(), &3.into())
+    );
+    let days: Vec<u64> = row("8")["days"]
+        .as_array()
+        .expect("days")
+        .iter()
+        .filter_map(Value::as_u64)
+        .collect();
+    assert_eq!(
+        (days[days.len() - 1 - 20], days[days.len() - 1 - 10]),
+        (2, 1),
+        "{days:?}"
+    );
+    let last = second.metric(&format!("b24_proxy_deprecated_last_call_timestamp_seconds{{method=\"{WATCHED}\",caller=\"unnamed\"}}"));
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs_f64();
+    assert!((now - last - 10.0 * 86_400.0).abs() < 3600.0);
+    assert!(whole["note"].is_null(), "{whole}");
+}
+
+/// RFC 3339 of a second since 1970.
+fn timestamp(seconds: u64) -> String {
+    let output = Command::new("date")
+        .args([
+            "-u",
+            "-d",
+            &format!("@{seconds}"),
+            "+%Y-%m-%dT%H:%M:%S.000Z",
+        ])
+        .output();
+    String::from_utf8(output.expect("date runs").stdout)
+        .expect("UTF-8")
+        .trim()
+        .to_owned()
+}

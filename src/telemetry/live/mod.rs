@@ -22,15 +22,15 @@ pub use replay::{MOST_READ, ReadPart, Rebuilt};
 pub use row::{Behind, Row};
 pub use state::Whose;
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::callers::Callers;
+use super::callers::{Callers, Day};
 use super::event::{DeprecationEvent, ModeChanged};
 use super::json::{LONGEST_TEXT, cut};
 use group::rows_of;
@@ -139,23 +139,34 @@ impl Live {
         self.tell(state);
     }
 
-    /// Reads an event log, or its tail where it is large; names come from `callers`. Events are added to what is
-    /// already known, so rotated files can be read one after the other, the oldest first.
+    /// Reads an event log, or its tail where it is large; names come from `callers`. What it tells is added to what is
+    /// already known, in whatever order files are read. `regressed` is told on which days names had regressed.
     ///
     /// # Errors
-    /// The file cannot be read; one that does not exist is an empty one.
+    /// The file cannot be read.
     pub fn rebuild_from(
         &self,
-        path: &Path,
+        file: File,
         part: ReadPart,
         callers: &Callers,
+        regressed: impl FnMut(Day, &str),
     ) -> io::Result<Rebuilt> {
         // Read apart from what is shown, so that the page is not held up.
-        let (state, rebuilt) = replay::read(path, part, callers)?;
+        let (state, rebuilt) = replay::read(file, part, callers, regressed)?;
         let mut shown = self.lock();
         shown.merge(state);
         self.tell(shown);
         Ok(rebuilt)
+    }
+
+    /// Takes back what [`Live::set_note`] said, unless something else is said by now.
+    pub fn take_note(&self, note: &str) {
+        let mut state = self.lock();
+        if state.note.as_deref() == Some(note) {
+            state.version += 1;
+            state.note = None;
+        }
+        self.tell(state);
     }
 
     /// Says on the page where its state comes from, for instance that the log goes to standard output.

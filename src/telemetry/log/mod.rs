@@ -83,6 +83,7 @@ pub struct LineLog {
     /// How many lines are known to be on disk; see [`LineLog::sync`].
     synced: Mutex<u64>,
     length_at_open: u64,
+    identity_at_open: Option<(u64, u64)>,
 }
 
 /// What became of lines.
@@ -122,6 +123,7 @@ impl LineLog {
     pub fn open(config: LogConfig) -> io::Result<Arc<Self>> {
         let sink = Arc::new(Sink::open(&config.target)?);
         let length_at_open = sink.regular_length().unwrap_or(0);
+        let identity_at_open = sink.identity;
         let state = State {
             sink,
             queue: Queue::new(config.queue),
@@ -139,6 +141,7 @@ impl LineLog {
             failing: AtomicBool::new(false),
             synced: Mutex::new(0),
             length_at_open,
+            identity_at_open,
         }))
     }
 
@@ -362,6 +365,11 @@ impl LineLog {
     /// How many bytes the file had when it was first opened: what earlier runs wrote.
     pub fn length_at_open(&self) -> u64 {
         self.length_at_open
+    }
+
+    /// Device and inode of the file that was first opened.
+    pub fn identity_at_open(&self) -> Option<(u64, u64)> {
+        self.identity_at_open
     }
 
     /// Where the lines go.

@@ -424,6 +424,16 @@ impl<R: Read> Lines<R> {
     }
 }
 
+impl Lines<Box<dyn Read>> {
+    /// The lines of what may be gzipped.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn decoded(from: Box<dyn Read>) -> io::Result<Self> {
+        decoded(from).map(Self::new)
+    }
+}
+
 impl<R: Read + 'static> Lines<R> {
     /// All that was not handed out yet, as a reader.
     fn unread(mut self) -> Box<dyn Read> {
