@@ -13,7 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::answer::{self, Body};
 use super::{Admin, page, selection};
@@ -82,6 +82,11 @@ impl Feed {
         format!("{}.{version}", self.run)
     }
 
+    /// What was made before a change does not show it.
+    fn forget_overview(&self) {
+        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The version of an id of this run.
     fn version(&self, id: &str) -> Option<u64> {
         id.strip_prefix(self.run.as_str())?
@@ -99,16 +104,21 @@ pub(super) async fn keep_fresh(admin: Arc<Admin>) {
     refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shown = live.version();
     let mut overview_at = Instant::now();
+    // A change was shown without its overview: that follows when the pause is over.
+    let mut owed = false;
     loop {
         tokio::select! {
             Ok(()) = versions.changed() => sleep(GATHER).await,
             _ = refresh.tick() => {}
+            () = sleep_until(overview_at + OVERVIEW_PAUSE), if owed => {}
         }
         let version = *versions.borrow_and_update();
         if admin.feed.events.receiver_count() > 0 {
             let due = overview_at.elapsed() >= OVERVIEW_PAUSE || version == shown;
+            owed = !due;
             if due {
                 overview_at = Instant::now();
+                admin.feed.forget_overview();
             }
             let event = change(&admin, shown, version, due);
             let is_reset = event.is_none();
@@ -120,6 +130,8 @@ pub(super) async fn keep_fresh(admin: Arc<Admin>) {
             if is_reset {
                 sleep(RESET_PAUSE).await;
             }
+        } else {
+            owed = false;
         }
         shown = version;
     }

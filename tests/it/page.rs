@@ -132,9 +132,13 @@ fn the_page_shows_a_call_within_a_second_of_its_being_made() {
             "Webhook of user 1"
         ])
     );
-    assert_eq!(
-        browser.text("document.querySelector('.tile.used .figure').textContent"),
-        "0"
+    browser.wait(
+        "the days since the last call are up to date",
+        "document.querySelector('.tile.used .figure')?.textContent === '0'",
+    );
+    browser.wait(
+        "the sums follow the last row",
+        "document.querySelector('#overview').innerText.includes('4')",
     );
     assert_eq!(browser.complaints(), [] as [String; 0]);
 }

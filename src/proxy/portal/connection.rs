@@ -212,6 +212,11 @@ impl Connection {
         })
     }
 
+    /// It will not be sent again: what is held for that is given back before the answer's body has come.
+    pub fn forget_body(&mut self) {
+        self.request.kept = None;
+    }
+
     /// The body, where it is held whole or there is none: to be sent again after an answer that says that nothing was
     /// executed.
     pub fn body_again(&mut self) -> Option<RequestBody> {

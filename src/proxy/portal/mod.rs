@@ -250,6 +250,7 @@ impl Upstream {
         let again = if head.status == 503 {
             connection.body_again()
         } else {
+            connection.forget_body();
             None
         };
         let body = if head.status == 101 {
