@@ -132,7 +132,8 @@ pub const OPTIONS: &[Spec] = &[
 
     spec(CLIENTS, "listen", Many, "ADDR", Some("127.0.0.1:8080"), NeedsRestart,
         ("Where clients are served: IP:PORT, http://IP:PORT or unix:/path; repeatable",
-         "With a certificate a listener speaks TLS unless it is written http://IP:PORT. Sockets passed by systemd \
+         "localhost:PORT is 127.0.0.1:PORT. [::]:PORT takes IPv4 too, unless an IPv4 address of the same port is listed. \
+          With a certificate a listener speaks TLS unless it is written http://IP:PORT. Sockets passed by systemd \
           (LISTEN_FDS) are used instead.")),
     spec(CLIENTS, "tls-cert", One, "FILE", None, NeedsRestart,
         ("The certificate for clients, with its chain (PEM)",
@@ -234,7 +235,8 @@ pub const OPTIONS: &[Spec] = &[
         ("For a client's idle connection", "")),
     spec(TIME, "pool-idle-timeout", One, "TIME", Some("4s"), NeedsRestart,
         ("For an idle connection to the portal", "Shorter than the portal's own limit: a call that meets the \
-          portal's close cannot be saved, only made rare.")),
+          portal's close cannot be saved, only made rare. A portal that says its limit (Keep-Alive: timeout=N) gets N less \
+          1 s where that is shorter.")),
     spec(TIME, "tunnel-idle-timeout", One, "TIME", Some("1h"), NeedsRestart,
         ("For a tunnel (WebSocket) without a byte", "")),
 

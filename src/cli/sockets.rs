@@ -11,7 +11,11 @@ use crate::proxy::config::{self, Config};
 pub fn open(config: &Config) -> Result<Vec<Listening>, Failure> {
     let passed = passed_sockets()?;
     if passed.is_empty() {
-        config.listen.iter().map(socket).collect()
+        config
+            .listen
+            .iter()
+            .map(|listen| socket(listen, &config.listen))
+            .collect()
     } else {
         Ok(passed)
     }
@@ -57,8 +61,8 @@ fn passed_sockets() -> Result<Vec<Listening>, Failure> {
     Ok(sockets)
 }
 
-fn socket(listen: &config::Listen) -> Result<Listening, Failure> {
-    Listening::bind(listen).map_err(|error| match listen {
+fn socket(listen: &config::Listen, all: &[config::Listen]) -> Result<Listening, Failure> {
+    Listening::bind(listen, all).map_err(|error| match listen {
         config::Listen::Tcp { address, .. } => {
             cannot_listen(&address.to_string(), "--listen", &error)
         }

@@ -160,6 +160,11 @@ impl Config {
             Portal::Unix(_) => None,
             Portal::Tcp { tls, host, port } => {
                 let default = if *tls { 443 } else { 80 };
+                let host = if host.contains(':') {
+                    &format!("[{host}]")
+                } else {
+                    host
+                };
                 Some(
                     if *port == default {
                         host.clone()

@@ -218,6 +218,79 @@ fn a_socket_handed_over_that_does_not_listen_is_refused_at_the_start() {
     assert!(said.contains("as descriptor 3 does not listen"), "{said}");
 }
 
+#[test]
+fn ipv4_and_ipv6_listen_on_one_port_each_for_itself() {
+    let portal = Portal::plain();
+    let Ok(held) = TcpListener::bind("[::]:0") else {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    };
+    let port = held.local_addr().unwrap().port();
+    drop(held);
+    let [four, six] = [format!("0.0.0.0:{port}"), format!("[::]:{port}")];
+    for order in [[&four, &six], [&six, &four]] {
+        let wanted = proxy::before(&portal.url()).own_listeners();
+        let mut proxy = wanted
+            .with(&["--listen", order[0], "--listen", order[1]])
+            .start();
+        let asked = [format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+        for address in asked {
+            let answer = client::call(address.parse().unwrap(), client::deprecated_call(1));
+            assert_eq!(answer.status(), 200, "{address}");
+        }
+        let addresses = proxy.events();
+        assert_eq!(addresses[0]["caller"]["address"], "127.0.0.1");
+        assert_eq!(addresses[1]["caller"]["address"], "::1");
+        proxy.terminate();
+    }
+    // Alone, it takes both, as everywhere.
+    let wanted = proxy::before(&portal.url()).own_listeners();
+    let proxy = wanted.with(&["--listen", &six]).start();
+    let by_ipv4 = format!("127.0.0.1:{port}").parse().unwrap();
+    let answer = client::call(by_ipv4, client::deprecated_call(1));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(proxy.events()[0]["caller"]["address"], "127.0.0.1");
+}
+
+#[test]
+fn a_portal_by_its_ipv6_address_is_asked_by_it_in_calls_comparisons_and_tunnels() {
+    let script = |visit: &mut crate::support::portal::Visit| {
+        while let Some(request) = visit.request() {
+            if request.one("upgrade").is_some() {
+                visit.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nbye");
+                return;
+            }
+            let own = request.one("host").unwrap_or_default();
+            let fields = format!("Location: http://{own}/y\r\nSet-Cookie: a=1; Domain=[::1]\r\n");
+            visit.answer_to(&request, 200, &fields, b"{\"result\":[]}");
+        }
+    };
+    let Some(portal) = Portal::start_on_ipv6(script) else {
+        return;
+    };
+    let own = portal.address.to_string();
+    assert!(own.starts_with("[::1]:"));
+    let compared = "crm.lead.details.configuration.get=compare";
+    let proxy = proxy::start(&portal, &["--mode", compared]);
+    let answer = proxy.call(client::deprecated_call(1));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.one("location").as_deref(),
+        Some("http://portal.example/y")
+    );
+    let get = "/rest/1/code/crm.lead.details.configuration.get";
+    assert_eq!(proxy.call(client::get(get)).status(), 200);
+    assert!(portal.wait_for_requests(3), "the call and its comparison");
+    let mut tunnel = proxy.connect();
+    tunnel.send(
+        "GET /online/ HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assert!(tunnel.rest().ends_with(b"bye"));
+    for request in portal.requests() {
+        assert_eq!(request.one("host").as_deref(), Some(&*own));
+    }
+}
+
 const CLAIMS: &str = "X-Forwarded-For: 203.0.113.5\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: claimed.example\r\n\
                       X-Forwarded-Port: 1\r\nForwarded: for=203.0.113.5\r\nX-Real-IP: 203.0.113.5\r\n";
 
@@ -404,6 +477,10 @@ fn a_proxy_header_of_a_trusted_peer_names_the_client() {
         (
             b"PROXY TCP6 2001:db8::1 2001:db8::2 5000 443\r\n".to_vec(),
             "2001:db8::1",
+        ),
+        (
+            b"PROXY TCP6 ::ffff:203.0.113.8 ::1 5000 443\r\n".to_vec(),
+            "203.0.113.8",
         ),
         (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
         (version_2(1, source, b""), "203.0.113.9"),

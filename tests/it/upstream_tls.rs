@@ -250,6 +250,10 @@ async fn note(
 }
 
 fn modern(pair: &Issued, protocols: &[&str]) -> ModernPortal {
+    modern_on("127.0.0.1:0", pair, protocols)
+}
+
+fn modern_on(address: &'static str, pair: &Issued, protocols: &[&str]) -> ModernPortal {
     let acceptor = tokio_rustls::TlsAcceptor::from(pair.server(protocols));
     let (seen, connections) = (
         Arc::<Mutex<Vec<Seen>>>::default(),
@@ -264,7 +268,7 @@ fn modern(pair: &Issued, protocols: &[&str]) -> ModernPortal {
             .build()
             .unwrap();
         let accept = async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
             give.send(listener.local_addr().unwrap()).unwrap();
             while let Ok((socket, _)) = listener.accept().await {
                 let (acceptor, seen, counted) = (acceptor.clone(), noted.clone(), counted.clone());
@@ -383,6 +387,33 @@ fn http_1_is_spoken_to_the_portal_where_either_side_wants_no_more() {
     ] {
         let (seen, _) = through(protocols, arguments);
         is_exact(&seen, hyper::Version::HTTP_11);
+    }
+}
+
+#[test]
+fn a_portal_by_its_ipv6_address_is_asked_by_it_over_tls_in_either_language() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    let pair = authority.issue("portal", &["::1"], Kind::Ecdsa);
+    for (protocols, version) in [
+        (&["h2", "http/1.1"][..], hyper::Version::HTTP_2),
+        (&["http/1.1"], hyper::Version::HTTP_11),
+    ] {
+        let portal = modern_on("[::1]:0", &pair, protocols);
+        let own = portal.address.to_string();
+        let wanted =
+            proxy::before(&format!("https://{own}")).with(&["--upstream-http2", "--threads", "1"]);
+        let proxy = trusting(wanted, &authority);
+        assert_eq!(proxy.call(client::deprecated_call(1)).status(), 200);
+        assert_eq!(proxy.call(client::get("/online/")).status(), 200);
+        for one in portal.seen.lock().unwrap().iter() {
+            assert_eq!(one.version, version);
+            assert_eq!(one.host.as_deref(), Some(&*own));
+        }
     }
 }
 

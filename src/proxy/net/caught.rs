@@ -121,10 +121,11 @@ mod tests {
         let shared = Shared::new(config(portal()), telemetry, Policy::usual(&catalogue));
         let shared = shared.expect("nothing to be wrong");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listening = Listening::bind(&Listen::Tcp {
+        let listen = Listen::Tcp {
             address: any,
             plain: true,
-        });
+        };
+        let listening = Listening::bind(&listen, &[]);
         let listening = listening.expect("a free port");
         let address = listening.tcp_address().expect("an address");
         let server = Server::start(vec![listening], shared.clone()).expect("a thread");

@@ -24,11 +24,12 @@ pub enum Listening {
 }
 
 impl Listening {
-    /// Opens the socket. A Unix socket's file is replaced when nobody listens on it.
+    /// Opens the socket. A Unix socket's file is replaced when nobody listens on it. `beside` are all that are asked for:
+    /// one of IPv6 leaves the IPv4 addresses of its port to those of them that ask for one.
     ///
     /// # Errors
     /// What the system says; `AddrInUse` where somebody listens there.
-    pub fn bind(listen: &Listen) -> io::Result<Self> {
+    pub fn bind(listen: &Listen, beside: &[Listen]) -> io::Result<Self> {
         match listen {
             Listen::Tcp { address, plain } => {
                 let socket = socket2::Socket::new(
@@ -37,6 +38,10 @@ impl Listening {
                     None,
                 )?;
                 socket.set_reuse_address(true)?;
+                let takes_its_ipv4 = |other: &Listen| matches!(other, Listen::Tcp { address: a, .. } if a.is_ipv4() && a.port() == address.port());
+                if address.is_ipv6() && beside.iter().any(takes_its_ipv4) {
+                    socket.set_only_v6(true)?;
+                }
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;

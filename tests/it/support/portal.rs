@@ -3,7 +3,7 @@
 //! What arrives is read by the strict reader, so that a message that the proxy should never have sent shows at once.
 
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -66,7 +66,17 @@ pub struct Portal {
 impl Portal {
     /// Listens on a free port and runs `script` for each connection, on a thread of its own.
     pub fn start(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
-        Self::start_with(None, script)
+        Self::start_with(listener([127, 0, 0, 1].into()), None, script)
+    }
+
+    /// As [`Portal::start`], on the IPv6 address of this machine; `None` where it has none.
+    pub fn start_on_ipv6(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Option<Self> {
+        let address = std::net::Ipv6Addr::LOCALHOST;
+        if TcpListener::bind((address, 0)).is_err() {
+            eprintln!("skipped: this machine has no IPv6");
+            return None;
+        }
+        Some(Self::start_with(listener(address.into()), None, script))
     }
 
     /// As [`Portal::start`], over TLS.
@@ -74,7 +84,7 @@ impl Portal {
         config: Arc<rustls::ServerConfig>,
         script: impl Fn(&mut Visit) + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with(Some(config), script)
+        Self::start_with(listener([127, 0, 0, 1].into()), Some(config), script)
     }
 
     /// A portal that answers every request with 200 and a small JSON body.
@@ -87,10 +97,10 @@ impl Portal {
     }
 
     fn start_with(
+        listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
         script: impl Fn(&mut Visit) + Send + Sync + 'static,
     ) -> Self {
-        let listener = listener();
         let address = listener.local_addr().expect("a bound address");
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -199,9 +209,9 @@ impl Drop for Portal {
 
 /// A free port with a queue as web servers have it: in the 128 places of the standard library's, a crowd of callers waits
 /// for its connections for seconds.
-fn listener() -> TcpListener {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+fn listener(address: IpAddr) -> TcpListener {
+    let any = SocketAddr::new(address, 0);
+    let socket = Socket::new(Domain::for_address(any), Type::STREAM, None).expect("a socket");
     socket.bind(&any.into()).expect("a free port");
     socket.listen(511).expect("it listens");
     socket.into()
