@@ -300,14 +300,23 @@ fn haproxy_in_front_tells_who_its_clients_are() {
     }
     let folder = tempfile::tempdir().unwrap();
     let portal = Portal::plain();
-    for (version, server) in [("v1", "send-proxy"), ("v2", "send-proxy-v2")] {
+    // A listener of both families names clients over IPv4 as ::ffff:127.0.0.77.
+    let binds = ["127.0.0.1", "::"];
+    let versions = ["send-proxy", "send-proxy-v2"];
+    let cases = binds.iter().flat_map(|bind| versions.map(|v| (bind, v)));
+    for (bind, version) in cases {
+        if *bind == "::" && TcpListener::bind("[::1]:0").is_err() {
+            eprintln!("skipped: this machine has no IPv6");
+            continue;
+        }
         let arguments = ["--trusted-proxy", "127.0.0.1", "--accept-proxy-protocol"];
         let proxy = proxy::start(&portal, &arguments);
         let port = free_port();
+        let both = if *bind == "::" { "v4v6" } else { "" };
         let config = format!(
             "defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
-             frontend in\n  bind 127.0.0.1:{port}\n  default_backend b\n\
-             backend b\n  server one {} {server} source 127.0.0.1\n",
+             frontend in\n  bind {bind}:{port} {both}\n  default_backend b\n\
+             backend b\n  server one {} {version} source 127.0.0.1\n",
             proxy.address()
         );
         let path = folder.path().join("front.cfg");
@@ -325,12 +334,12 @@ fn haproxy_in_front_tells_who_its_clients_are() {
         assert_eq!(
             client.call(client::deprecated_call(1)).unwrap().status(),
             200,
-            "{version}"
+            "{bind} {version}"
         );
         assert_eq!(
             proxy.events()[0]["caller"]["address"],
             "127.0.0.77",
-            "{version}"
+            "{bind} {version}"
         );
     }
 }

@@ -51,7 +51,7 @@ fn version1(bytes: &[u8]) -> Preface {
     let source = match words.next() {
         Some("UNKNOWN") => None,
         Some("TCP4" | "TCP6") => match words.next().and_then(|w| w.parse::<IpAddr>().ok()) {
-            Some(address) => Some(address),
+            Some(address) => Some(address.to_canonical()),
             None => return Preface::Bad,
         },
         _ => return Preface::Bad,
@@ -86,7 +86,7 @@ fn version2(bytes: &[u8]) -> Preface {
         (_, 2) if length >= 52 => {
             let mut octets = [0u8; 16];
             octets.copy_from_slice(&bytes[16..32]);
-            Some(IpAddr::V6(Ipv6Addr::from(octets)))
+            Some(IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
         }
         _ => return Preface::Bad,
     };
@@ -170,6 +170,21 @@ mod tests {
         );
         assert_eq!(preface(&header[..20]), Preface::More { wanted: 8 });
         assert_eq!(preface(&header[..4]), Preface::More { wanted: 12 });
+    }
+
+    #[test]
+    fn an_ipv4_address_within_ipv6_is_the_ipv4_address() {
+        let source = Some("192.0.2.7".parse().unwrap());
+        let header = b"PROXY TCP6 ::ffff:192.0.2.7 ::1 5000 443\r\n";
+        let length = header.len();
+        assert_eq!(preface(header), Preface::Proxied { length, source });
+        let mut header = V2.to_vec();
+        header.extend_from_slice(&[0x21, 0x21, 0, 36]);
+        let mapped: Ipv6Addr = "::ffff:192.0.2.7".parse().unwrap();
+        header.extend_from_slice(&mapped.octets());
+        header.extend_from_slice(&[0; 20]);
+        let length = header.len();
+        assert_eq!(preface(&header), Preface::Proxied { length, source });
     }
 
     #[test]
