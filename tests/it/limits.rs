@@ -243,6 +243,37 @@ fn idle_connections_of_either_side_end_each_at_its_own_time() {
 }
 
 #[test]
+fn a_connection_to_the_portal_is_idle_no_longer_than_the_portal_says() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let told = request.one("x-timeout").unwrap_or_default();
+            let field = format!("Keep-Alive: timeout={told}, max=100\r\n");
+            visit.answer_to(&request, 200, &field, b"{}");
+        }
+    });
+    let with_calls = || {
+        let all = portal.connections();
+        all.iter().filter(|one| !one.requests.is_empty()).count()
+    };
+    // How many connections two calls take, this time apart.
+    let taken = |told: &str, apart: Duration, limit: &str| {
+        let proxy = proxy::start(&portal, &["--pool-idle-timeout", limit, "--threads", "1"]);
+        let before = with_calls();
+        let call = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Timeout: {told}\r\n\r\n");
+        for pause in [apart, Duration::ZERO] {
+            assert_eq!(proxy.call(&call).status(), 200);
+            // The pause is what is tested: only time ends an idle connection.
+            std::thread::sleep(pause);
+        }
+        with_calls() - before
+    };
+    assert_eq!(taken("5", Duration::ZERO, "60s"), 1);
+    assert_eq!(taken("1", Duration::ZERO, "60s"), 2);
+    let later = Duration::from_millis(1100);
+    assert_eq!(taken("2", later, "60s"), 2, "a second less than it says");
+}
+
+#[test]
 fn a_portal_that_stops_taking_an_upload_is_504() {
     let portal = Portal::start(|visit| {
         visit.head();

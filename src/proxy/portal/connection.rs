@@ -7,7 +7,7 @@
 use crate::proxy::body::RequestBody;
 use crate::proxy::http::body_in::BodyIn;
 use crate::proxy::http::head::{
-    EndFinder, Framing, HeadError, Limits, ResponseHead, read_response,
+    EndFinder, Framing, HeadError, Limits, Name, ResponseHead, list_items, read_response,
 };
 use crate::proxy::http::message_out::{Left, MessageOut, Pending};
 use crate::proxy::net::fault::Fault;
@@ -68,8 +68,8 @@ pub struct Connection {
     /// Wakes who drives the connection when a limit may have passed: one timer for all phases of all exchanges, set
     /// again only when it has fired.
     timer: Pin<Box<Sleep>>,
-    /// Since when it is in the pool.
-    pub idle_since: Instant,
+    /// Until when it may be in the pool.
+    pub idle_until: Instant,
     pub counted: Held,
     _ends: Option<OwnEnd>,
     request: Request,
@@ -106,6 +106,8 @@ struct Answer {
     finder: EndFinder,
     body: BodyIn,
     keeps_alive: bool,
+    /// How long the portal says that it keeps the connection, less the time that its close may be on its way.
+    kept_for: Option<Duration>,
     buffer: BytesMut,
     read: usize,
     read_wait: Option<Instant>,
@@ -125,7 +127,7 @@ impl Connection {
             limits,
             patience,
             timer: Box::pin(tokio::time::sleep(patience.interval())),
-            idle_since: now,
+            idle_until: now,
             counted,
             _ends: ends,
             request: Request {
@@ -149,6 +151,7 @@ impl Connection {
                 finder: EndFinder::default(),
                 body: BodyIn::default(),
                 keeps_alive: true,
+                kept_for: None,
                 buffer: BytesMut::new(),
                 read: READ,
                 read_wait: None,
@@ -236,19 +239,20 @@ impl Connection {
         self.is_ended()
             && self.request.sent
             && self.answer.keeps_alive
+            && self.answer.kept_for != Some(Duration::ZERO)
             && !self.answer.body.has_surplus()
             && !self.answer.body.is_failed()
             && !self.answer.upgrade
     }
 
-    /// Gives back what an idle connection does not need.
-    pub fn rest(&mut self, now: Instant) {
+    /// Gives back what an idle connection does not need. It may be idle for `limit`, or as long as the portal said.
+    pub fn rest(&mut self, now: Instant, limit: Duration) {
         self.request.message.rest();
         self.request.body = RequestBody::Empty;
         self.request.kept = None;
         self.answer.buffer = BytesMut::new();
         self.answer.read = READ;
-        self.idle_since = now;
+        self.idle_until = now + self.answer.kept_for.map_or(limit, |told| told.min(limit));
     }
 
     /// The socket of a connection whose protocol was switched, and what has come behind the answer's head.
@@ -545,6 +549,7 @@ impl Answer {
             }
             self.awaited = false;
             self.keeps_alive = head.keeps_alive;
+            self.kept_for = head.fields.first(Name::KeepAlive).and_then(kept_for);
             self.body = BodyIn::begin(head.framing, Bytes::copy_from_slice(rest));
             return Ok(Found::Head(head));
         }
@@ -580,6 +585,16 @@ impl Answer {
             }
         }
     }
+}
+
+/// The `timeout=N` of `Keep-Alive` (RFC 2068 §19.7.1.1), less a second.
+fn kept_for(field: &[u8]) -> Option<Duration> {
+    let seconds = list_items(field).find_map(|item| {
+        let (name, value) = std::str::from_utf8(item).ok()?.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("timeout");
+        named.then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
+    })?;
+    Some(Duration::from_secs(seconds.saturating_sub(1).into()))
 }
 
 fn broken(error: io::Error) -> Fault {
@@ -871,5 +886,23 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(!connection.is_usable());
         });
+    }
+
+    #[test]
+    fn the_portals_own_limit_is_a_second_shorter_than_it_says() {
+        let seconds = |count| Some(Duration::from_secs(count));
+        for (field, wanted) in [
+            ("timeout=5, max=1000", seconds(4)),
+            ("max=7,Timeout = \"20\"", seconds(19)),
+            ("timeout=1", seconds(0)),
+            ("timeout=0", seconds(0)),
+            ("max=5", None),
+            ("timeout=", None),
+            ("timeout=-1", None),
+            ("timeout", None),
+            ("", None),
+        ] {
+            assert_eq!(kept_for(field.as_bytes()), wanted, "{field}");
+        }
     }
 }

@@ -42,7 +42,7 @@ impl Pool {
     pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut pool = self.idle.borrow_mut();
         while let Some(mut connection) = pool.pop() {
-            if now < connection.idle_since + self.limit && connection.is_usable() {
+            if now < connection.idle_until && connection.is_usable() {
                 connection.counted = self.local.open(Open::PoolBusy);
                 return Some(connection);
             }
@@ -75,7 +75,7 @@ impl Lease {
             return;
         }
         if connection.is_reusable() {
-            connection.rest(now);
+            connection.rest(now, pool.limit);
             connection.counted = pool.local.open(Open::PoolIdle);
             pool.idle.borrow_mut().push(connection);
             if !pool.swept.replace(true) {
@@ -90,14 +90,13 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Closes connections that are idle for too long or that the portal has closed, while there are any.
 async fn sweep(pool: Rc<Pool>) {
-    let limit = pool.limit;
     loop {
         let next = {
             let mut idle = pool.idle.borrow_mut();
             let now = Instant::now();
-            idle.retain_mut(|one| one.idle_since + limit > now && one.is_usable());
-            match idle.first() {
-                Some(oldest) => (oldest.idle_since + limit).min(now + SWEEP),
+            idle.retain_mut(|one| one.idle_until > now && one.is_usable());
+            match idle.iter().map(|one| one.idle_until).min() {
+                Some(first) => first.min(now + SWEEP),
                 None => {
                     pool.swept.set(false);
                     return;
