@@ -11,7 +11,7 @@ use crate::proxy::call::handle::{Client, LastCaller};
 use crate::proxy::call::reply;
 use crate::proxy::call::room::Room;
 use crate::proxy::call::span::Span;
-use crate::proxy::config::{Config, Portal};
+use crate::proxy::config::Config;
 use crate::proxy::http::head::{Limits, Name, RequestHead};
 use crate::proxy::http::origin;
 use crate::proxy::http::peer;
@@ -223,6 +223,8 @@ pub struct Worker {
     pub limits: Limits,
     /// The `Host` for the portal; `None` keeps the client's.
     pub host: Option<Vec<u8>>,
+    /// The names by which the portal is known.
+    own: Vec<origin::Own>,
     stopping: Notify,
     stopped: Cell<bool>,
     connections: RefCell<HashMap<u64, Handle>>,
@@ -261,6 +263,7 @@ impl Worker {
             },
             paces: Cell::new(!shared.pacing.is_off()),
             host: config.host_for_portal(),
+            own: origin::own(&config),
             stopping: Notify::new(),
             stopped: Cell::new(false),
             config,
@@ -466,10 +469,7 @@ impl Worker {
         name: Name,
         value: &[u8],
     ) -> Option<Vec<u8>> {
-        let Portal::Tcp { host, port, .. } = &self.config.portal else {
-            return None;
-        };
-        if !self.config.rewrite_origin {
+        if !self.config.rewrite_origin || self.own.is_empty() {
             return None;
         }
         let forwarded = |name: Name| head.fields.first(name).filter(|_| client.trusted);
@@ -479,12 +479,7 @@ impl Worker {
         let authority = forwarded(Name::XForwardedHost)
             .or(head.fields.first(Name::Host))
             .unwrap_or(b"");
-        origin::turn(
-            name,
-            value,
-            &origin::Portal { host, port: *port },
-            &origin::Seen { scheme, authority },
-        )
+        origin::turn(name, value, &self.own, &origin::Seen { scheme, authority })
     }
 
     /// Whether a request counts for the portal's limit.

@@ -623,6 +623,55 @@ fn what_names_the_portals_origin_is_turned_to_the_proxy() {
 }
 
 #[test]
+fn the_portals_origin_is_each_name_that_it_is_known_by() {
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let wanted = request.one("x-answer").unwrap_or_default();
+            let fields = wanted.replace('|', "\r\n") + "\r\n";
+            visit.answer_to(&request, 302, &fields, b"");
+        }
+    });
+    let port = portal.address.port();
+    let proxy = proxy::start(&portal, &["--upstream-host", "crm.example"]);
+    let asked = |host: &str, answer: &str| {
+        let request = format!("GET /a HTTP/1.1\r\nHost: {host}\r\nX-Answer: {answer}\r\n\r\n");
+        proxy.call(request)
+    };
+    for its in [
+        "http://crm.example/y".into(),
+        "https://crm.example:443/y".into(),
+        "//crm.example/y".into(),
+        format!("http://127.0.0.1:{port}/y"),
+        format!("http://crm.example:{port}/y"),
+    ] {
+        let answer = asked("proxy.example", &format!("Location: {its}"));
+        let scheme = if its.starts_with("//") { "" } else { "http:" };
+        let wanted = format!("{scheme}//proxy.example/y");
+        assert_eq!(answer.one("location"), Some(wanted), "{its}");
+        let answer = asked("proxy.example", &format!("Refresh: 3, {its}"));
+        let wanted = format!("3, {scheme}//proxy.example/y");
+        assert_eq!(answer.one("refresh"), Some(wanted), "{its}");
+    }
+    for other in [
+        "http://127.0.0.1/y",
+        "https://crm.example:1/y",
+        "//other.example/y",
+    ] {
+        let answer = asked("proxy.example", &format!("Location: {other}"));
+        assert_eq!(answer.one("location").as_deref(), Some(other));
+    }
+    let cookie = "Set-Cookie: a=1; Domain=\"crm.example\"; Path=/";
+    for (host, wanted) in [
+        ("proxy.example", "a=1; Domain=proxy.example; Path=/"),
+        ("192.0.2.7:8080", "a=1; Path=/"),
+        ("[2001:db8::7]", "a=1; Path=/"),
+    ] {
+        let answer = asked(host, cookie);
+        assert_eq!(answer.one("set-cookie").as_deref(), Some(wanted), "{host}");
+    }
+}
+
+#[test]
 fn a_location_elsewhere_is_left_alone() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
