@@ -9,6 +9,7 @@
 //! - [`scan`] deprecated methods in source code, before they are called
 //! - [`sandbox`] a stand-in portal: a second, independent reading of the protocol
 //! - [`admin`] health, readiness, metrics and the status page
+//! - [`advice`] what the owner of a caller is to change, in words and calls (pure)
 //! - [`proxy`] the data path
 //! - [`ladder`] in which mode a rule is, for a caller at a moment (pure)
 //! - [`telemetry`] what happened, said in one place
@@ -20,6 +21,7 @@
 //! - [`memory`] what the allocator is told
 
 pub mod admin;
+pub mod advice;
 pub mod catalogue;
 pub mod cli;
 mod digits;

@@ -5,9 +5,11 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{self, Body, json, text};
-use super::instructions::Instructions;
+use super::overview::calls;
 use super::selection::{Selection, value};
 use super::{Admin, MethodUse, Overview};
+use crate::advice::language::Language;
+use crate::advice::{Advice, Behind, Seen};
 use crate::telemetry::health::Stage;
 use crate::telemetry::live::{ModeChange, Row, Whose};
 use crate::telemetry::log::LogStatus;
@@ -19,6 +21,7 @@ struct Index {
     callers: &'static str,
     methods: &'static str,
     instructions: &'static str,
+    letter: &'static str,
     events: &'static str,
 }
 
@@ -84,6 +87,7 @@ pub(super) fn answer(admin: &Admin, path: &str, query: &str) -> Response<Body> {
                       &show=all|active|quiet|rewritten|observed|refused|unnamed",
             methods: "/api/methods",
             instructions: "/api/instructions?name=NAME&method=METHOD[&format=markdown], or key=CALLER_KEY",
+            letter: "/letter?name=NAME[&language=en|ru|de|pt-BR][&format=html|markdown], or key=CALLER_KEY",
             events: "/events",
         }),
         "/api/overview" => overview(admin),
@@ -143,9 +147,11 @@ fn instructions(admin: &Admin, query: &str) -> Response<Body> {
     };
     let instructions = instructions_for(admin, &row);
     match value(query, "format").as_deref() {
-        Some("markdown") => {
-            answer::whole(StatusCode::OK, answer::MARKDOWN, instructions.markdown())
-        }
+        Some("markdown") => answer::whole(
+            StatusCode::OK,
+            answer::MARKDOWN,
+            instructions.markdown(Language::english()),
+        ),
         _ => json(&instructions),
     }
 }
@@ -162,8 +168,67 @@ pub(super) fn row_of(admin: &Admin, query: &str) -> Option<Row> {
 }
 
 /// What the owner of a row's caller is to change.
-pub(super) fn instructions_for(admin: &Admin, row: &Row) -> Instructions {
+pub(super) fn instructions_for(admin: &Admin, row: &Row) -> Advice {
     let catalogue = admin.catalogue.load();
-    let rule = catalogue.find(row.method.to_ascii_lowercase().as_bytes());
-    Instructions::of(row, rule.map(AsRef::as_ref), admin.portal.as_deref())
+    let rule = catalogue.find_in_any_case(row.method.as_bytes());
+    let portal = admin.portal.as_deref();
+    Advice::of(
+        &seen(row, None),
+        rule.map(AsRef::as_ref),
+        portal,
+        Language::english(),
+    )
+}
+
+/// All that is known of the deprecated calls of the caller that a query names by its name or key, with the day from which
+/// each method is refused.
+pub(super) fn letter_facts(admin: &Admin, query: &str) -> Vec<Seen> {
+    let (name, key) = (value(query, "name"), value(query, "key"));
+    let snapshot = admin.telemetry.live.snapshot();
+    let methods = MethodUse::of(
+        &snapshot,
+        &admin.catalogue.load(),
+        admin.policy().as_deref(),
+    );
+    let rows = snapshot.rows.iter().filter(|row| match (&name, &key) {
+        (Some(_), _) => row.name == name,
+        (None, Some(key)) => row.key == *key && row.name.is_none(),
+        (None, None) => false,
+    });
+    rows.map(|row| {
+        let method = methods.iter().find(|method| method.method == row.method);
+        seen(row, method.and_then(|method| method.sunset.clone()))
+    })
+    .collect()
+}
+
+/// A row, as advice is given on it. `until` is the day from which its calls are refused.
+pub(super) fn seen(row: &Row, until: Option<String>) -> Seen {
+    Seen {
+        method: row.method.clone(),
+        name: row.name.clone(),
+        auth: row.auth.clone(),
+        user: row.user.clone(),
+        application: row.application.clone(),
+        fingerprint: row.fingerprint.clone(),
+        address: row.address.clone(),
+        sdk: row.sdk.clone(),
+        user_agent: row.user_agent.clone(),
+        behind: Behind {
+            keys: (row.keys, row.behind.keys.clone()),
+            libraries: (row.libraries, row.behind.libraries.clone()),
+            addresses: (row.addresses, row.behind.addresses.clone()),
+        },
+        target: row.target.clone(),
+        encoding: row.encoding.clone(),
+        batch: row.batch,
+        changes: row.changes.clone(),
+        parameters: Vec::new(),
+        replacement: row.replacement.clone(),
+        documentation: row.documentation.clone(),
+        calls: calls(row),
+        first_seen: row.first_seen,
+        last_seen: row.last_seen,
+        until,
+    }
 }

@@ -1,15 +1,14 @@
 //! The admin address: health, metrics, the status page and its data, for ops and never for clients of the portal.
 //!
 //! It has a thread and a runtime of its own, so that no look at it costs a client anything, and a slow or hostile visitor
-//! of it can hurt nobody. Who may see what is decided in [`access`], what a page says in [`page`], what an owner is told to
-//! change in [`instructions`].
+//! of it can hurt nobody. Who may see what is decided in [`access`], what a page says in [`page`]; what an owner is told to
+//! change comes from [`crate::advice`].
 
 pub mod access;
 mod answer;
 mod api;
 mod events;
-pub mod instructions;
-mod overview;
+pub mod overview;
 mod page;
 mod routes;
 mod selection;

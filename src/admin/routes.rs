@@ -56,6 +56,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         "/metrics" => metrics(admin, &head),
         "/" => page::whole(admin, query),
         "/instructions" => page::instructions(admin, query),
+        "/letter" => page::letter(admin, query),
         "/events" => events::stream(admin, &head),
         path if path == "/api" || path.starts_with("/api/") => api::answer(admin, path, query),
         _ => text(

@@ -10,6 +10,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::step::form_text;
+
 /// The folder of the documentation's pages.
 pub(super) const DOCUMENTATION: &str = "https://apidocs.bitrix24.com/";
 
@@ -29,6 +31,9 @@ pub struct Migration {
     /// The deprecated method's page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy_page: Option<String>,
+    /// The parameters at the top that the documentation lists for both methods, in its order; `*` marks a required one.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     /// The generation of REST that the successor belongs to, where it is not that of the old method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rest_version: Option<u8>,
@@ -74,6 +79,24 @@ pub struct Migration {
     /// Parameters and fields that have no successor.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
+}
+
+/// The parameters of both methods; none where the documentation lists none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// Of the deprecated method.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legacy: Vec<String>,
+    /// Of its successor.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub successor: Vec<String>,
+}
+
+impl Parameters {
+    fn is_empty(&self) -> bool {
+        self.legacy.is_empty() && self.successor.is_empty()
+    }
 }
 
 /// Something before and after.
@@ -182,6 +205,12 @@ impl Migration {
         self.documented.is_some() && !self.successor.is_empty()
     }
 
+    /// Whether the successor keeps the names of custom fields when it is asked to (`useOriginalUfNames`).
+    pub fn keeps_custom_names(&self) -> bool {
+        let names = self.parameters.successor.iter();
+        names.into_iter().any(|name| name == "useOriginalUfNames")
+    }
+
     /// The address of the successor's page.
     pub fn page_url(&self) -> Option<String> {
         self.page.as_deref().map(url)
@@ -190,6 +219,28 @@ impl Migration {
     /// The address of the deprecated method's page.
     pub fn legacy_page_url(&self) -> Option<String> {
         self.legacy_page.as_deref().map(url)
+    }
+
+    /// What the successor needs beside its name, and whether more differs, as the end of a sentence: ` with entityTypeId=2;
+    /// other parameters and the answer differ`.
+    pub fn in_short(&self) -> String {
+        let set = self.set.iter();
+        let set: Vec<String> = set
+            .map(|(name, value)| format!("{name}={}", form_text(value)))
+            .collect();
+        let mut said = match set.is_empty() {
+            true => String::new(),
+            false => format!(" with {}", set.join(" and ")),
+        };
+        if let Some(scope) = &self.scope
+            && scope.legacy != scope.successor
+        {
+            said.push_str(&format!("; it needs the scope {}", scope.successor));
+        }
+        if !self.equal && !self.successor.is_empty() {
+            said.push_str("; other parameters and the answer differ");
+        }
+        said
     }
 
     /// The map of names for fields of the call.

@@ -5,6 +5,7 @@
 //! - a file for each command: its words, and what it does
 
 mod admin;
+mod advice;
 mod ask_portal;
 mod assemble;
 mod brownout;

@@ -8,8 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::text::reason;
-use super::{log_files, rule_files};
-use crate::catalogue::{Catalogue, RuleKind};
+use super::{advice, log_files, rule_files};
+use crate::catalogue::{Catalogue, Migration, RuleKind};
 use crate::scan::alive::Log;
 use crate::scan::text::Finder;
 use crate::scan::{Known, output, walk};
@@ -122,6 +122,12 @@ fn known(catalogue: &Catalogue) -> Vec<Known> {
         .map(|rule| Known {
             method: rule.method.clone(),
             successor: rule.replacement.clone(),
+            needs: rule
+                .migration()
+                .map(Migration::in_short)
+                .unwrap_or_default(),
+            successor_documentation: rule.migration().and_then(Migration::page_url),
+            advice: advice::for_any(rule),
             translated: rule.kind == RuleKind::Exact,
             documentation: rule.documentation_url(),
         })

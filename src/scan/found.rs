@@ -9,6 +9,12 @@ pub struct Known {
     pub method: String,
     /// What the documentation names instead: a method, a family (`x.*`), several, or nothing.
     pub successor: Option<String>,
+    /// What that needs and how it differs, as the end of a sentence.
+    pub needs: String,
+    /// The successor's page.
+    pub successor_documentation: Option<String>,
+    /// What to change, as Markdown.
+    pub advice: String,
     /// Whether the proxy turns its calls into its successor's.
     pub translated: bool,
     /// The page that marks it as deprecated.

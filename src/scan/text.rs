@@ -394,6 +394,9 @@ mod tests {
         .map(|method| Known {
             method: (*method).to_owned(),
             successor: None,
+            needs: String::new(),
+            successor_documentation: None,
+            advice: String::new(),
             translated: false,
             documentation: None,
         })

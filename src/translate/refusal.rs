@@ -1,5 +1,5 @@
 //! Why a call goes no further, and what its sender can do.
-use crate::catalogue::{Mode, Rule, form_text};
+use crate::catalogue::{Mode, Rule};
 use crate::protocol::json::{Fault, Unreadable};
 use jiff::Timestamp;
 
@@ -216,28 +216,14 @@ fn instead(rule: &Rule) -> String {
         let read = pages([entry.page_url(), entry.legacy_page_url()]);
         return format!(", and no method takes its place{read}");
     }
-    let set = entry.set.iter();
-    let set: Vec<String> = set
-        .map(|(name, value)| format!("{name}={}", form_text(value)))
-        .collect();
-    let with = match set.is_empty() {
-        true => String::new(),
-        false => format!(" with {}", set.join(" and ")),
+    let read = match entry.equal {
+        true => pages([entry.page_url(), None]),
+        false => pages([entry.page_url(), entry.legacy_page_url()]),
     };
-    let successor = entry.successor.join(" or ");
-    let (differs, read) = match entry.equal {
-        true => ("", pages([entry.page_url(), None])),
-        false => (
-            "; other parameters and the answer differ",
-            pages([entry.page_url(), entry.legacy_page_url()]),
-        ),
-    };
-    let scope = entry.scope.as_ref();
-    let scope = scope.filter(|scope| scope.legacy != scope.successor);
-    let scope = scope.map(|scope| format!("; it needs the scope {}", scope.successor));
     format!(
-        ": call {successor}{with}{}{differs}{read}",
-        scope.unwrap_or_default()
+        ": call {}{}{read}",
+        entry.successor.join(" or "),
+        entry.in_short()
     )
 }
 

@@ -4,8 +4,8 @@ use std::fmt::{Display, Formatter, Result};
 
 use jiff::Timestamp;
 
-use crate::admin::instructions::is_active;
 use crate::admin::overview::DAY;
+use crate::advice::is_active;
 
 /// Text in which nothing is markup, as an element's content or in a quoted attribute. Characters that do something instead
 /// of being shown are shown as �.

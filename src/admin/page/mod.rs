@@ -16,9 +16,11 @@ use hyper::{Response, StatusCode};
 
 use super::access::Denied;
 use super::answer::{self, Body, text};
-use super::api::{instructions_for, row_of};
+use super::api::{instructions_for, letter_facts, row_of};
 use super::selection::{Selection, value};
 use super::{Admin, MethodUse, Overview};
+use crate::advice::language::TAGS;
+use crate::advice::{Language, Letter};
 use html::Text;
 
 /// The most rows that one page shows; a portal's worth of callers fits, a flood of invented ones does not bring a browser
@@ -117,6 +119,42 @@ pub(super) fn instructions(admin: &Admin, query: &str) -> Response<Body> {
         content: &content,
     };
     answer::document(StatusCode::OK, &nonce, page.html(&nonce))
+}
+
+/// `/letter`: all that the owner of one caller is to change, on a page of its own.
+pub(super) fn letter(admin: &Admin, query: &str) -> Response<Body> {
+    let tag = value(query, "language").unwrap_or_else(|| TAGS[0].to_owned());
+    let Some(language) = Language::by_tag(&tag) else {
+        return text(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "There is no letter in this language; there are {}.",
+                TAGS.join(", ")
+            ),
+        );
+    };
+    let seen = letter_facts(admin, query);
+    if seen.is_empty() {
+        return text(
+            StatusCode::NOT_FOUND,
+            "No such caller. Ask with the name, or else the key, of a row of /api/callers, as ?name=… or ?key=….",
+        );
+    }
+    let catalogue = admin.catalogue.load();
+    let portal = admin.portal.as_deref();
+    let now = jiff::Timestamp::now();
+    let letter = Letter::of(&seen, &catalogue, portal, now, language);
+    match value(query, "format").as_deref() {
+        Some("markdown") => answer::whole(StatusCode::OK, answer::MARKDOWN, letter.markdown()),
+        None | Some("html") => {
+            let nonce = nonce();
+            answer::document(StatusCode::OK, &nonce, letter.html(&nonce))
+        }
+        Some(_) => text(
+            StatusCode::BAD_REQUEST,
+            "A letter's format is html or markdown.",
+        ),
+    }
 }
 
 /// The form that asks for the token.

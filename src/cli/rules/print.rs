@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::catalogue::{Migration, Mode, Rule, RuleKind, Step, What, form_text};
+use crate::catalogue::{Mode, Rule, RuleKind, Step, What, form_text};
+use crate::cli::advice;
 use crate::cli::paint::Paint;
 use crate::ladder::standing::Standing;
 pub fn arrow(rule: &Rule) -> String {
@@ -86,61 +87,7 @@ pub fn details(rule: &Rule, standing: &Standing, paint: Paint) -> String {
     if let Some(page) = rule.documentation_url() {
         lines.push(row("documentation", &page));
     }
-    if let Some(entry) = rule.migration() {
-        lines.extend(migration_rows(entry));
-    }
-    lines.join("\n") + "\n"
-}
-
-/// What changes for the method's callers.
-fn migration_rows(entry: &Migration) -> Vec<String> {
-    let mut rows = Vec::new();
-    let mut add = |label: &str, text: String| rows.push(row(label, &text));
-    if let Some(page) = entry.page_url() {
-        add("successor's", page);
-    }
-    if let Some(family) = &entry.documented {
-        add("documented", format!("{family}, which is no method"));
-    }
-    if let Some(scope) = &entry.scope {
-        add("scope", scope.successor.clone());
-    }
-    if let Some(rights) = &entry.rights {
-        add("rights", rights.clone());
-    }
-    for (name, value) in entry.set.iter() {
-        add("send", format!("{name}={}", form_text(value)));
-    }
-    for (from, to) in entry.rename.iter() {
-        add("send", format!("{to} for {from}"));
-    }
-    for name in &entry.required {
-        add("send", format!("{name}, which is required"));
-    }
-    if let Some(map) = entry.call_fields() {
-        for (from, to) in map.iter() {
-            add(
-                "field",
-                match to {
-                    Some(to) => format!("{to} for {from}"),
-                    None => format!("none for {from}"),
-                },
-            );
-        }
-    }
-    if let Some(answer) = &entry.result {
-        add(
-            "answer",
-            format!("in {}; was in {}", answer.successor, answer.legacy),
-        );
-    }
-    for text in &entry.types {
-        add("note", text.clone());
-    }
-    if !entry.lost.is_empty() {
-        add("lost", entry.lost.join(", "));
-    }
-    rows
+    lines.join("\n") + "\n" + &advice::text(rule, paint)
 }
 
 /// A step of a rule of one's own, in words.

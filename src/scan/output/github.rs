@@ -10,8 +10,11 @@ pub fn github(outcome: &Outcome<'_>) -> String {
     for found in &outcome.report.found {
         let known = &outcome.known[found.known];
         let mut text = sentence(known);
-        if let Some(documentation) = &known.documentation {
-            let _ = write!(text, ". {documentation}");
+        for page in [&known.successor_documentation, &known.documentation]
+            .into_iter()
+            .flatten()
+        {
+            let _ = write!(text, ". {page}");
         }
         let _ = writeln!(
             out,

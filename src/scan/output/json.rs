@@ -19,8 +19,10 @@ pub fn json(outcome: &Outcome<'_>) -> String {
                 "end_column": found.place.end_column,
                 "method": known.method,
                 "successor": known.successor,
+                "needs": known.needs.trim_start_matches([';', ' ']),
                 "translated": known.translated,
                 "documentation": known.documentation,
+                "successor_documentation": known.successor_documentation,
                 "joined": found.joined,
             });
             if let Some(log) = outcome.log {

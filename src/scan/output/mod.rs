@@ -59,7 +59,11 @@ fn shown(path: &Path) -> String {
 fn sentence(known: &Known) -> String {
     let mut text = format!("{} is deprecated", known.method);
     match &known.successor {
-        Some(successor) => text.push_str(&format!("; call {successor} instead")),
+        Some(successor) => text.push_str(&format!(
+            "; call {} instead{}",
+            successor.replace(' ', " or "),
+            known.needs
+        )),
         None => text.push_str(" and has no successor"),
     }
     if known.translated {

@@ -115,7 +115,7 @@ fn rule(outcome: &Outcome<'_>, known: usize) -> Value {
     let mut rule = json!({
         "id": known.method,
         "shortDescription": { "text": format!("The Bitrix24 method {} is deprecated", known.method) },
-        "help": { "text": format!("{}.", sentence(known)) },
+        "help": { "text": format!("{}.", sentence(known)), "markdown": known.advice },
         "defaultConfiguration": { "level": "warning" },
         "properties": { "translated": known.translated, "successor": known.successor },
     });

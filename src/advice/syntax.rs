@@ -11,7 +11,7 @@ pub(super) struct Syntax {
     close: &'static str,
     arrow: &'static str,
     indent: &'static str,
-    comment: &'static str,
+    pub(super) comment: &'static str,
 }
 
 pub(super) const PHP: Syntax = Syntax {
@@ -44,26 +44,21 @@ pub(super) const PYTHON: Syntax = Syntax {
     comment: "#",
 };
 
-/// What a snippet says of the parameters that stay.
-const THE_REST: &str = "every other parameter stays as it is";
-
 impl Syntax {
-    /// The parameters as a literal whose lines are indented by `depth`, with a word on all that are not shown.
-    pub(super) fn literal(&self, parameters: &Parameters, depth: usize) -> String {
+    /// The parameters as a literal whose lines are indented by `depth`, with a word on all that are not shown, where there
+    /// are such.
+    pub(super) fn literal(
+        &self,
+        parameters: &Parameters,
+        rest: Option<&str>,
+        depth: usize,
+    ) -> String {
         let inner = self.indent.repeat(depth + 1);
-        let mut lines: Vec<String> = parameters
-            .0
-            .iter()
-            .map(|(name, value)| {
-                format!(
-                    "{inner}{}{}{},",
-                    (self.key)(name),
-                    self.arrow,
-                    self.value(value, depth + 1)
-                )
-            })
-            .collect();
-        lines.push(format!("{inner}{} {THE_REST}", self.comment));
+        let mut lines: Vec<String> = self.members(parameters, depth);
+        lines.extend(rest.map(|rest| format!("{inner}{} {rest}", self.comment)));
+        if lines.is_empty() {
+            return format!("{}{}", self.open, self.close);
+        }
         format!(
             "{}\n{}\n{}{}",
             self.open,
@@ -73,27 +68,29 @@ impl Syntax {
         )
     }
 
+    fn members(&self, parameters: &Parameters, depth: usize) -> Vec<String> {
+        let inner = self.indent.repeat(depth + 1);
+        let members = parameters.0.iter();
+        members
+            .map(|(name, value)| {
+                format!(
+                    "{inner}{}{}{},",
+                    (self.key)(name),
+                    self.arrow,
+                    self.value(value, depth + 1)
+                )
+            })
+            .collect()
+    }
+
     fn value(&self, value: &Value, depth: usize) -> String {
         match value {
             Value::Number(number) => number.to_string(),
             Value::Text(text) => (self.quote)(text),
-            Value::Map(map) => {
-                let inner = self.indent.repeat(depth + 1);
-                let mut lines = String::new();
-                for (name, value) in &map.0 {
-                    lines.push_str(&format!(
-                        "{inner}{}{}{},\n",
-                        (self.key)(name),
-                        self.arrow,
-                        self.value(value, depth + 1)
-                    ));
-                }
-                format!(
-                    "{}\n{lines}{}{}",
-                    self.open,
-                    self.indent.repeat(depth),
-                    self.close
-                )
+            Value::Map(map) => self.literal(map, None, depth),
+            Value::List(items) => {
+                let items: Vec<String> = items.iter().map(|item| self.value(item, depth)).collect();
+                format!("[{}]", items.join(", "))
             }
         }
     }
@@ -101,15 +98,18 @@ impl Syntax {
 
 /// The parameters as one line of JSON.
 pub(super) fn json(parameters: &Parameters) -> serde_json::Value {
-    let members = parameters.0.iter().map(|(name, value)| {
-        let value = match value {
-            Value::Number(number) => (*number).into(),
-            Value::Text(text) => text.as_str().into(),
-            Value::Map(map) => json(map),
-        };
-        (name.clone(), value)
-    });
+    let members = parameters.0.iter();
+    let members = members.map(|(name, value)| (name.clone(), json_value(value)));
     serde_json::Value::Object(members.collect())
+}
+
+fn json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Number(number) => (*number).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::Map(map) => json(map),
+        Value::List(items) => items.iter().map(json_value).collect(),
+    }
 }
 
 /// A word of a shell's command.
@@ -158,9 +158,9 @@ mod tests {
             "x is now extras[leadCustomerType]",
         ];
         let changes: Vec<String> = changes.iter().map(|&c| c.to_owned()).collect();
-        let parameters = Parameters::of(None, &changes);
+        let parameters = Parameters::of_rule(None, &changes);
         assert_eq!(
-            PHP.literal(&parameters, 0),
+            PHP.literal(&parameters, Some("every other parameter stays as it is"), 0),
             "[\n    'entityTypeId' => 1,\n    'extras' => [\n        'leadCustomerType' => 'AS_BEFORE',\n    ],\n    \
              // every other parameter stays as it is\n]"
         );
