@@ -10,6 +10,7 @@ use super::selection::{Selection, value};
 use super::{Admin, MethodUse, Overview};
 use crate::advice::language::Language;
 use crate::advice::{Advice, Behind, Seen};
+use crate::catalogue::Mode;
 use crate::telemetry::health::Stage;
 use crate::telemetry::live::{ModeChange, Row, Whose};
 use crate::telemetry::log::LogStatus;
@@ -197,13 +198,24 @@ pub(super) fn letter_facts(admin: &Admin, query: &str) -> Vec<Seen> {
     });
     rows.map(|row| {
         let method = methods.iter().find(|method| method.method == row.method);
-        seen(row, method.and_then(|method| method.sunset.clone()))
+        seen(row, method.and_then(|method| until(method, row)))
     })
     .collect()
 }
 
+/// The day from which a row's calls are refused: that of all callers, or an earlier one of its own.
+fn until(method: &MethodUse, row: &Row) -> Option<String> {
+    let scope = row.name.as_ref().map(|name| format!("caller {name}"));
+    let own = method
+        .planned
+        .iter()
+        .filter(|(whom, mode, _)| mode == Mode::Block.as_str() && scope.as_ref() == Some(whom));
+    let days = own.filter_map(|(_, _, from)| from.get(..10).map(str::to_owned));
+    days.chain(method.sunset.clone()).min()
+}
+
 /// A row, as advice is given on it. `until` is the day from which its calls are refused.
-pub(super) fn seen(row: &Row, until: Option<String>) -> Seen {
+pub fn seen(row: &Row, until: Option<String>) -> Seen {
     Seen {
         method: row.method.clone(),
         name: row.name.clone(),
@@ -223,7 +235,7 @@ pub(super) fn seen(row: &Row, until: Option<String>) -> Seen {
         encoding: row.encoding.clone(),
         batch: row.batch,
         changes: row.changes.clone(),
-        parameters: Vec::new(),
+        parameters: row.parameters.clone(),
         replacement: row.replacement.clone(),
         documentation: row.documentation.clone(),
         calls: calls(row),

@@ -14,6 +14,7 @@ mod routes;
 mod selection;
 mod server;
 
+pub use api::seen;
 pub use overview::{MethodUse, Overview};
 pub use server::Handle;
 

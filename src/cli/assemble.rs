@@ -146,6 +146,7 @@ pub fn proxy_config(settings: &Settings) -> Config {
         max_connections_per_client: limits.connections_per_client.unwrap_or(usize::MAX),
         rewrite_origin: settings.rewrite_origin,
         deprecation_headers: settings.deprecation_headers,
+        parameter_names: settings.parameter_names,
         request_id_header: settings.request_id_header,
         threads: settings.threads,
         timeouts: Timeouts {

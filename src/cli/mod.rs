@@ -24,6 +24,7 @@ mod healthcheck;
 mod inputs;
 mod layered;
 mod layers;
+mod letter;
 mod log_files;
 mod log_words;
 mod mode_watch;

@@ -182,6 +182,10 @@ pub const OPTIONS: &[Spec] = &[
          "hourly keeps the log of a busy portal small: most calls are of watched methods. Translated and refused calls \
           have a line each in any case. A kill loses up to an hour of sums; the counts of the heartbeats show it. A value \
           with METHOD= is for that method; repeatable.")),
+    spec(CALLERS, "no-parameter-names", Switch, "", Some("false"), NeedsRestart,
+        ("Do not note the names of the parameters that deprecated calls send",
+         "They make the advice to a caller's owner about the owner's own call. Names only, never values, at most 64 for \
+          a caller and a method, from the first 16 calls and then one in 64.")),
     spec(CALLERS, "instance", One, "NAME", None, NeedsRestart,
         ("This replica's name in each line of the log [default: the host's name]",
          "Each replica needs a name of its own, also while it is replaced: the proof of zero counts by it.")),

@@ -4,11 +4,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Command};
 
 use super::failure::{Failure, Outcome};
-use super::log_files;
 use super::log_words::{callers, callers_of, files, format, now, period, repeated, word, words};
 use super::output::print;
 use super::paint::{Paint, harmless};
 use super::table::{Cell, Table};
+use super::{letter, log_files, rule_files};
 use crate::ladder::Methods;
 use crate::report::output::Done;
 use crate::report::period::Period;
@@ -20,6 +20,8 @@ Says who still calls which deprecated method, how often and since when, from one
 or standard input (-), in whatever order. Callers without a name come first, then those that call again though their \
 migration was done. With --callers the file of today names the callers of old lines too.
 
+--for CALLER writes a letter instead: all that the owner of this caller has to change, on one page.
+
 A time is a date (the whole day, UTC, both ends included), a moment (2026-12-01T09:30:00Z), or a length of time before \
 now (30d).";
 
@@ -27,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   b24-migration-proxy report /var/log/b24/deprecation.log*
   b24-migration-proxy report --since 7d --callers callers.toml --format markdown deprecation.log
+  b24-migration-proxy report --for shop --format html --language de deprecation.log > letter.html
   zcat old/*.gz | b24-migration-proxy report --caller shop --format csv -";
 
 pub fn command() -> Command {
@@ -59,7 +62,9 @@ pub fn command() -> Command {
                 "refused",
             ])),
         )
-        .arg(format(&["table", "json", "csv", "markdown"]))
+        .arg(format(&["table", "json", "csv", "markdown", "html"]))
+        .args(letter::options())
+        .arg(rule_files::option())
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
@@ -67,6 +72,15 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let callers = callers_of(matches)?;
     let period = Period::parse(word(matches, "since"), word(matches, "until"), now)
         .map_err(Failure::usage)?;
+    if let Some(caller) = word(matches, "for") {
+        print(&letter::write(matches, caller, period)?)?;
+        return Ok(0);
+    }
+    if word(matches, "format") == Some("html") {
+        return Err(Failure::usage(
+            "--format html is for a letter: name a caller with --for",
+        ));
+    }
     let methods = words(matches, "method")
         .iter()
         .map(|text| Methods::parse(text).map_err(|why| Failure::usage(format!("--method: {why}"))))

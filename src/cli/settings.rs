@@ -145,6 +145,7 @@ pub struct Settings {
     pub rules: Vec<PathBuf>,
     /// Add Deprecation, Sunset and Link to answers.
     pub deprecation_headers: bool,
+    pub parameter_names: bool,
 
     pub deprecation_log: LogTarget,
     pub deprecation_log_sync: bool,
@@ -216,6 +217,7 @@ impl Settings {
             entry_texts: file.mode_texts,
             rules: layers.many("rules", values::path)?,
             deprecation_headers: !on("no-deprecation-headers")?,
+            parameter_names: !on("no-parameter-names")?,
             deprecation_log: layers.one("deprecation-log", values::output)?,
             deprecation_log_sync: on("deprecation-log-sync")?,
             on_log_failure: layers.one("on-log-failure", |text| {

@@ -17,6 +17,14 @@ pub enum RequestBody {
 }
 
 impl RequestBody {
+    /// The bytes of a body that is there whole; none of another.
+    pub fn whole(&self) -> &[u8] {
+        match self {
+            RequestBody::Whole(Some(bytes)) => bytes,
+            _ => b"",
+        }
+    }
+
     /// The same body once more, where it is held whole or there is none.
     pub fn held(&self) -> Option<RequestBody> {
         match self {

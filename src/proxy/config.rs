@@ -141,6 +141,8 @@ pub struct Config {
     pub max_connections_per_client: usize,
     pub rewrite_origin: bool,
     pub deprecation_headers: bool,
+    /// Look into calls for the names of their parameters.
+    pub parameter_names: bool,
     /// Send our request id on, and return it.
     pub request_id_header: bool,
     pub threads: usize,

@@ -368,6 +368,12 @@ impl Worker {
         self.shared.policy.load().fixed(rule)
     }
 
+    /// Whether to look into this call of a caller for the names of its parameters.
+    pub fn looks_for_names(&self, rule: &Rule, caller: &Caller) -> bool {
+        let sampler = &self.shared.telemetry.sampler;
+        self.config.parameter_names && sampler.takes(rule.id, &caller.key)
+    }
+
     /// Tells the guard of brownouts with which status the portal answered a caller's call.
     pub fn guard(&self, caller: &Caller, status: u16) {
         let policy = self.shared.policy.load();

@@ -236,13 +236,14 @@ impl Counted {
 
 /// Names of callers as a callers file gives them, remembered by all of a caller that a file can ask for.
 #[derive(Default)]
-struct Names {
+pub struct Names {
     known: HashMap<u64, Option<String>>,
     hasher: RandomState,
 }
 
 impl Names {
-    fn of(&mut self, callers: &Callers, caller: &LineCaller<'_>) -> Option<&str> {
+    /// The name that the file gives to a line's caller.
+    pub fn of(&mut self, callers: &Callers, caller: &LineCaller<'_>) -> Option<&str> {
         let parts = (
             (
                 &*caller.key,

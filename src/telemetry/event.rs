@@ -10,6 +10,7 @@ use super::caller::Caller;
 use super::json::Object;
 use super::reader::{CALL, CALLS};
 use crate::catalogue::{Mode, Rule};
+use crate::translate::sent::MOST_NAMES;
 use crate::translate::{Action, Encoding, Reason};
 
 /// The version of the line's shape: raised when a field changes its meaning, not when one is added.
@@ -46,6 +47,8 @@ pub struct DeprecationEvent {
     pub batch_key: Option<String>,
     /// What was changed, in words; parameters' names, never their values.
     pub changes: Vec<String>,
+    /// The names of the parameters and fields that it sends, where it was looked into for them.
+    pub parameters: Vec<String>,
     /// The path only, its code as `***`.
     pub target: Arc<str>,
     /// Who called.
@@ -102,6 +105,9 @@ impl DeprecationEvent {
         }
         if !differ.changes {
             write_changes(&self.changes, line.member("changes"));
+        }
+        if many.is_none() {
+            write_parameters(&self.parameters, &mut line);
         }
         line.text("target", &self.target);
         self.caller.write(caller_name, line.member("caller"));
@@ -248,6 +254,22 @@ fn write_changes(changes: &[String], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+/// Writes the names of parameters, where there are any.
+pub(super) fn write_parameters(parameters: &[String], line: &mut Object<'_>) {
+    if parameters.is_empty() {
+        return;
+    }
+    let out = line.member("parameters");
+    out.push(b'[');
+    for (at, name) in parameters.iter().take(MOST_NAMES).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        super::json::string(out, super::json::cut(name, super::json::LONGEST_TEXT));
+    }
+    out.push(b']');
+}
+
 /// A change of a rule's mode, for all callers or for some: also a line of the deprecation log.
 #[derive(Clone, Debug)]
 pub struct ModeChanged {
@@ -310,6 +332,7 @@ pub struct EventLine {
     pub encoding: String,
     pub batch_key: Option<String>,
     pub changes: Vec<String>,
+    pub parameters: Vec<String>,
     pub target: String,
     pub caller: LineCaller,
     pub documentation: Option<String>,
@@ -377,6 +400,7 @@ mod tests {
             encoding: Encoding::Json,
             batch_key: None,
             changes: vec!["entityTypeId is set to 1".to_owned()],
+            parameters: Vec::new(),
             target: "/rest/1/***/crm.lead.details.configuration.reset".into(),
             caller: Arc::new(Caller {
                 auth: Auth::Webhook,
@@ -431,6 +455,7 @@ mod tests {
             reason: Some(Reason::Blocked),
             batch_key: Some("a".to_owned()),
             error: Some("X".to_owned()),
+            parameters: vec!["scope".to_owned()],
             caller: Arc::new(Caller {
                 application: Some("local.1".to_owned()),
                 ..(*event().caller).clone()

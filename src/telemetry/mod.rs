@@ -16,6 +16,7 @@ pub mod panics;
 pub mod reader;
 pub mod regressed;
 pub mod run;
+mod sampler;
 mod sdk;
 mod stamp;
 pub mod sums;
@@ -39,6 +40,7 @@ use metrics::{LocalMetrics, Metrics};
 use reader::Counts;
 use regressed::Regressed;
 use run::{RulesKnown, Run};
+use sampler::Sampler;
 use stamp::Stamp;
 use sums::{Sums, WatchedLogs};
 
@@ -69,6 +71,8 @@ pub struct Telemetry {
     pub callers: ArcSwap<Callers>,
     /// What the status page shows.
     pub live: Live,
+    /// Which calls are looked into for the names of their parameters.
+    pub sampler: Sampler,
     run: Run,
     stamp: Stamp,
     /// The rules that are known now, for the run's own lines.
@@ -123,6 +127,7 @@ impl Telemetry {
             fingerprints,
             callers: ArcSwap::from_pointee(callers),
             live: Live::default(),
+            sampler: Sampler::default(),
         }))
     }
 

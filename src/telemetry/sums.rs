@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::caller::Caller;
 use super::callers::Callers;
-use super::event::{DeprecationEvent, SCHEMA};
+use super::event::{DeprecationEvent, SCHEMA, write_parameters};
 use super::json::Object;
 use super::reader::CALLS;
 use crate::catalogue::{Rule, RuleKind};
 use crate::translate::Action;
+use crate::translate::sent::MOST_NAMES;
 
 /// The most sums that wait for their hour to end.
 pub const MOST: usize = 10_000;
@@ -79,6 +80,8 @@ struct Sum {
     errors: u64,
     first: SystemTime,
     last: SystemTime,
+    /// The names of parameters that its calls were seen to send.
+    parameters: Vec<String>,
 }
 
 /// The hour of a moment, since 1970.
@@ -103,6 +106,11 @@ impl Sums {
         if let Some(sum) = known.and_then(|sums| sums.iter_mut().find(|sum| sum.hour == hour)) {
             sum.count += 1;
             sum.errors += failed;
+            for name in &event.parameters {
+                if sum.parameters.len() < MOST_NAMES && !sum.parameters.contains(name) {
+                    sum.parameters.push(name.clone());
+                }
+            }
             sum.first = sum.first.min(event.timestamp);
             if event.timestamp >= sum.last {
                 sum.last = event.timestamp;
@@ -122,6 +130,7 @@ impl Sums {
                 errors: failed,
                 first: event.timestamp,
                 last: event.timestamp,
+                parameters: event.parameters.clone(),
             });
         self.lines += 1;
         self.lines >= MOST
@@ -164,6 +173,7 @@ impl Sum {
             .text("method", &self.rule.method)
             .text_if("replacement", self.rule.replacement.as_deref())
             .text("action", Action::Observed.as_str());
+        write_parameters(&self.parameters, &mut line);
         self.caller.write(name, line.member("caller"));
         line.number("count", self.count)
             .moment("first", self.first)

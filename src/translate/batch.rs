@@ -82,6 +82,21 @@ pub(super) fn translate(
     }
 }
 
+/// The commands of a batch, unwrapped, with their keys; those of a batch inside it are not looked for.
+pub(super) fn commands(call: &Call<'_>, take: &mut dyn FnMut(&str, &[u8])) {
+    let (layer, in_body) = body_arrays(call);
+    let in_query = form_arrays(call.target, query(call.target), Limit::QUERY);
+    for (arrays, layer, bytes) in [
+        (in_query, Layer::Form, call.target),
+        (in_body, layer, call.body),
+    ] {
+        for (key, at) in arrays.iter().flat_map(|(_, commands)| commands.that_run()) {
+            let key = full_key(None, &key.text());
+            take(&key, &as_address(layer.decode(&bytes[at])));
+        }
+    }
+}
+
 /// The verdict on a batch with more deprecated commands than are carried out; those up to there are logged.
 fn too_many(mut uses: Vec<DeprecatedUse>) -> Verdict {
     let refusal = Refusal::too_many_commands(MOST_USES);

@@ -10,6 +10,7 @@ mod object;
 pub mod order;
 mod parameters;
 mod refusal;
+pub mod sent;
 mod single;
 mod steps;
 mod verdict;

@@ -136,6 +136,8 @@ pub struct DeprecatedUse {
     pub batch_key: Option<String>,
     /// What was changed, in words that name parameters and never values of the client's.
     pub changes: Vec<String>,
+    /// The names of the parameters and fields that it sends, where it was looked into for them ([`super::sent`]).
+    pub parameters: Vec<String>,
     /// Why it was refused.
     pub refusal: Option<Reason>,
 }
@@ -149,6 +151,7 @@ impl DeprecatedUse {
             encoding,
             batch_key: None,
             changes: Vec::new(),
+            parameters: Vec::new(),
             refusal: None,
         }
     }

@@ -18,6 +18,7 @@ mod house;
 mod http2;
 mod interop;
 mod ladder;
+mod letter;
 mod limits;
 mod methods;
 mod monitoring;

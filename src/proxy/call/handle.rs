@@ -645,7 +645,19 @@ async fn observe(
     let content_type = head.fields.first(Name::ContentType);
     let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
     span.outcome(Class::Observed);
-    let uses = vec![DeprecatedUse::observed(rule, encoding)];
+    let mut used = DeprecatedUse::observed(rule, encoding);
+    if worker.looks_for_names(rule, &caller) {
+        used.parameters = translate::sent::names(&Call {
+            verb: head.method(),
+            target: at.target,
+            place: &at.place,
+            content_type,
+            content_encoding: address::content_encoding(&head),
+            body: body.whole(),
+            doubt: None,
+        });
+    }
+    let uses = vec![used];
     let mut job = as_it_came(worker, client, span, head, at, caller, body);
     (job.successor, job.uses) = (successor, uses);
     Ok(Work::Deprecated(Box::new(job)))
@@ -697,7 +709,7 @@ fn translated(
     };
     let policy = worker.shared.policy.load_full();
     let catalogue = policy.catalogue();
-    let verdict = match &read {
+    let mut verdict = match &read {
         Read::TooLarge => {
             let limit = usize::try_from(worker.config.max_rewrite_body).unwrap_or(usize::MAX);
             translate::too_large(&call, catalogue, limit)
@@ -708,6 +720,9 @@ fn translated(
                 .unwrap_or_else(|| worker.mode(rule, caller()))
         }),
     };
+    translate::sent::note(&call, &mut verdict.uses, |used| {
+        worker.looks_for_names(&used.rule, caller())
+    });
     let (new_target, new_body) = match verdict.outcome {
         Outcome::Untouched => (None, None),
         Outcome::Rewritten { target, body } => (target, body),

@@ -462,6 +462,7 @@ fn record(
             encoding: usage.encoding,
             batch_key: usage.batch_key.as_deref().map(masked),
             changes: usage.changes.iter().map(|change| masked(change)).collect(),
+            parameters: usage.parameters.iter().map(|name| masked(name)).collect(),
             target: moment.target.clone(),
             caller: caller.clone(),
             status: told.status,

@@ -83,6 +83,7 @@ mod tests {
             max_connections_per_client: usize::MAX,
             rewrite_origin: false,
             deprecation_headers: false,
+            parameter_names: false,
             request_id_header: false,
             threads: 1,
             timeouts: Timeouts::default(),

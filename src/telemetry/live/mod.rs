@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use super::callers::{Callers, Day};
 use super::event::{DeprecationEvent, ModeChanged};
 use super::json::{LONGEST_TEXT, cut};
+use super::reader::Line;
 use group::rows_of;
 use state::State;
 use used::{AddressText, Use};
@@ -108,6 +109,14 @@ impl Live {
             let changes = event.changes.iter().map(|change| cut(change, LONGEST_TEXT));
             state.take(&event.rule.method, &event.caller.key, *name, &used, changes);
         }
+        self.tell(state);
+    }
+
+    /// Shows the uses that a line of a log tells of.
+    pub fn take_line(&self, line: &Line<'_>, name: Option<&str>) {
+        let mut state = self.lock();
+        state.version += 1;
+        state.take_line(line, name);
         self.tell(state);
     }
 

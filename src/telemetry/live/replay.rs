@@ -99,6 +99,19 @@ fn starts_like_gzip(file: &mut File) -> io::Result<bool> {
 }
 
 impl State {
+    /// The uses that a line of the log tells of; the callers file gives their caller this name.
+    pub(super) fn take_line(&mut self, line: &Line<'_>, name: Option<&str>) {
+        let (_, at) = line.span();
+        let changes = line.changes();
+        let changes = changes.iter().map(|change| &**change);
+        let parameters = line.parameters();
+        let used = Use {
+            parameters: parameters.iter().map(|name| &**name).collect(),
+            ..used(line, at)
+        };
+        self.take(&line.method, &line.caller.key, name, &used, changes);
+    }
+
     /// A line of the log.
     fn replay(
         &mut self,
@@ -110,15 +123,7 @@ impl State {
         match &*line.event {
             CALL | CALLS => {
                 let name = names.of(&line.caller);
-                let changes = line.changes();
-                let changes = changes.iter().map(|change| &**change);
-                self.take(
-                    &line.method,
-                    &line.caller.key,
-                    name,
-                    &used(line, at),
-                    changes,
-                );
+                self.take_line(line, name);
             }
             REGRESSED => {
                 if let Some(name) = &line.name {
@@ -162,6 +167,7 @@ fn used<'l>(line: &'l Line<'_>, at: u64) -> Use<'l> {
         reason: line.reason.as_deref(),
         status: line.status,
         error: line.error.as_deref(),
+        parameters: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{DAY, DAYS, HOUR, HOURS};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::callers::Callers;
 use crate::telemetry::event::MOST_CHANGES;
+use crate::translate::sent::MOST_NAMES;
 
 /// The use of one method by the callers of one name of the callers file, or by one caller without a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,6 +41,8 @@ pub struct Row {
     pub error: Option<String>,
     /// What was changed in the last call that was changed, in words.
     pub changes: Vec<String>,
+    /// The names of the parameters and fields that the calls were seen to send, at most 64.
+    pub parameters: Vec<String>,
     /// How many calls, by what was done to them.
     pub rewritten: u64,
     pub observed: u64,
@@ -115,6 +118,15 @@ impl Row {
         }
     }
 
+    /// Notes names of parameters that are not known yet.
+    fn note<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        for name in names {
+            if self.parameters.len() < MOST_NAMES && !self.parameters.iter().any(|n| n == name) {
+                self.parameters.push(name.to_owned());
+            }
+        }
+    }
+
     /// Adds what an older row of the same method counted.
     pub(super) fn add(&mut self, older: &Row) {
         self.rewritten += older.rewritten;
@@ -128,6 +140,7 @@ impl Row {
         if self.changes.is_empty() {
             self.changes.clone_from(&older.changes);
         }
+        self.note(older.parameters.iter().map(String::as_str));
     }
 }
 
@@ -162,6 +175,7 @@ impl Entry {
         row.batch += if used.in_batch { used.count } else { 0 };
         row.errors += used.errors;
         row.first_seen = row.first_seen.min(used.at);
+        row.note(used.parameters.iter().copied());
         if used.at >= row.last_seen {
             row.last_seen = used.at;
             row.update(used, changes);

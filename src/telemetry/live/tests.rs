@@ -35,6 +35,7 @@ fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
         } else {
             Vec::new()
         },
+        parameters: Vec::new(),
         target: "/rest/1/***/x".into(),
         caller: Arc::new(Caller {
             auth: Auth::Webhook,

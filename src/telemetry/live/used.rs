@@ -33,6 +33,8 @@ pub(super) struct Use<'a> {
     pub(super) reason: Option<&'a str>,
     pub(super) status: Option<u16>,
     pub(super) error: Option<&'a str>,
+    /// The names of parameters that it was seen to send.
+    pub(super) parameters: Vec<&'a str>,
 }
 
 /// The page of the documentation, where the use comes from.
@@ -69,6 +71,7 @@ impl<'a> Use<'a> {
             reason: event.reason.map(Reason::as_str),
             status: event.status,
             error: event.error.as_deref(),
+            parameters: event.parameters.iter().map(String::as_str).collect(),
         }
     }
 }

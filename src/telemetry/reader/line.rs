@@ -81,6 +81,8 @@ pub struct Line<'a> {
     pub batch_key: Option<Text<'a>>,
     /// A list of texts; see [`Line::changes`].
     pub changes: Option<&'a RawValue>,
+    /// The same; see [`Line::parameters`].
+    pub parameters: Option<&'a RawValue>,
     pub target: Text<'a>,
     pub caller: LineCaller<'a>,
     pub documentation: Option<Text<'a>>,
@@ -232,10 +234,18 @@ impl<'a> Line<'a> {
 
     /// What was changed in the call, in words.
     pub fn changes(&self) -> Vec<Text<'a>> {
-        self.changes
-            .and_then(|list| serde_json::from_str(list.get()).ok())
-            .unwrap_or_default()
+        texts(self.changes)
     }
+
+    /// The names of the parameters that the call was seen to send.
+    pub fn parameters(&self) -> Vec<Text<'a>> {
+        texts(self.parameters)
+    }
+}
+
+fn texts(list: Option<&RawValue>) -> Vec<Text<'_>> {
+    list.and_then(|list| serde_json::from_str(list.get()).ok())
+        .unwrap_or_default()
 }
 
 impl LineCaller<'_> {

@@ -1,0 +1,171 @@
+//! What an owner is told to change, from calls as they came: the names that a caller sends, in the log and in its letter.
+
+use std::process::{Command, Output};
+
+use crate::support::client::{get, post};
+use crate::support::portal::Portal;
+use crate::support::proxy::{self, Proxy};
+
+const VALUE: &str = "Ann Lee, 12 High Street";
+
+fn add(proxy: &Proxy) {
+    let body = format!(r#"{{"fields":{{"TITLE":"{VALUE}","PHONE":[{{"VALUE":"{VALUE}"}}]}}}}"#);
+    let answer = proxy.call(post("/rest/7/code/crm.lead.add", "application/json", &body));
+    assert_eq!(answer.status(), 200);
+}
+
+fn report(proxy: &Proxy, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_b24-migration-proxy"))
+        .arg("report")
+        .args(words)
+        .arg(proxy.log_path())
+        .output()
+        .expect("the program runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn names_of_parameters_are_logged_of_the_first_calls_and_never_a_value() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    for _ in 0..20 {
+        add(&proxy);
+    }
+    let events = proxy.events();
+    let names = |at: usize| events[at]["parameters"].clone();
+    assert_eq!(events.len(), 20);
+    for at in 0..16 {
+        assert_eq!(
+            names(at),
+            serde_json::json!(["fields[TITLE]", "fields[PHONE][][VALUE]"])
+        );
+    }
+    assert!((16..20).all(|at| names(at).is_null()), "{events:?}");
+    let log = std::fs::read_to_string(proxy.log_path()).expect("a log");
+    assert!(!log.contains("Ann"), "{log}");
+}
+
+#[test]
+fn names_come_from_the_query_a_token_in_the_head_and_a_batch_alike() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    proxy.call(get(
+        "/rest/7/code/crm.deal.list?filter[%3EID]=1&select[]=TITLE",
+    ));
+    // Who calls is known from the head, so that nobody waits for the body: it came with its head.
+    let body = "0[ID]=asc&1[STATUS]=2";
+    proxy.call(
+        post(
+            "/rest/task.item.list",
+            "application/x-www-form-urlencoded",
+            body,
+        )
+        .replacen(
+            "\r\n\r\n",
+            "\r\nAuthorization: Bearer abcdefabcdefabcdef\r\n\r\n",
+            1,
+        ),
+    );
+    proxy.call(post(
+        "/rest/7/code/batch",
+        "application/json",
+        r#"{"cmd":{"a":"crm.lead.list?order[ID]=desc"}}"#,
+    ));
+    let told: Vec<String> = proxy
+        .events()
+        .iter()
+        .map(|event| format!("{} {}", event["method"], event["parameters"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#""crm.deal.list" ["filter[>ID]","select[]"]"#,
+            r#""task.item.list" ["0[ID]","1[STATUS]"]"#,
+            r#""crm.lead.list" ["order[ID]"]"#,
+        ]
+    );
+}
+
+#[test]
+fn no_names_are_kept_where_ops_do_not_want_them() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &["--no-parameter-names"]);
+    add(&proxy);
+    assert!(proxy.events()[0]["parameters"].is_null());
+}
+
+#[test]
+fn a_letter_from_the_log_is_that_of_the_page() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    add(&proxy);
+    proxy.call(get("/rest/7/code/crm.invoice.list"));
+    let key = proxy.events()[0]["caller"]["key"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let origin = portal.url();
+    let letter = text(&report(&proxy, &["--for", &key, "--portal", &origin]));
+    let shown = proxy.admin(&format!("/letter?key={key}&format=markdown"));
+    let shown = String::from_utf8_lossy(&shown.body).into_owned();
+    assert_eq!(
+        letter,
+        shown.replace(origin.trim_end_matches('/'), origin.trim_end_matches('/'))
+    );
+    for part in [
+        "| `fields[TITLE]` | `fields[title]` |",
+        "`crm.invoice.list`",
+        "curl ",
+    ] {
+        assert!(letter.contains(part), "{part}\n{letter}");
+    }
+    assert!(
+        !letter.contains("&#") && !letter.contains("Ann"),
+        "{letter}"
+    );
+    let german = text(&report(
+        &proxy,
+        &[
+            "--for",
+            &key,
+            "--format",
+            "html",
+            "--language",
+            "de",
+            "--by",
+            "2027-03-01",
+        ],
+    ));
+    for part in ["<html lang=\"de\">", "2027-03-01", "fields[title]"] {
+        assert!(german.contains(part), "{part}\n{german}");
+    }
+}
+
+#[test]
+fn a_letter_that_cannot_be_written_says_what_to_do() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    add(&proxy);
+    for (words, part) in [
+        (&["--for", "nobody"][..], "no deprecated call of \"nobody\""),
+        (
+            &["--for", "x", "--format", "csv"],
+            "--format markdown or --format html",
+        ),
+        (&["--format", "html"], "name a caller with --for"),
+        (&["--for", "x", "--by", "soon"], "write it as 2027-03-01"),
+        (
+            &["--for", "x", "--portal", "example"],
+            "https://example.bitrix24.com",
+        ),
+        (&["--for", "x", "--language", "fr"], "pt-BR"),
+    ] {
+        let output = report(&proxy, words);
+        let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {wrong}");
+        assert!(wrong.contains(part), "{words:?}: {wrong}");
+    }
+}
