@@ -107,7 +107,7 @@ fn overview(letter: &Letter<'_>, out: &mut String) -> Result {
     let language = letter.language;
     write!(
         out,
-        "<table><thead><tr><th>{}<th>{}<th class=number>{}<th>{}<th>{}<th>{}</tr></thead><tbody>",
+        "<table class=overview><thead><tr><th>{}<th>{}<th class=number>{}<th>{}<th>{}<th>{}</tr></thead><tbody>",
         Text(&language.say("column-method", &[])),
         Text(&language.say("column-instead", &[])),
         Text(&language.say("column-calls", &[])),

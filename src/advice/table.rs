@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::language::Language;
+use super::text::YOUR_VALUE;
 use crate::catalogue::form_text;
 use crate::catalogue::migration::{Becomes, Migration};
 
@@ -59,11 +60,15 @@ pub(super) fn lines(entry: &Migration, seen: &[String], language: &Language) -> 
             Fate::Nothing => (None, Some(language.say("line-lost", &[]))),
             Fate::Unknown => (None, Some(language.say("line-unknown", &[]))),
         };
+        let computed = new.as_deref().and_then(|new| computed(entry, &name, new));
         lines.push(Line {
             old: Some(name),
             new,
-            note: note.or(told),
-            value: None,
+            note: computed
+                .map(|how| language.phrase(how).to_owned())
+                .or(note)
+                .or(told),
+            value: computed.map(|_| YOUR_VALUE.to_owned()),
         });
     }
     let documented = entry.parameters.successor.iter();
@@ -100,6 +105,16 @@ pub(super) fn lines(entry: &Migration, seen: &[String], language: &Language) -> 
         });
     }
     lines
+}
+
+/// How the data say to compute a parameter's value, where the one that is sent today does not do: `start = …`.
+fn computed<'e>(entry: &'e Migration, old: &str, new: &str) -> Option<&'e str> {
+    let is_how = |text: &&String| {
+        text.strip_prefix(new)
+            .is_some_and(|rest| rest.starts_with(" = "))
+    };
+    let how = entry.types.iter().find(is_how).filter(|_| old != new);
+    how.map(String::as_str)
 }
 
 /// The old method's parameters that are documented, and those that have another name now.
@@ -351,7 +366,7 @@ mod tests {
             [
                 "0[ID] → order[ID]",
                 "1[>CREATED_DATE] → filter[>CREATED_DATE]",
-                "2[NAV_PARAMS][iNumPage] → start",
+                "2[NAV_PARAMS][iNumPage] → start=YOUR_VALUE",
             ]
         );
     }

@@ -152,7 +152,7 @@ impl Sent {
             return;
         };
         let is_beside = |name: &&[u8]| first.as_bytes().eq_ignore_ascii_case(name);
-        if self.is_full() || BESIDE.iter().any(|name| is_beside(name)) {
+        if self.is_full() || BESIDE.iter().any(is_beside) {
             return;
         }
         let mut name = first.clone();
