@@ -64,6 +64,15 @@ impl ProxyError {
                 "http_request_error",
                 format!("The request cannot be read: {what} (RFC 9112). Nothing was executed."),
             ),
+            HeadError::Line(what, number) => Self::new(
+                400,
+                "BAD_REQUEST",
+                At::Client,
+                "http_request_error",
+                format!(
+                    "The request cannot be read: in line {number} of its head {what} (RFC 9112). Nothing was executed."
+                ),
+            ),
             HeadError::TargetTooLong => Self::new(
                 414,
                 "URI_TOO_LONG",

@@ -180,8 +180,9 @@ impl Lab {
                 }
                 Reading::Invalid(reason) => {
                     refused = true;
+                    let head = owed.is_empty() && bytes.starts_with(b"HEAD ");
                     let answer = client
-                        .response_within("GET", HANG)
+                        .response_within(if head { "HEAD" } else { "GET" }, HANG)
                         .map_err(|lost| format!("no refusal of {reason}: {lost:?}"))?;
                     self.refusal(&answer)
                         .map_err(|wrong| format!("{reason}: {wrong}"))?;

@@ -343,3 +343,33 @@ fn haproxy_in_front_tells_who_its_clients_are() {
         );
     }
 }
+
+#[test]
+fn phps_streams_may_end_their_lines_in_lf_alone() {
+    if !is_installed("php") {
+        return;
+    }
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let code = r#"
+        $http = ['method' => 'POST', 'header' => "Content-Type: application/x-www-form-urlencoded\nX-One: 1\nX-Two: 2",
+            'content' => 'userId=1'];
+        echo file_get_contents($argv[1], false, stream_context_create(['http' => $http]));"#;
+    let answer = Command::new("php")
+        .args(["-r", code, &format!("http://{}{CALL}", proxy.address())])
+        .output()
+        .expect("PHP runs");
+    assert!(
+        answer.status.success() && answer.stderr.is_empty() && !answer.stdout.is_empty(),
+        "{answer:?}"
+    );
+    let [got] = &portal.requests()[..] else {
+        panic!("one request");
+    };
+    assert!(
+        got.target()
+            .ends_with(b"crm.item.details.configuration.reset")
+    );
+    assert_eq!(got.one("x-one").as_deref(), Some("1"));
+    assert_eq!(got.one("x-two").as_deref(), Some("2"));
+}

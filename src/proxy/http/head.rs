@@ -24,6 +24,8 @@ pub struct Limits {
 pub enum HeadError {
     /// Not HTTP/1, or readable in more than one way.
     Malformed(&'static str),
+    /// The same of one line: what is wrong with it, and its number, the request line being the first.
+    Line(&'static str, u32),
     /// The request target is over the limit (414).
     TargetTooLong,
     /// The head, or the number of its fields, is over the limit (431).
@@ -301,7 +303,11 @@ impl EndFinder {
     }
 }
 
-const BARE_LF: HeadError = HeadError::Malformed("a line of the head ends in a bare LF");
+/// A request of HTTP/1.1 without `Host`.
+pub const HOST_MISSING: HeadError = HeadError::Malformed("Host is missing");
+
+/// A line ends in LF alone.
+pub const BARE_LF: HeadError = HeadError::Malformed("a line of the head ends in a bare LF");
 
 /// The end of a head.
 static END: LazyLock<memchr::memmem::Finder<'static>> =
@@ -381,6 +387,11 @@ fn first_line(raw: &[u8]) -> Result<usize, HeadError> {
     }
 }
 
+/// The number of the line behind these fields.
+fn line_number(list: &[Field]) -> u32 {
+    list.len() as u32 + 2
+}
+
 /// Reads the fields from `at` to the empty line that ends the head.
 fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, HeadError> {
     let mut list: Vec<Field> = Vec::with_capacity(16);
@@ -394,13 +405,15 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
             colon += 1;
         }
         if rest[colon] != b':' || colon == 0 {
-            return Err(HeadError::Malformed(match rest[0] {
+            let what = match rest[0] {
+                b'\n' => return Err(BARE_LF),
                 b' ' | b'\t' => "a field is folded over several lines",
-                _ if rest[colon] == b' ' || rest[colon] == b'\t' => {
+                _ if rest[colon..].trim_ascii_start().starts_with(b":") => {
                     "white space stands before a field's colon"
                 }
                 _ => "a field's name is not a token, or has no colon",
-            }));
+            };
+            return Err(HeadError::Line(what, line_number(&list)));
         }
         let line_end = memchr::memchr(b'\n', &rest[colon..]).map_or(rest.len(), |n| colon + n + 1);
         if rest[line_end - 2] != b'\r' {
@@ -408,9 +421,8 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
         }
         let value = &rest[colon + 1..line_end - 2];
         if !clean && !is_text(value) {
-            return Err(HeadError::Malformed(
-                "a field's value has a control character",
-            ));
+            let what = "a field's value has a control character";
+            return Err(HeadError::Line(what, line_number(&list)));
         }
         let lead = match value {
             // As nearly everybody writes it.
@@ -551,7 +563,7 @@ pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadErro
         return Err(HeadError::Malformed("Host is given more than once"));
     }
     if lines.hosts == 0 && minor == Minor::One {
-        return Err(HeadError::Malformed("Host is missing"));
+        return Err(HOST_MISSING);
     }
     let fields = Fields {
         raw: lines.raw,

@@ -1,17 +1,30 @@
 //! Requests on their way in: where a head ends, what it says, and the body that has come with it (RFC 9112 §2 to §6).
+//!
+//! A line of a head may end in LF alone, as RFC 9112 §2.2 lets a reader take it: PHP's streams send what `PHP_EOL` or a
+//! heredoc made. Such a head goes on with CRLF. Empty lines before a request are skipped.
 
-use crate::proxy::http::head::{EndFinder, Framing, HeadError, Limits, RequestHead, read_request};
+use crate::proxy::http::head::{
+    BARE_LF, Framing, HOST_MISSING, HeadError, Limits, RequestHead, read_request,
+};
 use bytes::Bytes;
+use std::sync::LazyLock;
 
 /// A body of up to this many bytes that has come whole with its head goes along with it. It is also what one read of a head
 /// takes from a socket.
 pub const WITH_HEAD: usize = 64 * 1024;
 
+/// The end of a head whose lines end in CRLF, as nearly all do.
+static END: LazyLock<memchr::memmem::Finder<'static>> =
+    LazyLock::new(|| memchr::memmem::Finder::new(b"\r\n\r\n"));
+
 /// Finds the requests in what a client sends, looking at every byte once.
 #[derive(Debug)]
 pub struct RequestIn {
     limits: Limits,
-    finder: EndFinder,
+    /// Where in the head the line begins whose end has not come; 0 where nothing was looked at.
+    line: usize,
+    /// Bytes of empty lines before the request.
+    empty: usize,
 }
 
 /// What was found in what has come, and how many bytes of it are used up.
@@ -33,49 +46,52 @@ impl RequestIn {
     pub fn new(limits: Limits) -> Self {
         RequestIn {
             limits,
-            finder: EndFinder::default(),
+            line: 0,
+            empty: 0,
         }
     }
 
     /// Looks for a request in all that has come and is not used up: what it was given before, and more behind it.
     pub fn take(&mut self, come: &[u8]) -> Taken {
-        // RFC 9112 §2.2: an empty line before a request is ignored.
-        let mut empty = 0;
-        while self.finder == EndFinder::default() && come[empty..].starts_with(b"\r\n") {
-            empty += 2;
+        let empty = if self.line == 0 {
+            let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            come.iter().take_while(is_end).count()
+        } else {
+            0
+        };
+        self.empty += empty;
+        if self.empty > self.limits.head {
+            return self.refuse(HeadError::TooLarge);
         }
         let buffer = &come[empty..];
         if buffer.is_empty() {
             return Taken::More(empty);
         }
-        let length = match self.finder.find(buffer) {
-            Ok(Some(length)) if length <= self.limits.head => length,
-            Ok(None) if buffer.len() < self.limits.head => {
-                if !buffer[0].is_ascii_graphic() && buffer[0] != b'\r' {
-                    return self.refuse(HeadError::Malformed(
-                        "the request does not begin with a method",
-                    ));
-                }
-                return Taken::More(empty);
-            }
-            Ok(_) => {
-                // Without a line end in all this, it is the request line that is too long.
-                let line = memchr::memchr(b'\n', buffer);
-                let long = line.is_none_or(|line| line > self.limits.target);
-                return self.refuse(if long {
-                    HeadError::TargetTooLong
-                } else {
-                    HeadError::TooLarge
-                });
-            }
-            Err(error) => return self.refuse(error),
+        // A head that has come whole, as nearly all do, is looked at as a whole; its reader looks at its line ends.
+        let whole = if self.line == 0 {
+            END.find(buffer).map(|at| at + 4)
+        } else {
+            None
         };
-        self.finder = EndFinder::default();
-        let (raw, behind) = buffer.split_at(length);
-        let head = match read_request(Bytes::copy_from_slice(raw), &self.limits) {
-            Ok(head) => head,
-            Err(error) => return self.refuse(error),
+        let read = match whole {
+            Some(length) if length <= self.limits.head => {
+                let raw = Bytes::copy_from_slice(&buffer[..length]);
+                Some((length, read_request(raw, &self.limits)))
+            }
+            _ => None,
         };
+        let (length, head) = match read {
+            Some((length, Ok(head))) => (length, head),
+            Some((_, Err(error))) if error != BARE_LF => return self.refuse(error),
+            _ => match self.follow(buffer) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Taken::More(empty),
+                Err(error) => return self.refuse(error),
+            },
+        };
+        self.line = 0;
+        self.empty = 0;
+        let behind = &buffer[length..];
         let mut used = empty + length;
         let body = match head.framing {
             Framing::Length(n) if n <= behind.len().min(WITH_HEAD) as u64 => {
@@ -87,8 +103,74 @@ impl RequestIn {
         Taken::Request { used, head, body }
     }
 
+    /// Looks for the end of a head line by line, and reads the head where it is there.
+    ///
+    /// # Errors
+    /// A head that cannot be read, or can become none however it goes on.
+    fn follow(&mut self, buffer: &[u8]) -> Result<Option<(usize, RequestHead)>, HeadError> {
+        let before = self.line;
+        while let Some(at) = memchr::memchr(b'\n', &buffer[self.line..]) {
+            let end = self.line + at;
+            let line = &buffer[self.line..end];
+            self.line = end + 1;
+            if matches!(line, b"" | b"\r") {
+                if self.line > self.limits.head {
+                    return Err(HeadError::TooLarge);
+                }
+                let raw = with_crlf(&buffer[..self.line]);
+                return Ok(Some((self.line, read_request(raw.into(), &self.limits)?)));
+            }
+        }
+        if self.line == 0 && buffer.len() > self.limits.target.min(self.limits.head) {
+            // Without a line end in all this, it is the request line that is too long.
+            return Err(HeadError::TargetTooLong);
+        }
+        if buffer.len() >= self.limits.head {
+            return Err(HeadError::TooLarge);
+        }
+        if !buffer[0].is_ascii_graphic() {
+            return Err(HeadError::Malformed(
+                "the request does not begin with a method",
+            ));
+        }
+        if self.line > before {
+            self.look_at_lines(&buffer[..self.line])?;
+        }
+        let rest = &buffer[self.line..];
+        let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
+        match rest
+            .iter()
+            .find(|byte| byte.is_ascii_control() && **byte != b'\t')
+        {
+            Some(_) => Err(HeadError::Malformed("a line has a control character")),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the lines that have come whole, so that a head that cannot be read is refused at once.
+    fn look_at_lines(&self, lines: &[u8]) -> Result<(), HeadError> {
+        let mut head = with_crlf(lines);
+        head.extend_from_slice(b"\r\n");
+        match read_request(head.into(), &self.limits) {
+            Err(error) if error != HOST_MISSING => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn refuse(&mut self, error: HeadError) -> Taken {
-        self.finder = EndFinder::default();
+        self.line = 0;
+        self.empty = 0;
         Taken::Refused(error)
     }
+}
+
+/// Lines with CRLF at each end, whatever ended them.
+fn with_crlf(lines: &[u8]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(lines.len() + 32);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        head.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        head.extend_from_slice(b"\r\n");
+    }
+    head
 }

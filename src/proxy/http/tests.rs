@@ -314,3 +314,74 @@ fn only_a_body_until_the_close_ends_with_its_connection() {
         );
     }
 }
+
+/// What becomes of a head that has come so far.
+fn taken(come: &[u8]) -> Result<Option<Vec<u8>>, HeadError> {
+    match RequestIn::new(LIMITS).take(come) {
+        Taken::Request { head, .. } => Ok(Some(head.fields.raw().to_vec())),
+        Taken::More(_) => Ok(None),
+        Taken::Refused(error) => Err(error),
+    }
+}
+
+#[test]
+fn a_line_of_a_head_may_end_in_lf_alone_and_goes_on_with_crlf() {
+    let clean = b"GET /a HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n";
+    for come in [
+        &b"GET /a HTTP/1.1\nHost: h\nX: 1\n\n"[..],
+        b"GET /a HTTP/1.1\r\nHost: h\nX: 1\r\n\r\n",
+        b"GET /a HTTP/1.1\nHost: h\r\nX: 1\r\n\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\nX: 1\n\r\n",
+        b"\n\r\n\rGET /a HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n",
+        // What follows belongs to nobody here, whatever it looks like.
+        b"GET /a HTTP/1.1\nHost: h\nX: 1\n\nGET /b HTTP/1.1\r\n\r\n",
+    ] {
+        let read = taken(come).expect("it reads").expect("it is whole");
+        assert_eq!(read, clean, "{:?}", String::from_utf8_lossy(come));
+    }
+}
+
+#[test]
+fn a_head_that_can_become_none_is_refused_before_its_end() {
+    let line = |number| {
+        Err(HeadError::Line(
+            "a field's name is not a token, or has no colon",
+            number,
+        ))
+    };
+    assert_eq!(
+        taken(b"GET /a HTTP/1.1\r\nHost: h\r\nno colon\r\nX: "),
+        line(3)
+    );
+    assert_eq!(taken(b"GET /a HTTP/1.1\nno colon\nX: "), line(2));
+    for come in [
+        &b"GET /a HTTP/1.1\r\nHost: h\r\nX: \0"[..],
+        b"GET /a HTTP/1.1\r\nHost: h\rX",
+        b"GET /a\r\nHost: h\r\n",
+        b"\x16\x03\x01",
+    ] {
+        assert!(taken(come).is_err(), "{:?}", String::from_utf8_lossy(come));
+    }
+    for come in [
+        &b""[..],
+        b"\r",
+        b"G",
+        b"GET /a HTTP/1.1\r",
+        b"GET /a HTTP/1.1\r\nHo",
+        b"GET /a HTTP/1.1\r\nX: 1\r\n\r",
+    ] {
+        assert_eq!(taken(come), Ok(None), "{:?}", String::from_utf8_lossy(come));
+    }
+}
+
+#[test]
+fn empty_lines_before_a_request_count_towards_the_limit_of_its_head() {
+    let mut requests = RequestIn::new(LIMITS);
+    for _ in 0..LIMITS.head / 2 {
+        assert!(matches!(requests.take(b"\r\n"), Taken::More(2)));
+    }
+    assert!(matches!(
+        requests.take(b"\n"),
+        Taken::Refused(HeadError::TooLarge)
+    ));
+}

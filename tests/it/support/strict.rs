@@ -275,15 +275,13 @@ fn verdict(message: Message, doubts: Doubts) -> Reading {
 }
 
 fn read_request(bytes: &[u8], doubts: &mut Doubts) -> Result<Message, Stop> {
-    let mut at = 0;
-    let first = loop {
-        let line = next_line(bytes, &mut at, doubts)?;
-        if !line.is_empty() {
-            break line;
-        }
+    // CR, LF and CRLF are empty lines here.
+    let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+    let mut at = bytes.iter().take_while(is_end).count();
+    if at > 0 {
         doubts.note("an empty line before the request line");
-    };
-    let start = request_line(first, doubts)?;
+    }
+    let start = request_line(next_line(bytes, &mut at, doubts)?, doubts)?;
     let fields = field_lines(bytes, &mut at, doubts)?;
     let minor = start.2;
     check_host(&fields, minor, doubts)?;
