@@ -18,7 +18,7 @@ pub fn socket(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
         return Ok(None);
     };
     let listener = TcpListener::bind(address).map_err(|error| {
-        Failure::usage(format!(
+        Failure::machine(format!(
             "cannot listen on {address}: {}; stop what holds it, or choose another with --admin-listen",
             reason(&error)
         ))

@@ -57,7 +57,7 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
     shared.telemetry.mark(START, SystemTime::now());
     let server = Server::start(sockets, Arc::clone(&shared)).map_err(|error| {
         shared.telemetry.mark(STOP, SystemTime::now());
-        Failure::usage(format!("cannot start: {}", reason(&error)))
+        Failure::machine(format!("cannot start: {}", reason(&error)))
     })?;
     Ok(Running {
         server,
@@ -192,7 +192,7 @@ pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemet
             LogTarget::Path(path) => path.display().to_string(),
             LogTarget::Stdout => "on standard output".to_owned(),
         };
-        Failure::usage(format!(
+        Failure::machine(format!(
             "cannot open the {} {target}: {}; make its folder and let this user write there, or choose another with {option}",
             log.name,
             reason(&error)

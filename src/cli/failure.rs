@@ -15,11 +15,20 @@ pub struct Failure {
 pub type Outcome = Result<u8, Failure>;
 
 impl Failure {
-    /// The user can put it right: a wrong option or file, a port in use. Exit status 2.
+    /// The user can put it right: a wrong option or file. Exit status 2: another try ends in the same way.
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
             message: one_line(message.into()),
             status: 2,
+        }
+    }
+
+    /// The machine is not ready: a port in use, an address that is not there yet, a log that cannot be opened. Exit
+    /// status 3: another try may succeed.
+    pub fn machine(message: impl Into<String>) -> Self {
+        Self {
+            message: one_line(message.into()),
+            status: 3,
         }
     }
 
@@ -31,7 +40,7 @@ impl Failure {
         }
     }
 
-    /// The exit status that goes with it: 1 or 2.
+    /// The exit status that goes with it: 1, 2 or 3.
     pub fn status(&self) -> u8 {
         self.status
     }

@@ -42,7 +42,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     operational_log::start(&settings);
     panics::watch();
     let cannot_start =
-        |error: std::io::Error| Failure::usage(format!("cannot start: {}", reason(&error)));
+        |error: std::io::Error| Failure::machine(format!("cannot start: {}", reason(&error)));
     survive_the_file_size_limit().map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

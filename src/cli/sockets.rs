@@ -95,5 +95,5 @@ pub fn cannot_listen(address: &str, option: &str, error: &std::io::Error) -> Fai
         }
         _ => format!("{}; choose another address with {option}", reason(error)),
     };
-    Failure::usage(format!("cannot listen on {address}: {why}"))
+    Failure::machine(format!("cannot listen on {address}: {why}"))
 }

@@ -100,7 +100,7 @@ fn a_webhook_pasted_into_any_option_is_not_repeated() {
         let words = [&UPSTREAM[..], &[&option]].concat();
         // With an option that takes anything it ends at its listener.
         let serve = run(&[&["serve", "--listen", "unix:/nowhere/b24.sock"], &words[..]].concat());
-        assert_eq!(serve.status.code(), Some(2), "{name}");
+        assert!(matches!(serve.status.code(), Some(2 | 3)), "{name}");
         let check = run(&[&["check"], &words[..]].concat());
         for said in [
             stderr(&serve),

@@ -93,7 +93,7 @@ fn both_sides_may_be_unix_sockets() {
             "off",
         ],
     );
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("proxy"), "{said}");
     assert_eq!(
         ask_unix(&outside, &client::deprecated_call(5)).status(),
@@ -159,7 +159,7 @@ fn a_second_one_on_the_same_port_fails_with_one_line() {
     let proxy = proxy::start(&portal, &[]);
     let address = proxy.address().to_string();
     let (said, code) = fails(&proxy, &["--listen", &address, "--admin-listen", "off"]);
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     assert!(said.contains(&address), "{said}");
     let admin = proxy.admin.to_string();
@@ -167,7 +167,7 @@ fn a_second_one_on_the_same_port_fails_with_one_line() {
         &proxy,
         &["--listen", "127.0.0.1:0", "--admin-listen", &admin],
     );
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains(&admin), "{said}");
     assert_eq!(proxy.call(client::deprecated_call(1)).status(), 200);
 }

@@ -706,7 +706,7 @@ fn a_log_that_cannot_be_opened_is_said_at_the_start() {
     let portal = Portal::plain();
     let wanted = proxy::before(&portal.url()).log(Path::new("/nowhere/at/all.jsonl"));
     let output = wanted.command().output().expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("/nowhere/at/all.jsonl"), "{said}");
 }
