@@ -29,9 +29,13 @@ fn stderr(output: &Output) -> String {
 
 /// The one line of a command that must end with status 2.
 fn refusal(words: &[&str]) -> String {
+    line_and_status(words, 2)
+}
+
+fn line_and_status(words: &[&str], status: i32) -> String {
     let output = run(words);
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+    assert_eq!(output.status.code(), Some(status), "{words:?}: {said}");
     assert_eq!(said.lines().count(), 1, "{words:?}: {said}");
     assert_eq!(stdout(&output), "", "{words:?}");
     said
@@ -354,13 +358,8 @@ fn an_address_that_cannot_be_listened_on_says_why_and_what_to_do() {
         (taken.as_str(), "the port is in use"),
         ("unix:/nowhere/b24.sock", "its folder does not exist"),
     ] {
-        let line = refusal(
-            &[
-                &["serve", "--listen", listen, "--admin-listen", "off"],
-                &UPSTREAM[..],
-            ]
-            .concat(),
-        );
+        let serve = ["serve", "--listen", listen, "--admin-listen", "off"];
+        let line = line_and_status(&[&serve, &UPSTREAM[..]].concat(), 3);
         assert!(
             line.starts_with(&format!("cannot listen on {listen}: ")),
             "{line}"
