@@ -23,6 +23,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
 
 use access::Access;
 use events::Feed;
@@ -45,7 +46,13 @@ pub struct AdminConfig {
     /// Gives the modes that hold now, for the page to show and for a brownout to be stopped. Without it the page knows no
     /// modes but those of past calls.
     pub policy: Option<PolicySource>,
+    /// Takes what `POST /-/reload` asks for.
+    pub reload: Option<mpsc::Sender<ReloadRequest>>,
 }
+
+/// Asks for the configuration to be read again. The answer names the options that wait for a restart, or says in the line
+/// that `check` prints why nothing was applied.
+pub type ReloadRequest = oneshot::Sender<Result<Vec<&'static str>, String>>;
 
 /// Where the modes that hold now are to be had: another [`Policy`] after each reload.
 pub type PolicySource = Arc<dyn Fn() -> Arc<Policy> + Send + Sync>;
@@ -55,6 +62,7 @@ struct Admin {
     access: Access,
     portal: Option<String>,
     policy: Option<PolicySource>,
+    reload: Option<mpsc::Sender<ReloadRequest>>,
     telemetry: Arc<Telemetry>,
     catalogue: ArcSwap<Catalogue>,
     feed: Feed,
@@ -88,6 +96,7 @@ pub fn spawn(
         ),
         portal: config.portal,
         policy: config.policy,
+        reload: config.reload,
         feed: Feed::new(),
         telemetry,
         catalogue: ArcSwap::new(catalogue),

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, LOCATION, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::oneshot;
 
 use super::access::{Access, Area, Denied};
 use super::answer::{self, Body, text};
@@ -20,7 +21,7 @@ const MOST_FORM: usize = 4 << 10;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What there is.
-const HINT: &str = "There is: / (the status page), /metrics, /healthz, /livez, /readyz, /api/.";
+const HINT: &str = "There is: / (the status page), /metrics, /healthz, /livez, /readyz, /api/, and POST /-/reload.";
 
 /// Answers one request.
 pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
@@ -29,7 +30,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    if let "/session" | "/session/end" | "/brownouts/stop" = path {
+    if let "/session" | "/session/end" | "/brownouts/stop" | "/-/reload" = path {
         return change(admin, &head, body, now).await;
     }
     if head.method != Method::GET && head.method != Method::HEAD {
@@ -99,11 +100,38 @@ async fn change(admin: &Admin, head: &Parts, body: Incoming, now: Duration) -> R
         path => match (admin.access.may_change(&head.headers, now), path) {
             (Err(denied), _) => refuse(admin, head, denied),
             (Ok(()), "/session/end") => answer::with(to_the_page(), SET_COOKIE, &Access::let_out()),
+            (Ok(()), "/-/reload") => reload(admin).await,
             (Ok(()), _) => match form(body).await {
                 Ok(form) => stop_brownout(admin, &form),
                 Err(status) => text(status, "Post the form of the page: entry=…&origin=…."),
             },
         },
+    }
+}
+
+/// Has the configuration read again: 200 and what waits for a restart, or 422 and what is wrong.
+async fn reload(admin: &Admin) -> Response<Body> {
+    let (asked, outcome) = oneshot::channel();
+    match &admin.reload {
+        // Who stops answers no more, and drops what it was asked.
+        Some(reloads) => drop(reloads.send(asked).await),
+        None => drop(asked),
+    }
+    match outcome.await {
+        Ok(Ok(waiting)) => {
+            let mut said = "The configuration was read again and applied.".to_owned();
+            for option in waiting {
+                said.push_str(&format!(
+                    "\n{option}: its new value takes effect at the next start"
+                ));
+            }
+            text(StatusCode::OK, said)
+        }
+        Ok(Err(why)) => text(StatusCode::UNPROCESSABLE_ENTITY, why),
+        Err(_) => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The proxy is stopping; nothing was read.",
+        ),
     }
 }
 

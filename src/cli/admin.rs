@@ -3,12 +3,14 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::failure::Failure;
 use super::inputs;
 use super::settings::Settings;
 use super::text::reason;
 use super::values::Upstream;
-use crate::admin::{self, AdminConfig, Handle};
+use crate::admin::{self, AdminConfig, Handle, ReloadRequest};
 use crate::protocol::Secret;
 use crate::proxy::Shared;
 
@@ -31,6 +33,7 @@ pub fn serve(
     listener: TcpListener,
     settings: &Settings,
     shared: &Arc<Shared>,
+    reload: mpsc::Sender<ReloadRequest>,
 ) -> Result<Handle, Failure> {
     let token = token_of(settings)?;
     let open = settings
@@ -49,6 +52,7 @@ pub fn serve(
             let shared = Arc::clone(shared);
             Arc::new(move || shared.policy.load_full())
         }),
+        reload: Some(reload),
     };
     let (telemetry, policy) = (&shared.telemetry, shared.policy.load_full());
     admin::spawn(

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc;
+
 use super::admin;
 use super::failure::Failure;
 use super::settings::Settings;
 use super::text::reason;
 use super::values::{Listen, TrustedProxy, Upstream};
 use super::{evidence, inputs, policy, rule_files, sockets};
+use crate::admin::ReloadRequest;
 use crate::catalogue::{Catalogue, Rule};
 use crate::ladder::Policy;
 use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
@@ -31,6 +34,8 @@ pub struct Running {
     pub address: Option<SocketAddr>,
     /// The admin address, where one is served.
     pub admin: Option<crate::admin::Handle>,
+    /// What the admin address is asked for; nothing where there is none.
+    pub reloads: mpsc::Receiver<ReloadRequest>,
 }
 
 /// Opens everything, sockets first, and begins to serve. What is wrong in rules and modes is said before that.
@@ -48,8 +53,9 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
     rebuild(&telemetry, settings);
     let shared = Shared::new(config, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
+    let (reload, reloads) = mpsc::channel(1);
     let admin = admin_socket
-        .map(|socket| admin::serve(socket, settings, &shared))
+        .map(|socket| admin::serve(socket, settings, &shared, reload))
         .transpose()?;
     let addresses = sockets.iter().map(Listening::address).collect();
     let address = sockets.iter().find_map(Listening::tcp_address);
@@ -65,6 +71,7 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
         addresses,
         address,
         admin,
+        reloads,
     })
 }
 

@@ -13,6 +13,7 @@ mod call;
 mod callers;
 mod check;
 mod complaint;
+mod config_watch;
 mod demo;
 mod effective;
 mod entries;

@@ -209,6 +209,10 @@ pub const OPTIONS: &[Spec] = &[
         ("The token that the status page asks for", "")),
     spec(OPERATIONS, "protect-metrics", Switch, "", Some("false"), NeedsRestart,
         ("Ask for the token on /metrics too", "")),
+    spec(OPERATIONS, "watch-config", Switch, "", Some("false"), NeedsRestart,
+        ("Reload when the configuration, rules or callers file holds something else",
+         "The files are looked at twice a second, by content, so that a swapped symlink (a Kubernetes ConfigMap) counts. All \
+          or nothing, as with SIGHUP: what is wrong is said once, and everything stays.")),
     spec(OPERATIONS, "access-log", One, "PATH", None, NeedsRestart,
         ("Write every request as a JSON line, secrets masked; - is standard output", "")),
     spec(OPERATIONS, "log-level", One, "LEVEL", Some("info"), NeedsRestart,

@@ -1,10 +1,12 @@
-//! SIGHUP: the configuration is read again, and what can be applied without dropping a connection is, all or nothing.
+//! SIGHUP, `POST /-/reload`, `--watch-config`: the configuration is read again, and what can be applied without dropping a connection is, all or nothing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use super::config_watch::ConfigWatch;
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::settings::{Settings, Source};
@@ -21,6 +23,9 @@ pub struct Reload {
     shared: Arc<Shared>,
     admin: Option<Handle>,
     modes: Arc<ModeWatch>,
+    /// The files that the configuration was last made of.
+    files: Vec<PathBuf>,
+    watch: Option<ConfigWatch>,
 }
 
 impl Reload {
@@ -31,7 +36,10 @@ impl Reload {
         admin: Option<Handle>,
     ) -> Self {
         let modes = ModeWatch::begin(Arc::clone(&shared), Timestamp::now());
+        let files = files(&source, &started);
         Self {
+            watch: started.watch_config.then(|| ConfigWatch::begin(&files)),
+            files,
             source,
             started,
             shared,
@@ -50,32 +58,48 @@ impl Reload {
         Arc::clone(&self.modes)
     }
 
-    /// Reads everything anew, and then applies all of it or nothing; the metrics and the operational log say which.
-    pub fn run(&self) {
+    /// Whether `--watch-config` asks for a reload now.
+    pub fn is_due(&mut self) -> bool {
+        let files = &self.files;
+        self.watch.as_mut().is_some_and(|watch| watch.look(files))
+    }
+
+    /// Reads everything anew, and then applies all of it or nothing; the metrics and the operational log say which. Gives the
+    /// options that wait for a restart, or what is wrong.
+    pub fn run(&mut self, cause: &'static str) -> Result<Vec<&'static str>, String> {
+        if let Some(watch) = &mut self.watch {
+            watch.reloads(&self.files);
+        }
         let applied = self.apply();
         let metrics = &self.shared.telemetry.metrics;
         metrics.reloaded(applied.is_ok(), SystemTime::now());
         match applied {
             Ok(settings) => {
-                for name in self.started.needs_restart(&settings) {
+                let waiting: Vec<_> = self.started.needs_restart(&settings).collect();
+                for name in &waiting {
                     tracing::warn!(
                         option = name,
                         "its new value takes effect at the next start"
                     );
                 }
-                tracing::info!("the configuration was read again and applied");
+                tracing::info!(cause, "the configuration was read again and applied");
+                Ok(waiting)
             }
             Err(failure) => {
                 tracing::error!(
+                    cause,
                     "the configuration was not applied, and all stays as it was: {failure}"
                 );
+                Err(failure.to_string())
             }
         }
     }
 
-    fn apply(&self) -> Result<Settings, Failure> {
+    fn apply(&mut self) -> Result<Settings, Failure> {
         // Everything that can fail comes before the first change; the certificates swap themselves or fail as a whole.
         let settings = self.source.load()?;
+        // Also where one of them is wrong or missing: it is tried again once that is put right.
+        self.files = files(&self.source, &settings);
         let callers = assemble::callers(&settings)?;
         let shared = &self.shared;
         let catalogue = rule_files::catalogue(&settings.rules)?;
@@ -106,4 +130,10 @@ impl Reload {
         shared.pacing.set(settings.pace);
         Ok(settings)
     }
+}
+
+/// What a reload reads, but for certificates, which are watched in any case.
+fn files(source: &Source, settings: &Settings) -> Vec<PathBuf> {
+    let named = settings.rules.iter().chain(&settings.callers);
+    source.config().into_iter().chain(named).cloned().collect()
 }

@@ -73,6 +73,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             telemetry: Arc::clone(&running.shared.telemetry),
             drain_delay: settings.time.drain_delay,
             drain_timeout: settings.time.drain,
+            reloads: running.reloads,
             reload: Reload::new(source, settings, running.shared, running.admin),
         };
         supervisor.stay(signals).await

@@ -164,6 +164,7 @@ pub struct Settings {
     pub admin_listen: Option<SocketAddr>,
     pub admin_token_file: Option<PathBuf>,
     pub protect_metrics: bool,
+    pub watch_config: bool,
     pub access_log: Option<LogTarget>,
     pub log_level: LevelFilter,
     pub log_format: LogFormat,
@@ -240,6 +241,7 @@ impl Settings {
             admin_listen: layers.one("admin-listen", values::address_or_off)?,
             admin_token_file: layers.maybe("admin-token-file", values::path)?,
             protect_metrics: on("protect-metrics")?,
+            watch_config: on("watch-config")?,
             access_log: layers.maybe("access-log", values::output)?,
             log_level: layers.one("log-level", |text| values::choice(text, LEVELS))?,
             log_format: layers.one("log-format", |text| {

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::evidence::beat;
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::reload::Reload;
+use crate::admin::ReloadRequest;
 use crate::proxy::{Cut, Server, Shared};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::{Said, Stage};
@@ -25,11 +27,16 @@ const LAST_MOMENT: Duration = Duration::from_secs(5);
 /// How long the end waits for a log that takes nothing.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(1);
 
+/// How often `--watch-config` looks at the files.
+const LOOK_AT_FILES: Duration = Duration::from_millis(500);
+
 /// Everything that a running proxy is made of, as its main thread sees it.
 pub struct Supervisor {
     pub server: Server,
     pub telemetry: Arc<Telemetry>,
     pub reload: Reload,
+    /// What `POST /-/reload` asks for.
+    pub reloads: mpsc::Receiver<ReloadRequest>,
     /// From the signal to the closing of the listeners.
     pub drain_delay: Duration,
     /// From there to the cutting of what is still in flight.
@@ -74,23 +81,45 @@ impl Supervisor {
         }
     }
 
-    /// Does what signals ask for until one asks to stop; gives its name.
+    /// Does what signals, the admin address and changed files ask for until a signal asks to stop; gives its name.
     async fn until_stopped(&mut self, signals: &mut Signals) -> &'static str {
-        loop {
-            match signals.next().await {
-                Asked::Stop(signal) => return signal,
-                Asked::Reopen => self.reopen(),
-                Asked::Reload => {
-                    if let Ok(now) = NotifyState::monotonic_usec_now() {
-                        tell(&[NotifyState::Reloading, now]);
+        let mut looks = interval(LOOK_AT_FILES);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stopped = loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop(signal) => break signal,
+                    Asked::Reopen => self.reopen(),
+                    Asked::Reload => {
+                        self.reopen();
+                        let _ = self.reload("SIGHUP");
                     }
-                    self.reopen();
-                    self.reload.run();
-                    self.server.look_at_pacing();
-                    tell(&[NotifyState::Ready]);
+                },
+                Some(asked) = self.reloads.recv() => {
+                    let _ = asked.send(self.reload("/-/reload"));
+                }
+                _ = looks.tick() => {
+                    if self.reload.is_due() {
+                        let _ = self.reload("--watch-config");
+                    }
                 }
             }
+        };
+        // Who asks from now on, or has just asked, is told at once.
+        self.reloads.close();
+        while self.reloads.try_recv().is_ok() {}
+        stopped
+    }
+
+    /// Reads the configuration again, and tells the service manager.
+    fn reload(&mut self, cause: &'static str) -> Result<Vec<&'static str>, String> {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            tell(&[NotifyState::Reloading, now]);
         }
+        let outcome = self.reload.run(cause);
+        self.server.look_at_pacing();
+        tell(&[NotifyState::Ready]);
+        outcome
     }
 
     fn reopen(&self) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::support::client::deprecated_call;
+use super::support::client::{self, deprecated_call};
 use super::support::portal::Portal;
 use super::support::proxy::{self, Proxy};
 
@@ -352,4 +352,87 @@ fn rules_of_ones_own_are_added_and_taken_away_by_a_reload() {
         assert!(Instant::now() < until, "{}", last_target());
         proxy.call(call);
     }
+}
+
+#[test]
+fn a_configuration_behind_a_swapped_symlink_is_taken_without_a_signal() {
+    // As a kubelet lays out a ConfigMap: proxy.toml → ..data/proxy.toml, ..data → a folder, which is swapped.
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let folder = wanted.folder().to_owned();
+    let swap = |version: &str, text: &str| {
+        std::fs::create_dir(folder.join(version)).expect("a folder");
+        std::fs::write(folder.join(version).join("proxy.toml"), text).expect("written");
+        std::os::unix::fs::symlink(version, folder.join("..tmp")).expect("a link");
+        std::fs::rename(folder.join("..tmp"), folder.join("..data")).expect("swapped");
+    };
+    swap("..1", "watch-config = true\n");
+    std::os::unix::fs::symlink("..data/proxy.toml", folder.join("proxy.toml")).expect("a link");
+    let path = folder.join("proxy.toml").display().to_string();
+    let proxy = wanted.with(&["--config", &path]).start();
+    assert_eq!(proxy.call(deprecated_call(1)).status(), 200);
+    swap(
+        "..2",
+        &format!("watch-config = true\nmode = ['{METHOD}=block']\n"),
+    );
+    assert!(said(&proxy, "was read again and applied").contains("--watch-config"));
+    assert_eq!(proxy.call(deprecated_call(2)).status(), 410);
+    swap("..3", "watch-config = true\nmoode = []\n");
+    assert!(said(&proxy, "was not applied").contains("did you mean mode?"));
+    assert_eq!(proxy.call(deprecated_call(3)).status(), 410);
+    let successful = proxy.metric("b24_proxy_config_last_reload_successful");
+    assert_eq!(successful.to_bits(), 0f64.to_bits());
+}
+
+#[test]
+fn a_post_with_the_token_reloads_and_says_what_check_says() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let (config, token) = (
+        wanted.folder().join("proxy.toml"),
+        wanted.folder().join("token"),
+    );
+    std::fs::write(&config, "").expect("written");
+    std::fs::write(&token, "a token of some length\n").expect("written");
+    let proxy = wanted
+        .with(&["--config", &config.display().to_string()])
+        .with(&["--admin-token-file", &token.display().to_string()])
+        .start();
+    let reload = |field: &str| {
+        let request = format!(
+            "POST /-/reload HTTP/1.1\r\nHost: localhost\r\n{field}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        client::call(proxy.admin, request)
+    };
+    let bearer = "Authorization: Bearer a token of some length\r\n";
+    std::fs::write(&config, format!("mode = ['{METHOD}=block']\nthreads = 3\n")).expect("written");
+    assert_eq!(reload("").status(), 403);
+    assert_eq!(
+        reload("Authorization: Bearer another token\r\n").status(),
+        403
+    );
+    assert_eq!(proxy.call(deprecated_call(1)).status(), 200);
+    let answer = reload(bearer);
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert!(
+        answer
+            .text()
+            .contains("threads: its new value takes effect at the next start")
+    );
+    assert_eq!(proxy.call(deprecated_call(2)).status(), 410);
+
+    std::fs::write(&config, "moode = []\n").expect("written");
+    let answer = reload(bearer);
+    assert_eq!(answer.status(), 422);
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_b24-migration-proxy"))
+        .args(["check", "--upstream", &portal.url(), "--config"])
+        .arg(&config)
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        answer.text().trim_end(),
+        String::from_utf8_lossy(&check.stderr).trim_end()
+    );
+    assert_eq!(proxy.call(deprecated_call(3)).status(), 410);
+    assert!(said(&proxy, "was not applied").contains("/-/reload"));
 }
