@@ -13,6 +13,8 @@ pub struct Address<'t> {
     pub place: Place<'t>,
     /// `urlrewrite.php` has made it, so that the bytes that came are others.
     pub is_made: bool,
+    /// It may be another one that concerns us, too: which of them counts, nobody knows.
+    pub is_twofold: bool,
 }
 
 impl<'t> Address<'t> {
@@ -24,22 +26,40 @@ impl<'t> Address<'t> {
         target: &'t [u8],
         made: Option<&'t Made>,
         place_of: impl Fn(&'t [u8]) -> Place<'t>,
-        concerns: impl FnOnce(&Place<'t>) -> bool,
+        concerns: impl Fn(&Place<'t>) -> bool,
     ) -> Self {
-        if let Some(made) = made.filter(|_| !target::is_script(target)) {
-            let place = place_of(&made.target);
-            if concerns(&place) {
-                return Self {
-                    target: &made.target,
-                    place,
-                    is_made: true,
-                };
-            }
+        let own = Self::of_one(target, &place_of, &concerns);
+        let made = made
+            .filter(|_| !target::is_script(target))
+            .map(|made| Self::of_one(&made.target, &place_of, &concerns));
+        match made.filter(|made| concerns(&made.place)) {
+            Some(made) => Self {
+                is_made: true,
+                is_twofold: made.is_twofold || concerns(&own.place),
+                ..made
+            },
+            None => own,
         }
+    }
+
+    /// A target's own address. A line feed behind a last slash ends a template, or is a segment: parameters name the
+    /// method then.
+    fn of_one(
+        target: &'t [u8],
+        place_of: impl Fn(&'t [u8]) -> Place<'t>,
+        concerns: impl Fn(&Place<'t>) -> bool,
+    ) -> Self {
+        let place = place_of(target);
+        let before = target::before_line_feed(target).map(place_of);
+        let (place, is_twofold) = match before {
+            Some(before) if concerns(&before) => (before, concerns(&place)),
+            _ => (place, false),
+        };
         Self {
             target,
-            place: place_of(target),
+            place,
             is_made: false,
+            is_twofold,
         }
     }
 
@@ -100,6 +120,8 @@ mod tests {
             ("GET", "/rest/1/S/a.b%0A", ""),
             ("GET", "/rest/1/S/a.b.json%0A?x", ""),
             ("GET", "/rest/1/S/a.b/index.php%0A", ""),
+            ("GET", "/rest/1/S/a.b/%0A", ""),
+            ("GET", "/rest/a.b%2f%0a?x=1", ""),
         ] {
             let found = method(verb, target, body);
             assert_eq!(found, Some(("a.b".to_owned(), false)), "{target}");
@@ -108,12 +130,43 @@ mod tests {
             "/any/address?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/S/a.b%3Fscope%3DC",
             "/rest/1/S/c.d?SEF_APPLICATION_CUR_PAGE_URL=/rest/x/y%3Fmethod%3Da.b",
             "/x?404;http://h/rest/1/S/a.b?scope=C",
+            "/x?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/S/a.b%0A%3Fscope%3DC",
+            "/x?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/S/a.b/%0A",
+            "/x?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/S/a.b%250A",
         ] {
             let found = method("GET", target, "");
             assert_eq!(found, Some(("a.b".to_owned(), true)), "{target}");
         }
         let kelvin = method("GET", "/rest/tas%E2%84%AA.item.list", "");
         assert_eq!(kelvin, Some(("task.item.list".to_owned(), false)));
+    }
+
+    #[test]
+    fn of_two_addresses_that_both_concern_us_nobody_knows_which_counts() {
+        let rest = RestPath::default();
+        let of = |target: &str| {
+            let made = urlrewrite::made(target.as_bytes());
+            let concerns = |place: &Place<'_>| match place {
+                Place::Call { method, .. } => method == "a.b",
+                place => *place == Place::Unnamed,
+            };
+            let place = |target| target::place(target, &rest);
+            Address::of(target.as_bytes(), made.as_ref(), place, concerns).is_twofold
+        };
+        for (target, is_twofold) in [
+            (
+                "/rest/a.b?SEF_APPLICATION_CUR_PAGE_URL=/rest/x/y%3Fmethod=c.d",
+                true,
+            ),
+            ("/rest/a.b?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/S/a.b", true),
+            ("/rest/a.b?SEF_APPLICATION_CUR_PAGE_URL=/rest/c.d", false),
+            ("/rest/c.d?SEF_APPLICATION_CUR_PAGE_URL=/rest/a.b", false),
+            ("/rest/1/S/a.b/%0A?method=a.b", true),
+            ("/rest/1/S/c.d/%0A?method=a.b", false),
+            ("/rest/1/S/a.b", false),
+        ] {
+            assert_eq!(of(target), is_twofold, "{target}");
+        }
     }
 
     #[test]

@@ -137,6 +137,11 @@ pub fn has_token(fields: &dyn Fields, target: &[u8], body: Option<(&[u8], &[u8])
     found.token().is_some()
 }
 
+/// Whether the head alone says whose call it is: nothing in a body counts before that.
+pub fn is_told_by_head(fields: &dyn Fields) -> bool {
+    bearer(fields).is_some()
+}
+
 /// The token in `Authorization`, behind any blanks.
 fn bearer(fields: &dyn Fields) -> Option<Cow<'_, str>> {
     let (scheme, token) = fields.get("authorization")?.split_at_checked(6)?;

@@ -241,13 +241,28 @@ fn fill<'t>(path: &'t [u8], slots: &mut [Segment<'t>]) -> usize {
     // A template's end matches before one last line feed.
     if let Some(last) = depth.checked_sub(1).map(|last| &mut slots[last])
         && last.at + last.raw.len() == path.len()
-        && let Cow::Owned(text) = &mut last.text
-        && text.len() > 1
-        && text.last() == Some(&b'\n')
+        && last.text.len() > 1
+        && last.text.last() == Some(&b'\n')
     {
-        text.pop();
+        match &mut last.text {
+            Cow::Owned(text) => drop(text.pop()),
+            Cow::Borrowed(text) => *text = &text[..text.len() - 1],
+        }
     }
     depth
+}
+
+/// What stands before a line feed that is all of a path's last segment, which may end a template with a slash behind.
+pub fn before_line_feed(target: &[u8]) -> Option<&[u8]> {
+    let path = &target[..memchr2(b'?', b'#', target).unwrap_or(target.len())];
+    let before = path
+        .strip_suffix(b"\n")
+        .or_else(|| path.strip_suffix(b"%0A"))
+        .or_else(|| path.strip_suffix(b"%0a"))?;
+    let is_all = [&b"/"[..], b"%2F", b"%2f"]
+        .into_iter()
+        .any(|slash| before.ends_with(slash));
+    is_all.then_some(before)
 }
 
 /// The end of the segment that begins at `start`, and the begin of the next: a slash, raw or escaped.
@@ -285,7 +300,8 @@ fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
     let path = &target[..memchr2(b'?', b'#', target).unwrap_or(target.len())];
     let needs_work =
         |pair: &[u8]| pair[0] == b'%' || pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    if path.first() != Some(&b'/') || path.windows(2).any(needs_work) {
+    if path.first() != Some(&b'/') || path.last() == Some(&b'\n') || path.windows(2).any(needs_work)
+    {
         return None;
     }
     let Some(under) = path.strip_prefix(rest.0.as_bytes()) else {
@@ -300,7 +316,8 @@ fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
     let mut depth = 0;
     for raw in under.split(|b| *b == b'/') {
         let Some(slot) = segments.get_mut(depth) else {
-            return Some(Place::Unnamed);
+            // Behind `api` one segment more makes a difference.
+            return (segments[0].raw != b"api").then_some(Place::Unnamed);
         };
         *slot = Segment {
             text: Cow::Borrowed(raw),
@@ -317,9 +334,8 @@ fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
     })
 }
 
-/// The segments under the REST path of the deepest address that is no [`Place::Unnamed`]: `api`, user, code, method,
-/// `index.php`.
-const DEEPEST_CALL: usize = 5;
+/// The segments under the REST path of the deepest address of a call: user, code, method, `index.php`.
+const DEEPEST_CALL: usize = 4;
 
 fn classify<'t>(segments: &[Segment<'t>], rest: &RestPath) -> Place<'t> {
     match under_rest(segments, rest) {

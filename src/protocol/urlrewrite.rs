@@ -4,7 +4,7 @@ use super::form::{self, Limit};
 use super::name::Name;
 use super::target::query;
 use super::{Layer, batch, credentials, name};
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -22,11 +22,16 @@ pub struct Made {
 /// What `urlrewrite.php` makes of a target; `None` where it leaves it alone, as nearly always.
 #[inline]
 pub fn made(target: &[u8]) -> Option<Made> {
-    let query = query(target);
+    let mark = memchr(b'?', target)?;
     // Shorter ones hold neither the parameter nor an address.
-    if query.len() < b"404;http://h/rest/".len() {
+    if target.len() - mark <= b"404;http://h/rest/".len() {
         return None;
     }
+    look_into(target)
+}
+
+fn look_into(target: &[u8]) -> Option<Made> {
+    let query = query(target);
     let bytes = &target[query.clone()];
     if memchr(b';', bytes).is_some()
         && let Some(target) = behind_marker(bytes)
@@ -36,8 +41,13 @@ pub fn made(target: &[u8]) -> Option<Made> {
             is_whole: true,
         });
     }
-    memchr2(b'S', b'%', bytes)?;
-    of_parameter(target, query)
+    // The parameter's name can begin with a blank, and anything in it be escaped.
+    let begins_so = |at: usize| matches!(bytes.get(at), Some(b'S' | b'%' | b'+' | b' '));
+    let mut begins = memchr_iter(b'&', bytes).map(|at| at + 1);
+    if begins_so(0) || begins.any(begins_so) {
+        return of_parameter(target, query);
+    }
+    None
 }
 
 fn behind_marker(query: &[u8]) -> Option<Vec<u8>> {

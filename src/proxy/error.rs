@@ -108,14 +108,15 @@ impl ProxyError {
         }
     }
 
-    /// An address in another one, with more parameters than can be read.
+    /// An address in another one with more parameters than can be read, or one that can be read in two ways.
     pub fn address() -> Self {
         Self::new(
             400,
             "INVALID_ADDRESS",
             At::Client,
             "http_request_error",
-            "The address stands in another one and has too many parameters. Nothing was executed: call it below /rest/.",
+            "Which address counts is not sure: one stands in another, or a line feed ends it. Nothing was executed: call the \
+             method below /rest/ alone.",
         )
     }
 

@@ -112,10 +112,12 @@ fn segments(path: &[u8]) -> Vec<&[u8]> {
     }
     // `$` in a template's expression stands before one last line feed, too.
     if !path.ends_with(b"/")
-        && let Some(last) = segments.last_mut()
-        && let Some(before) = last.strip_suffix(b"\n").filter(|before| !before.is_empty())
+        && let Some(last) = segments.pop()
     {
-        *last = before;
+        match last.strip_suffix(b"\n").unwrap_or(last) {
+            b"" => {}
+            last => segments.push(last),
+        }
     }
     segments
 }
@@ -181,6 +183,8 @@ mod tests {
             "/rest/crm.x",
             "/rest/crm.x/index.php%0A",
             "/rest/1/code/crm.x%0A?a",
+            "/rest/1/code/crm.x/%0A",
+            "/a?SEF_APPLICATION_CUR_PAGE_URL=/rest/crm.x%0A",
             "/rest/api/code/crm.x",
             "/a?404;https://h/rest/crm.x?b",
             "/a?SEF.APPLICATION_CUR_PAGE_URL=%2Frest%2Fcrm.x%3Fb",

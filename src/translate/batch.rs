@@ -57,6 +57,7 @@ pub(super) fn translate(
     let target_edits = pass.arrays(&in_query, Layer::Form, call.target, None, 0);
     let order_of_query = pass.order.take();
     pass.encoding = Encoding::of(call.verb, call.content_type, !call.body.is_empty());
+    let of_query = pass.uses.len();
     let body_edits = pass.arrays(&in_body, layer, call.body, None, 0);
     if pass.is_full {
         return too_many(pass.uses);
@@ -68,7 +69,8 @@ pub(super) fn translate(
         (None, None) => Outcome::Untouched,
         (target, body) => Outcome::Rewritten { target, body },
     };
-    let is_unread = call.is_encoded() && !call.counting_body().is_empty();
+    // What is said to be packed and reads plainly is not: servers and PHP ignore that, and run it.
+    let is_unread = call.has_packed_body() && pass.uses.len() == of_query;
     Verdict {
         outcome,
         uses: pass.uses,
@@ -120,9 +122,6 @@ type Arrays<'a> = Vec<(Cow<'a, [u8]>, Commands<'a>)>;
 /// The commands in a batch's body, and how they are wrapped. One that the portal cannot read has none.
 fn body_arrays<'a>(call: &Call<'a>) -> (Layer, Arrays<'a>) {
     let bytes = call.counting_body();
-    if call.is_encoded() {
-        return (Layer::Plain, Arrays::new());
-    }
     if Reader::of(call.content_type) == Reader::Json {
         let mut reading = Reading {
             bytes,
@@ -268,8 +267,7 @@ impl Pass<'_> {
                 if self.is_full {
                     return Vec::new();
                 }
-                let (own_key, before) = (key, self.uses.len());
-                self.order = None;
+                let before = self.uses.len();
                 if self.is_of_known_method(layer, &bytes[at.clone()]) {
                     let key = full_key(outer, &key.text());
                     let command = as_address(layer.decode(&bytes[at.clone()]));
@@ -282,13 +280,18 @@ impl Pass<'_> {
                         None if self.uses[before..].iter().any(is_refused) => Fate::Refused,
                         None => Fate::Runs,
                     };
-                    let key = full_key(None, &own_key.text());
+                    let key = full_key(None, &key.text());
                     order.commands.push(Ordered { key, fate });
                 }
             }
         }
-        // Of several spellings of `cmd` nobody knows which the portal runs.
-        self.order = (self.is_xml && arrays.len() == 1).then_some(order);
+        if self.is_xml {
+            // Of several spellings of `cmd` nobody knows which the portal runs.
+            self.order = match arrays.len() {
+                1 => Some(order),
+                _ => (depth > 0).then(|| order.of_names()),
+            };
+        }
         edits
     }
 
@@ -302,10 +305,10 @@ impl Pass<'_> {
         }
         // Something is escaped, or a scheme stands before the method.
         match layer.begin(raw, b"?#:", longest, &mut self.method) {
-            Begin::Whole | Begin::StoppedBy(b'?' | b'#') => self.is_known(&self.method),
+            Begin::Whole | Begin::StoppedBy(b'?' | b'#') => self.is_known(&lowered(&self.method)),
             Begin::StoppedBy(_) | Begin::TooLong => {
                 let command = as_address(layer.decode(raw));
-                self.is_known(&command[batch::method(&command)])
+                self.is_known(&lowered(&command[batch::method(&command)]))
             }
         }
     }
@@ -313,7 +316,7 @@ impl Pass<'_> {
     /// Whether a method, in any case of its letters, is a rule's or a batch.
     fn is_known(&self, method: &[u8]) -> bool {
         method.eq_ignore_ascii_case(BATCH.as_bytes())
-            || self.catalogue.find_in_any_case(&lowered(method)).is_some()
+            || self.catalogue.find_in_any_case(method).is_some()
     }
 
     /// The edits of one command, as it is unwrapped.

@@ -80,15 +80,17 @@ pub fn concerns(place: &Place<'_>, catalogue: &Catalogue) -> bool {
 
 /// Translates a call that [`intake`] asked for.
 pub fn translate(call: &Call<'_>, catalogue: &Catalogue, mode: &dyn Fn(&Rule) -> Mode) -> Verdict {
+    let mut untouched = Verdict::untouched();
+    untouched.unread = call.may_be_named_unread().then_some(Reason::Encoding);
     let Place::Call { method, .. } = call.place else {
-        return Verdict::untouched();
+        return untouched;
     };
     let verdict = if call.place.is_batch() {
         batch::translate(call, catalogue, mode)
     } else {
         match catalogue.find(method.as_bytes()) {
             Some(rule) => single::translate(call, rule, mode(rule)),
-            None => Verdict::untouched(),
+            None => untouched,
         }
     };
     match call.doubt {

@@ -36,6 +36,15 @@ pub enum Fate {
 }
 
 impl Order {
+    /// Its refused commands whose keys are names, each once: all that is sure where commands may run in another order.
+    pub fn of_names(mut self) -> Self {
+        let is_sure = |one: &Ordered| one.fate == Fate::Refused && !is_number(&one.key);
+        self.commands.retain(is_sure);
+        self.commands.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        self.commands.dedup();
+        self
+    }
+
     /// An XML answer with other errors for the refused commands, given as key, code and description; `None` where there is
     /// nothing to replace, or it cannot be read.
     pub fn replace_refused(&self, body: &[u8], refused: &[(&str, &str, &str)]) -> Option<Vec<u8>> {

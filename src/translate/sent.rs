@@ -68,7 +68,7 @@ pub fn names(call: &Call<'_>) -> Vec<String> {
     let mut sent = Sent::default();
     sent.take_form(call.target, query(call.target), Limit::QUERY);
     let body = call.counting_body();
-    if body.is_empty() || body.len() > LARGEST || call.is_encoded() {
+    if body.is_empty() || body.len() > LARGEST || call.has_packed_body() {
         return sent.0;
     }
     match read_body(call.content_type, body, |_| false) {

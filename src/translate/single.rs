@@ -26,7 +26,7 @@ pub(super) fn translate(call: &Call<'_>, rule: &Arc<Rule>, mode: Mode) -> Verdic
             };
         }
     };
-    if call.is_encoded() && !call.counting_body().is_empty() {
+    if call.has_packed_body() {
         return Verdict::refused(rule, encoding, Refusal::encoded(rule));
     }
     let Place::Call { name, written, .. } = call.place else {

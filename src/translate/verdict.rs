@@ -8,7 +8,8 @@ use super::order::Order;
 use super::refusal::{Doubt, Reason, Refusal};
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::call::{self, Reader};
-use crate::protocol::target::Place;
+use crate::protocol::target::{Place, Written};
+use crate::protocol::unnamed;
 
 /// One REST call as it came; the core's only input.
 #[derive(Clone, Copy, Debug)]
@@ -223,8 +224,20 @@ impl<'a> Call<'a> {
         if self.verb == b"POST" { self.body } else { b"" }
     }
 
-    /// Whether the body is compressed.
-    pub(super) fn is_encoded(&self) -> bool {
-        self.content_encoding.is_some_and(call::names_coding)
+    /// Whether there is a body that counts and is compressed, as the head says.
+    pub(super) fn has_packed_body(&self) -> bool {
+        self.content_encoding.is_some_and(call::names_coding) && !self.counting_body().is_empty()
+    }
+
+    /// Whether the method may stand in a compressed body, whatever the query names.
+    pub(super) fn may_be_named_unread(&self) -> bool {
+        let by_parameter = match self.place {
+            Place::Call { written, .. } => *written == Written::Query,
+            Place::OtherRest | Place::Unnamed => true,
+            Place::Elsewhere => false,
+        };
+        by_parameter
+            && self.has_packed_body()
+            && unnamed::may_stand_in_body(self.verb, self.content_type)
     }
 }

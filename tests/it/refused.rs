@@ -399,6 +399,15 @@ fn commands_with_numbers_for_keys_have_their_own_errors_in_xml() {
             vec![missing],
         ),
         ("cmd[0]=Batch?cmd[x]=crm.deal.list", vec![ours]),
+        // Which of the spellings runs is not sure: a name tells a command, a number does not.
+        (
+            "cmd[0]=crm.deal.list&cmd[1]=Batch%3Fcmd[0]%3Dprofile%26CMD[0]%3Dcrm.deal.list",
+            vec![missing, ours],
+        ),
+        (
+            "cmd[0]=crm.deal.list&cmd[1]=Batch%3Fcmd[a]%3Dcrm.deal.list%26CMD[a]%3Dcrm.deal.list",
+            vec![ours, ours],
+        ),
         (
             "cmd[0]=Batch?cmd[0]=crm.deal.list&cmd[1]=profile",
             vec![ours],

@@ -39,6 +39,11 @@ fn ways() -> Vec<(&'static str, String, &'static str, String)> {
         of("GET", "/rest/1/sandboxcode/M%0A"),
         of("GET", "/rest/1/sandboxcode/M.json%0A"),
         of("GET", "/rest/1/sandboxcode/M/index.php%0A"),
+        of("GET", "/rest/1/sandboxcode/M/%0A"),
+        of(
+            "GET",
+            "/any?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/sandboxcode/M%0A",
+        ),
         of(
             "GET",
             &format!("/any/address?SEF_APPLICATION_CUR_PAGE_URL={escaped}"),
@@ -137,6 +142,28 @@ fn every_way_in_is_translated_or_refused() {
         );
         assert_eq!(last(&proxy, "action"), "rewritten", "{way:?}");
     }
+}
+
+#[test]
+fn of_two_addresses_nobody_knows_which_counts_and_nothing_is_sent() {
+    let portal = Portal::plain();
+    for mode in ["block", "rewrite"] {
+        let proxy = proxy::start(&portal, &["--mode", mode]);
+        for target in [
+            "/rest/1/code/M?SEF_APPLICATION_CUR_PAGE_URL=/rest/x/y%3Fmethod=M",
+            "/rest/1/code/crm.lead.list?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/code/M",
+            "/rest/1/code/crm.lead.list/%0A?method=M",
+        ] {
+            let answer = proxy.call(get(&target.replace('M', M)));
+            let told = (answer.status(), code(&answer));
+            assert_eq!(told, (400, "INVALID_ADDRESS".to_owned()), "{target}");
+        }
+        // One of the two calls nothing of ours.
+        let named = "/rest/1/code/crm.lead.list?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/code/profile";
+        assert_eq!(proxy.call(get(named)).status(), 200);
+        assert_eq!(last(&proxy, "action"), "observed");
+    }
+    assert_eq!(portal.request_count(), 2);
 }
 
 #[test]
@@ -270,6 +297,30 @@ fn what_is_no_coding_hides_nothing_and_a_packed_batch_is_told() {
         assert_eq!(event.get("method"), None);
     }
     assert_eq!(proxy.events().len(), before + 6);
+    // PHP does not look at it, and runs what reads plainly.
+    let gzip = "Content-Encoding: gzip\r\n";
+    assert_eq!(
+        send("batch", gzip, &format!("cmd[a]={M}&auth=T")).status(),
+        200
+    );
+    let sent = portal.requests().pop().expect("a request").body;
+    assert!(sent.starts_with(b"cmd[a]=crm.item."), "{sent:?}");
+    let event = proxy.events().pop().expect("an event");
+    assert_eq!(
+        (&event["action"], &event["caller"]["auth"]),
+        (&"rewritten".into(), &"oauth".into())
+    );
+    // The method, too, may stand in a packed body.
+    for target in ["x/y/z/code", "x/y/z/code?method=profile"] {
+        assert_eq!(send(target, gzip, "packed").status(), 200);
+        let event = proxy.events().pop().expect("an event");
+        assert_eq!(
+            (&event["event"], &event["reason"]),
+            (&"unread_call".into(), &"encoding".into())
+        );
+    }
+    assert_eq!(send("x/y/z/code?method=profile", "", "x=1").status(), 200);
+    assert_eq!(proxy.events().len(), before + 9);
 }
 
 #[test]
@@ -333,6 +384,13 @@ fn a_token_tells_who_calls_before_a_webhook_does() {
         "auth=T&client_id=local.1",
     );
     assert_eq!(proxy.call(in_form).status(), 410);
+    // A form's token takes the place of the query's.
+    let other_in_query = post(
+        "/rest/crm.lead.list?auth=made-up&client_id=local.2",
+        FORM,
+        "auth=T&client_id=local.1",
+    );
+    assert_eq!(proxy.call(other_in_query).status(), 410);
     // As CRest calls: the token in a form. The answer to any call of it tells its application.
     let crest = |method: &str| {
         proxy.call(post(

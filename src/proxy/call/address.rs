@@ -1,5 +1,7 @@
 //! What a request calls: its address as the portal reads it, with what stands beside it in the head.
 
+use std::cell::OnceCell;
+
 use crate::protocol::address::Address;
 use crate::protocol::target::{self, Place};
 use crate::protocol::urlrewrite::Made;
@@ -18,17 +20,20 @@ pub fn of<'t>(
     let rest = &worker.config.rest_path;
     let has_none = worker.host.is_none()
         && target::leaves_no_address(head.fields.first(Name::Host).unwrap_or_default());
+    let may_be_named = OnceCell::new();
     let place_of = |target| match target::place(target, rest) {
         place if has_none => target::without_templates(place),
         place => place,
     };
+    let place_of = |target| match place_of(target) {
+        Place::Unnamed if !may_be_named.get_or_init(|| may_be_named_by_body(head)) => {
+            unnamed::read(head.method(), target, None, b"")
+        }
+        place => place,
+    };
     let concerns =
         |place: &Place<'_>| translate::concerns(place, worker.shared.policy.load().catalogue());
-    let address = Address::of(came, made, place_of, concerns);
-    match address.place {
-        Place::Unnamed if !may_be_named_by_body(head) => named(head, &address, b""),
-        _ => address,
-    }
+    Address::of(came, made, place_of, concerns)
 }
 
 /// The address of a call that the body may name, now that this is read.

@@ -193,7 +193,8 @@ async fn answered(
     });
     let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
     let guarded = guarded.then(|| worker.caller(client, &at, &head, None));
-    let answered = if at.is_made && made.as_ref().is_some_and(|made| !made.is_whole) {
+    let is_cut = at.is_made && made.as_ref().is_some_and(|made| !made.is_whole);
+    let answered = if is_cut || at.is_twofold {
         Err(ProxyError::address())
     } else {
         answer(worker, client, &span, head, &at, body).await
@@ -289,7 +290,7 @@ async fn answer(
                 && has_small_body(&head)
                 // Who waits for a go-ahead is refused without one.
                 && !head.expects_continue
-                && worker.caller(client, at, &head, None).auth != Auth::OAuth;
+                && !protocol::credentials::is_told_by_head(&head.fields);
             let read = if tells {
                 let bytes = read_small(span, client, body).await?;
                 Read::Whole(bytes, None)
@@ -589,7 +590,7 @@ async fn read_small(
     collected.map_err(unread_error)
 }
 
-/// Forwards a deprecated call as it came. Its body is read only where it is small and nothing else says who calls.
+/// Forwards a deprecated call as it came. Its body is read only where it is small and may say who calls.
 #[allow(clippy::too_many_arguments)]
 async fn observe(
     worker: &Rc<Worker>,
@@ -610,7 +611,10 @@ async fn observe(
     let body = if head.framing == Framing::None {
         read = Some(Bytes::new());
         RequestBody::Empty
-    } else if counts && small && (caller.auth != Auth::OAuth || compares(worker, &caller)) {
+    } else if counts
+        && small
+        && (!protocol::credentials::is_told_by_head(&head.fields) || compares(worker, &caller))
+    {
         let bytes = read_small(span, client, body).await?;
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
         caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
@@ -698,8 +702,8 @@ fn translated(
     let known = OnceCell::new();
     let caller = || -> &Arc<Caller> {
         known.get_or_init(|| {
-            let is_read = !bytes.is_empty() && !is_packed;
-            let body = Some((content_type.unwrap_or(b""), &bytes[..])).filter(|_| is_read);
+            let body = Some((content_type.unwrap_or(b""), &bytes[..]));
+            let body = body.filter(|(_, bytes)| !bytes.is_empty());
             let caller = worker.caller(client, at, &head, body);
             if matches!(read, Read::Whole(..)) && !is_packed || !counts_body(&head) {
                 return caller;
