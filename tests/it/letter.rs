@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use crate::support::chromium::{self, Chromium};
 use crate::support::client::{get, post};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
@@ -165,4 +166,51 @@ fn a_letter_that_cannot_be_written_says_what_to_do() {
         assert_eq!(output.status.code(), Some(2), "{words:?}: {wrong}");
         assert!(wrong.contains(part), "{words:?}: {wrong}");
     }
+}
+
+#[test]
+fn the_pages_letter_needs_nothing_else_and_prints_on_one_page() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    add(&proxy);
+    browser.go(&format!("http://127.0.0.1:{}/", proxy.admin.port()));
+    browser.evaluate("document.querySelector('#rows a.open').click()");
+    browser.wait(
+        "instructions open",
+        "!!document.querySelector('.guide .letters a')",
+    );
+    let letters =
+        browser.evaluate("[...document.querySelectorAll('.guide .letters a')].map(a => a.lang)");
+    assert_eq!(letters, serde_json::json!(["en", "ru", "de", "pt-BR"]));
+    let link = browser.text("document.querySelector('.guide .letters a[lang=ru]').href");
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        browser.go(&link);
+        assert_eq!(browser.text("document.documentElement.lang"), "ru");
+        browser.picture(&format!("letter-{scheme}"));
+    }
+    let dark = browser.text("getComputedStyle(document.body).backgroundColor");
+    assert_ne!(
+        dark, "rgb(255, 255, 255)",
+        "it is dark where the reader prefers that"
+    );
+    let loaded = "performance.getEntriesByType('resource').length";
+    assert_eq!(
+        browser.evaluate(loaded),
+        serde_json::json!(0),
+        "nothing is fetched"
+    );
+    // The sheet of `@page`, as Chromium prints without being told another.
+    let printed = browser.call(
+        "Page.printToPDF",
+        serde_json::json!({"preferCSSPageSize": true}),
+    );
+    let pdf = chromium::base64(printed["data"].as_str().expect("a document"));
+    let pages =
+        |part: &[u8]| part.starts_with(b"/Type /Page\n") || part.starts_with(b"/Type /Page ");
+    assert_eq!((0..pdf.len()).filter(|at| pages(&pdf[*at..])).count(), 1);
+    assert_eq!(browser.complaints(), [] as [String; 0]);
 }

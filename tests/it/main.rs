@@ -37,6 +37,7 @@ mod sandbox_php;
 mod scan;
 mod sdk;
 mod secrets;
+mod snippets;
 mod strangers;
 mod support;
 mod tls;
