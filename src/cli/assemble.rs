@@ -40,7 +40,8 @@ pub struct Running {
 
 /// Opens everything, sockets first, and begins to serve. What is wrong in rules and modes is said before that.
 pub fn start(settings: &Settings) -> Result<Running, Failure> {
-    let config = proxy_config(settings);
+    let mut config = proxy_config(settings);
+    config.rate_store = settings.rate_store.open()?;
     let catalogue = rule_files::catalogue(&settings.rules)?;
     let policy = policy_of(settings, &catalogue, None)?;
     let sockets = sockets::open(&config)?;
@@ -134,6 +135,7 @@ pub fn proxy_config(settings: &Settings) -> Config {
         upstream_http2: settings.upstream_http2,
         upstream_sources: settings.upstream_sources.clone(),
         pace: settings.pace,
+        rate_store: None,
         rest_path: settings.rest_path.clone(),
         max_rewrite_body: bytes(limits.rewrite_body),
         rewrite_memory: bytes(limits.rewrite_memory),

@@ -36,6 +36,24 @@ pub fn token(path: &Path) -> Result<Secret<'static>, Failure> {
     Ok(Secret::new(token.to_owned()))
 }
 
+/// Reads the password of the rate store.
+pub fn store_password(path: &Path) -> Result<Secret<'static>, Failure> {
+    let text = read_text("rate store's password", path)?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    long_enough_password(path, password)?;
+    Ok(Secret::new(password.to_owned()))
+}
+
+fn long_enough_password(path: &Path, password: &str) -> Result<(), Failure> {
+    if !password.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the rate store's password file {} is empty; write the password into it",
+        path.display()
+    )))
+}
+
 fn long_enough(what: &str, path: &Path, length: usize, least: usize) -> Result<(), Failure> {
     if length >= least {
         return Ok(());

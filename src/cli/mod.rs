@@ -36,6 +36,7 @@ mod pace;
 mod paint;
 mod policy;
 mod prove_zero;
+mod rate_store;
 mod reload;
 mod report;
 mod rule_files;

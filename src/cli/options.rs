@@ -130,6 +130,20 @@ pub const OPTIONS: &[Spec] = &[
     spec(PACE, "queue-calls", One, "COUNT", Some("1000"), Applied,
         ("How many calls wait at most", "")),
 
+    spec(PACE, "rate-store", One, "URL", None, NeedsRestart,
+        ("Share the limit with other replicas through Redis or Valkey",
+         "redis://HOST:PORT[/DB], rediss://HOST:PORT[/DB] or unix:/path. For replicas that reach the portal from \
+          one address. While it does not answer, each goes on with its own part. A user or password in it is refused.")),
+    spec(PACE, "rate-store-user", One, "NAME", None, NeedsRestart,
+        ("The user of the rate store", "")),
+    spec(PACE, "rate-store-password-file", One, "FILE", None, NeedsRestart,
+        ("The file with the password of the rate store", "")),
+    spec(PACE, "egress", One, "NAME", Some("default"), NeedsRestart,
+        ("The name of the address from which this replica reaches the portal",
+         "Replicas with other names do not share: the portal counts for each source address.")),
+    spec(PACE, "replicas", One, "COUNT", Some("1"), NeedsRestart,
+        ("How many replicas share the limit, until the rate store has told", "")),
+
     spec(CLIENTS, "listen", Many, "ADDR", Some("127.0.0.1:8080"), NeedsRestart,
         ("Where clients are served: IP:PORT, http://IP:PORT or unix:/path; repeatable",
          "localhost:PORT is 127.0.0.1:PORT. [::]:PORT takes IPv4 too, unless an IPv4 address of the same port is listed. \

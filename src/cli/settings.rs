@@ -16,6 +16,7 @@ use super::file::{Certificate, File};
 use super::inputs::unreadable;
 use super::layers::Layers;
 use super::options::Change;
+use super::rate_store::StoreOptions;
 use super::values::{self, HostPort, Listen, ModeSetting, Upstream};
 use crate::ladder::Entry;
 use crate::pace::PortalRate;
@@ -124,6 +125,8 @@ pub struct Settings {
     pub upstream_sources: Vec<IpAddr>,
     /// The portal's request limit, and how long calls wait for it.
     pub pace: Rules,
+    /// The store that replicas share the limit through.
+    pub rate_store: StoreOptions,
     pub rest_path: RestPath,
     /// Turn the portal's origin in answers to the proxy's.
     pub rewrite_origin: bool,
@@ -206,6 +209,7 @@ impl Settings {
                 timeout: time("queue-timeout")?,
                 calls: layers.one("queue-calls", values::count)?,
             },
+            rate_store: StoreOptions::read(&layers)?,
             rest_path: layers.one("rest-path", RestPath::new)?,
             rewrite_origin: !on("no-rewrite-origin")?,
             listen: layers.many("listen", values::listen)?,
@@ -321,6 +325,9 @@ impl Settings {
                 "upstream-source",
                 "a unix: upstream is reached from no address; leave one of them away",
             );
+        }
+        if let Some((name, why)) = self.rate_store.fault(&self.layers, self.pace.rate) {
+            return wrong(name, why);
         }
         let twice = |(at, source): (usize, &IpAddr)| self.upstream_sources[..at].contains(source);
         if self.upstream_sources.iter().enumerate().any(twice) {

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 
 use super::text::nearest;
 use crate::ladder::Step;
+use crate::proxy::config::StoreAddress;
 use crate::telemetry::log::LogTarget;
 
 /// Where clients are listened for.
@@ -162,6 +163,68 @@ pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
         "it is no IP address or network; write it as 192.0.2.1 or 10.0.0.0/8, or unix for the peers of Unix sockets"
             .to_owned()
     })
+}
+
+/// `redis://HOST:PORT[/DB]`, `rediss://HOST:PORT[/DB]` or `unix:/path`. No error repeats the text: it may hold a password.
+pub fn rate_store(text: &str) -> Result<StoreAddress, String> {
+    let text = text.trim();
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix_path(path).map(StoreAddress::Unix);
+    }
+    let shape = "write it as redis://127.0.0.1:6379, with /1 behind it for another database, or as unix:/run/redis.sock";
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or_else(|| format!("it has no redis:// or rediss://; {shape}"))?;
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "redis" => false,
+        "rediss" => true,
+        _ => {
+            return Err(format!(
+                "only redis://, rediss:// and unix: are understood; {shape}"
+            ));
+        }
+    };
+    if rest.contains('@') {
+        return Err(
+            "it has a user or password (…@), which others on this machine could read; use --rate-store-user and --rate-store-password-file"
+                .to_owned(),
+        );
+    }
+    if rest.contains(['?', '#']) {
+        return Err(format!("it has a query or fragment; {shape}"));
+    }
+    let (authority, database) = match rest.split_once('/') {
+        None | Some((_, "")) => (rest.trim_end_matches('/'), 0),
+        Some((authority, number)) => {
+            let number = number
+                .parse()
+                .ok()
+                .filter(|number: &i64| (0..=65_535).contains(number));
+            (
+                authority,
+                number.ok_or_else(|| format!("its database is not a number; {shape}"))?,
+            )
+        }
+    };
+    let (host, port) = host_and_port(authority).map_err(|why| format!("{why}; {shape}"))?;
+    Ok(StoreAddress::Tcp {
+        tls,
+        host,
+        port: port.unwrap_or(6379),
+        database,
+    })
+}
+
+/// A name of letters, digits, dots, dashes and underscores.
+pub fn word(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let text = text.trim();
+    if text.is_empty() || text.len() > 100 || !text.chars().all(is_plain) {
+        return Err(
+            "not a name; use up to 100 letters, digits, dots, dashes and underscores".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// An address of this machine to connect from.

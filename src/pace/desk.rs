@@ -3,6 +3,7 @@
 use super::adapt::{Auto, Passed, Share};
 use super::bucket::Bucket;
 use super::queue::{ByFlow, Flow, Line, Queue, Room, Ticket};
+use super::replica::Replica;
 use super::{Limit, Moment, PortalRate};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -56,6 +57,13 @@ struct Source {
     /// What our own calls alone would make of the portal's count: no margin, no correction.
     own: Bucket,
     share: Share,
+    /// Grants of the store that are not used yet.
+    credits: usize,
+    /// To be told to the store.
+    is_full: bool,
+    refused: usize,
+    /// The last question was not answered with all grants that it wanted.
+    is_short: bool,
 }
 
 /// What is remembered of a flow.
@@ -107,6 +115,8 @@ pub struct Desk {
     to_forget: VecDeque<(Moment, Flow)>,
     /// Until when the portal may still count calls of before the start.
     settled: Moment,
+    /// Where replicas share the budget.
+    replica: Option<Replica>,
 }
 
 impl Desk {
@@ -120,6 +130,7 @@ impl Desk {
             seen: ByFlow::default(),
             to_forget: VecDeque::new(),
             settled: Moment::ZERO,
+            replica: None,
         };
         let limit = desk.limit();
         desk.settled = now + limit.drain();
@@ -127,13 +138,25 @@ impl Desk {
             bucket: Bucket::new(limit),
             own: Bucket::new(bare(limit)),
             share: Share::whole(),
+            credits: 0,
+            is_full: false,
+            refused: 0,
+            is_short: false,
         };
         desk.sources = vec![source; sources.max(1)];
         desk
     }
 
-    /// The limit in force, before any correction.
+    /// The limit in force, before any correction: this replica's part while the store is away.
     pub fn limit(&self) -> Limit {
+        match self.replica {
+            Some(replica) if !replica.is_up => self.whole().divided(replica.replicas),
+            _ => self.whole(),
+        }
+    }
+
+    /// The portal's limit as it is modelled.
+    fn whole(&self) -> Limit {
         match (&self.auto, self.rules.rate) {
             (Some(auto), _) => auto.limit(),
             (None, PortalRate::Fixed(limit)) => limit,
@@ -159,8 +182,9 @@ impl Desk {
         }
         let source = self.home(flow);
         let bucket = &self.sources[source].bucket;
-        let is_free =
-            self.queue.waiting() == 0 && bucket.has_room(now, bucket.limit().usable() / 2.0);
+        let is_free = !self.asks_store()
+            && self.queue.waiting() == 0
+            && bucket.has_room(now, bucket.limit().usable() / 2.0);
         is_free.then(|| self.grant(flow, source, now))
     }
 
@@ -183,14 +207,18 @@ impl Desk {
         self.forget(now);
         let line = self.line_of(flow, now);
         if self.queue.waiting() == 0
+            && !self.asks_store()
             && let Some(source) = self.source_for(flow, now, line == Line::Fresh)
         {
             return Answer::Granted(self.grant(flow, source, now));
         }
         let wait = self.expected(flow, line, now);
-        self.remember(flow, now, |seen| seen.pressed = Some(now));
-        if let Some(auto) = &mut self.auto {
-            auto.waits();
+        // A question to the store is no wait, as long as it has room.
+        if !self.asks_store() || self.sources.iter().any(|source| source.is_short) {
+            self.remember(flow, now, |seen| seen.pressed = Some(now));
+            if let Some(auto) = &mut self.auto {
+                auto.waits();
+            }
         }
         if wait > self.rules.timeout || self.queue.waiting() >= self.rules.calls {
             return Answer::TooLong(wait);
@@ -202,7 +230,8 @@ impl Desk {
     fn expected(&self, flow: Flow, line: Line, now: Moment) -> Duration {
         let before = self.queue.ahead(flow, line) + 1;
         let kept = self.kept(line == Line::Fresh);
-        let each = before.div_ceil(self.sources.len());
+        let replicas = self.replica.map_or(1, |replica| replica.others + 1);
+        let each = (before * replicas).div_ceil(self.sources.len());
         let waits = self
             .sources
             .iter()
@@ -236,6 +265,9 @@ impl Desk {
     /// A call that may go now, if there is one. Asked again and again until there is none.
     pub fn hand_out(&mut self, now: Moment) -> Option<(Ticket, Grant)> {
         self.pass(now);
+        if self.asks_store() {
+            return self.hand_out_credit(now);
+        }
         let kept = self.limit().reserve();
         let any = |kept| self.sources.iter().any(|s| s.bucket.has_room(now, kept));
         let room = if !self.holds() || any(kept) {
@@ -257,14 +289,10 @@ impl Desk {
 
     /// When [`Desk::hand_out`] is worth asking again: never while nobody waits.
     pub fn next_at(&self, now: Moment) -> Option<Moment> {
-        if self.queue.waiting() == 0 {
+        if self.queue.waiting() == 0 || self.asks_store() {
             return None;
         }
-        let kept = if self.queue.fresh() > 0 {
-            0.0
-        } else {
-            self.limit().reserve()
-        };
+        let kept = self.kept(self.queue.may_use_reserve());
         let waits = self.sources.iter().map(|s| s.bucket.wait_for(1, now, kept));
         waits.min().map(|wait| now + wait)
     }
@@ -295,13 +323,16 @@ impl Desk {
             }
             return Refused::Began;
         }
-        let limit = self.limit();
-        let settled = now >= self.settled;
+        let limit = self.whole();
+        // With the store away only it knew what other replicas let go.
+        let settled = now >= self.settled && self.replica.is_none_or(|replica| replica.is_up);
         let Some(source) = self.sources.get_mut(grant.source) else {
             return Refused::Ours;
         };
         source.own.give_back();
         source.bucket.fill(now);
+        source.is_full = true;
+        source.refused += 1;
         if !settled {
             // What the portal counted before we began to count is ours as well.
             source.own.fill(now);
@@ -390,7 +421,7 @@ impl Desk {
 
     /// Gives each bucket the limit in force.
     fn apply(&mut self, now: Moment) {
-        let limit = self.limit();
+        let (limit, whole) = (self.limit(), bare(self.whole()));
         for source in &mut self.sources {
             let ours = Limit {
                 rate: limit.rate * source.share.ours(),
@@ -399,8 +430,8 @@ impl Desk {
             if source.bucket.limit() != ours {
                 source.bucket.set_limit(ours, now);
             }
-            if source.own.limit() != bare(limit) {
-                source.own.set_limit(bare(limit), now);
+            if source.own.limit() != whole {
+                source.own.set_limit(whole, now);
             }
         }
     }
@@ -515,5 +546,6 @@ fn bare(limit: Limit) -> Limit {
     }
 }
 
+mod shared;
 #[cfg(test)]
 mod tests;

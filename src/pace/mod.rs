@@ -7,6 +7,7 @@
 //! - [`queue`] the waiting calls: which caller is next
 //! - [`adapt`] the rate in force: `auto`, and other users of the same address
 //! - [`desk`] all of it for one portal; the data path and the command `pace` drive the same code
+//! - [`replica`] what a replica and the store that replicas share say to each other
 //! - [`play`] recorded calls before a desk
 
 pub mod adapt;
@@ -14,6 +15,7 @@ pub mod bucket;
 pub mod desk;
 pub mod play;
 pub mod queue;
+pub mod replica;
 
 use std::time::Duration;
 

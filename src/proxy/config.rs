@@ -1,6 +1,7 @@
 //! What the data path is told: every address, limit and switch, resolved.
 
 use crate::pace::desk::Rules;
+use crate::protocol::Secret;
 use crate::protocol::target::RestPath;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -103,6 +104,30 @@ impl Network {
     }
 }
 
+/// Where the store is that replicas share the portal's limit through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    Tcp {
+        tls: bool,
+        host: String,
+        port: u16,
+        database: i64,
+    },
+    Unix(PathBuf),
+}
+
+/// The store, and who asks it.
+#[derive(Clone, Debug)]
+pub struct RateStore {
+    pub address: StoreAddress,
+    pub user: Option<String>,
+    pub password: Option<Secret<'static>>,
+    /// The name of the address that calls leave from: replicas with another do not share.
+    pub egress: String,
+    /// How many replicas run, until the store tells.
+    pub replicas: usize,
+}
+
 /// The data path's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -123,6 +148,8 @@ pub struct Config {
     pub upstream_sources: Vec<IpAddr>,
     /// The portal's request limit, and how long calls wait for it.
     pub pace: Rules,
+    /// Where replicas share it.
+    pub rate_store: Option<RateStore>,
     pub rest_path: RestPath,
     /// The largest body that is read whole to be translated.
     pub max_rewrite_body: u64,

@@ -1,7 +1,11 @@
 //! Starting and ending the data path: sockets, threads, drain.
 
 use crate::proxy::client::listener;
+#[cfg(feature = "rate-store")]
+use crate::proxy::config::Portal;
 use crate::proxy::net::listening::Listening;
+#[cfg(feature = "rate-store")]
+use crate::proxy::pacing::store;
 use crate::proxy::portal::Upstream;
 use crate::proxy::worker::{Shared, Worker};
 use std::io;
@@ -41,6 +45,7 @@ impl Server {
     /// # Errors
     /// A socket that cannot be shared, a thread or runtime that cannot be started, TLS files that cannot be used.
     pub fn start(sockets: Vec<Listening>, shared: Arc<Shared>) -> io::Result<Server> {
+        start_store(&shared)?;
         let (alive, ended) = mpsc::channel(1);
         let mut server = Server {
             threads: Vec::new(),
@@ -123,6 +128,34 @@ impl Server {
         }
         cut
     }
+}
+
+/// Starts the thread that asks the store which replicas share, where there is one.
+#[cfg(feature = "rate-store")]
+fn start_store(shared: &Shared) -> io::Result<()> {
+    let config = &shared.config;
+    let Some(store) = config.rate_store.clone() else {
+        return Ok(());
+    };
+    let portal = match &config.portal {
+        Portal::Tcp { host, port, .. } => format!("{host}:{port}"),
+        Portal::Unix(path) => config
+            .upstream_host
+            .clone()
+            .unwrap_or_else(|| path.display().to_string()),
+    };
+    let sources: Vec<String> = config
+        .upstream_sources
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    store::start(shared.pacing.clone(), store, &portal, &sources)
+}
+
+/// Built without it: `cli` refuses the option.
+#[cfg(not(feature = "rate-store"))]
+fn start_store(_: &Shared) -> io::Result<()> {
+    Ok(())
 }
 
 /// One thread, from start to end; says what was cut off.

@@ -129,7 +129,8 @@ impl Shared {
             }
             None => None,
         };
-        let pacing = Pacing::new(config.pace, config.upstream_sources.len());
+        let replicas = config.rate_store.as_ref().map(|store| store.replicas);
+        let pacing = Pacing::new(config.pace, config.upstream_sources.len(), replicas);
         telemetry.watch_budget(pacing.clone());
         Ok(Arc::new(Shared {
             pacing,

@@ -24,6 +24,7 @@ mod methods;
 mod monitoring;
 mod own_rules_law;
 mod pacing;
+mod pacing_store;
 mod page;
 mod peers;
 mod recipes;

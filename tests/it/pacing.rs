@@ -221,7 +221,7 @@ fn what_cannot_be_played_is_told_in_one_line() {
 }
 
 /// A portal that enforces this limit.
-fn portal(depth: f64, per_second: f64) -> Running {
+pub fn portal(depth: f64, per_second: f64) -> Running {
     sandbox::start(SandboxConfig {
         limit: Some(RequestLimit { depth, per_second }),
         remember: 1_000_000,
@@ -297,7 +297,12 @@ async fn make(address: SocketAddr, request: String) -> (u16, String) {
 }
 
 /// Carries a plan out, each call at its time whatever became of those before it.
-fn carry_out(address: SocketAddr, mut plan: Vec<Planned>) -> Vec<Got> {
+fn carry_out(address: SocketAddr, plan: Vec<Planned>) -> Vec<Got> {
+    carry_out_by(&[address], plan)
+}
+
+/// The same by several addresses: each client has one of them, the flood all.
+pub fn carry_out_by(addresses: &[SocketAddr], mut plan: Vec<Planned>) -> Vec<Got> {
     plan.sort_by_key(|planned| planned.at);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -307,6 +312,8 @@ fn carry_out(address: SocketAddr, mut plan: Vec<Planned>) -> Vec<Got> {
         let mut calls = tokio::task::JoinSet::new();
         for (id, Planned { at, client }) in plan.into_iter().enumerate() {
             tokio::time::sleep_until(began + at).await;
+            let by = if client == 99 { id } else { client };
+            let address = addresses[by % addresses.len()];
             calls.spawn(async move {
                 let since = Instant::now();
                 let (status, text) = make(address, in_body(client, id)).await;
@@ -345,7 +352,7 @@ fn executed(portal: &Running) -> BTreeMap<String, usize> {
 }
 
 /// What a client was told it got, the portal executed once, and nothing else.
-fn exactly_once(portal: &Running, got: &[Got]) {
+pub fn exactly_once(portal: &Running, got: &[Got]) {
     let executed = executed(portal);
     for call in got {
         let times = executed.get(&call.id.to_string()).copied().unwrap_or(0);
@@ -353,17 +360,17 @@ fn exactly_once(portal: &Running, got: &[Got]) {
     }
 }
 
-/// Nineteen clients that together stay within the rate but call in bursts, and one that floods at three times the rate.
-fn nineteen_and_a_flood(rate: f64, seconds: u64) -> Vec<Planned> {
+/// Nineteen clients that together use this part of the rate in bursts of so many calls, and one that floods at three times the rate.
+pub fn nineteen_and_a_flood(rate: f64, seconds: u64, part: f64, calls: u32) -> Vec<Planned> {
     let length = Duration::from_secs(seconds);
-    // Bursts of three; nine tenths of the rate in all.
-    let bursts = (0.9 * rate * seconds as f64 / 19.0 / 3.0).floor().max(1.0) as u32;
+    let bursts = part * rate * seconds as f64 / 19.0 / f64::from(calls);
+    let bursts = bursts.floor().max(1.0) as u32;
     let mut plan = Vec::new();
     for client in 0..19 {
         for burst in 0..bursts {
             let at =
                 length.mul_f64((f64::from(burst) + client as f64 / 19.0) / f64::from(bursts) * 0.8);
-            plan.extend((0..3).map(|_| Planned { at, client }));
+            plan.extend((0..calls).map(|_| Planned { at, client }));
         }
     }
     let flood = (3.0 * rate * seconds as f64) as u32;
@@ -384,7 +391,7 @@ pub fn used(got: &[Got], depth: f64, rate: f64, time: Duration) -> f64 {
 }
 
 /// The limit that the tests use and for how long: small, or a cloud portal's for minutes.
-fn scale() -> (f64, f64, u64) {
+pub fn scale() -> (f64, f64, u64) {
     if std::env::var_os("B24_HEAVY").is_some() {
         (50.0, 2.0, 180)
     } else {
@@ -404,7 +411,7 @@ fn nineteen_clients_lose_nothing_to_one_that_floods() {
     let proxy = proxy::before(&portal.sandbox.url())
         .with(&["--portal-rate", &limit])
         .start();
-    let plan = nineteen_and_a_flood(rate, seconds);
+    let plan = nineteen_and_a_flood(rate, seconds, 0.9, 3);
     let got = carry_out(proxy.address(), plan.clone());
     let lost: Vec<&Got> = got
         .iter()
@@ -601,7 +608,7 @@ fn sent(address: SocketAddr, request: &str) -> TcpStream {
     stream
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < until, "{what}");

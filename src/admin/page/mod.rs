@@ -1,6 +1,7 @@
 //! The status page: one document, readable without JavaScript, made here as a whole and in the parts that the live view
 //! replaces, so that there is one way to write each of them.
 
+mod budget;
 mod guide;
 mod html;
 mod overview;
@@ -83,6 +84,11 @@ fn overview_of(admin: &Admin, sums: &Overview) -> String {
         portal: health.readyz().1,
         portal_error: health.upstream_error(),
         log: admin.telemetry.log.status(),
+        budget: admin
+            .telemetry
+            .metrics
+            .budget()
+            .map(|budget| budget::row(&budget.state(), &budget.waiting(), budget.store_up())),
     };
     let brownouts = admin
         .policy()

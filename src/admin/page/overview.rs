@@ -18,6 +18,8 @@ pub(super) struct Path {
     pub(super) portal: String,
     pub(super) portal_error: Option<String>,
     pub(super) log: LogStatus,
+    /// The row for the portal's request limit, HTML already.
+    pub(super) budget: Option<String>,
 }
 
 /// `brownouts` is HTML already.
@@ -35,8 +37,9 @@ pub(super) fn section(sums: &Overview, path: &Path, brownouts: &str) -> String {
         ),
     };
     format!(
-        "<section id=overview aria-label=\"Overview\">{}{brownouts}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
+        "<section id=overview aria-label=\"Overview\">{}{}{brownouts}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
         health(path),
+        path.budget.as_deref().unwrap_or_default(),
         since_last(sums),
         callers(sums),
         methods(sums),

@@ -16,6 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A shorter wait is none: a thread needs as long to be woken, and the store to be asked.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
 /// Why a request may go.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
@@ -112,15 +115,21 @@ impl Asking<'_> {
 
     async fn wait(&self, head: &RequestHead, waiting: Waiting) -> Result<Turn, ProxyError> {
         let deadline = waiting.until();
-        let name = self.count(head, Paced::Waited);
+        let (name, of_file) = self.who(head);
         let counted = self.worker.local.open(Open::PaceWaiting);
         let since = Instant::now();
-        let over = waiting.named(name).await;
+        let over = waiting.named(name.clone()).await;
         drop(counted);
         let waited = since.elapsed();
         self.span.waited(waited);
-        self.span.held_back(waited);
-        self.worker.local.pace_waited(waited);
+        if waited >= AT_ONCE {
+            self.span.held_back(waited);
+            self.worker.local.pace_waited(waited);
+            let telemetry = &self.worker.shared.telemetry;
+            telemetry
+                .metrics
+                .paced(of_file.then_some(&*name), Paced::Waited);
+        }
         match over {
             Ok(grant) => {
                 self.worker.local.pace_granted();
@@ -143,17 +152,24 @@ impl Asking<'_> {
         }
     }
 
-    /// Counts by the caller's name; gives what the page calls it.
-    fn count(&self, head: &RequestHead, what: Paced) -> Arc<str> {
+    /// Counts by the caller's name.
+    fn count(&self, head: &RequestHead, what: Paced) {
+        let (name, of_file) = self.who(head);
+        let telemetry = &self.worker.shared.telemetry;
+        telemetry.metrics.paced(of_file.then_some(&*name), what);
+    }
+
+    /// The caller's name in the callers file, else its key; and whether it is a name.
+    fn who(&self, head: &RequestHead) -> (Arc<str>, bool) {
         let Asking {
             worker, client, at, ..
         } = *self;
         let caller = worker.caller(client, at, head, None);
-        let telemetry = &worker.shared.telemetry;
-        let callers = telemetry.callers.load();
-        let name = callers.name_of(&caller);
-        telemetry.metrics.paced(name, what);
-        name.unwrap_or(&caller.key).into()
+        let callers = worker.shared.telemetry.callers.load();
+        match callers.name_of(&caller) {
+            Some(name) => (name.into(), true),
+            None => (caller.key.as_str().into(), false),
+        }
     }
 
     fn flow(&self, head: &RequestHead) -> Flow {

@@ -5,10 +5,14 @@
 //! before, another waiting call arms it anew. With a store the store's thread does it ([`store`]).
 
 pub mod flow;
+#[cfg(feature = "rate-store")]
+pub mod store;
 
 use crate::pace::Moment;
 use crate::pace::desk::{Answer, Desk, Grant, Refused, Rules, State};
 use crate::pace::queue::{Flow, Ticket};
+#[cfg(feature = "rate-store")]
+use crate::pace::replica::{Question, Told};
 use crate::telemetry::budget::Budget;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,6 +35,8 @@ pub struct Pacing {
     changed: Notify,
     /// The key under which callers are hashed.
     keys: RandomState,
+    /// A thread of the store's runs the timer.
+    has_store: bool,
 }
 
 #[derive(Debug)]
@@ -106,9 +112,12 @@ impl Inner {
 }
 
 impl Pacing {
-    /// With so many source addresses.
-    pub fn new(rules: Rules, sources: usize) -> Arc<Self> {
-        let desk = Desk::new(rules, sources, Moment::ZERO);
+    /// With so many source addresses; where replicas share the budget through a store, with as many as are said to run.
+    pub fn new(rules: Rules, sources: usize, replicas: Option<usize>) -> Arc<Self> {
+        let mut desk = Desk::new(rules, sources, Moment::ZERO);
+        if let Some(replicas) = replicas {
+            desk.share(replicas, Moment::ZERO);
+        }
         Arc::new(Pacing {
             began: Instant::now(),
             holds: AtomicBool::new(desk.holds()),
@@ -122,6 +131,7 @@ impl Pacing {
             }),
             changed: Notify::new(),
             keys: RandomState::new(),
+            has_store: replicas.is_some(),
         })
     }
 
@@ -175,6 +185,9 @@ impl Pacing {
             who: None,
         });
         self.hand_out(inner, self.now());
+        if self.has_store {
+            self.changed.notify_one();
+        }
         Waiting {
             pacing: self.clone(),
             slot,
@@ -247,6 +260,64 @@ impl Pacing {
         self.lock().desk.spare(flow, now)
     }
 
+    /// Whether nobody waits any more.
+    #[cfg(feature = "rate-store")]
+    fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// A number of this process's own.
+    #[cfg(feature = "rate-store")]
+    fn random(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        self.keys.build_hasher().finish()
+    }
+
+    /// Lets go who may without the store; says when that is worth asking again.
+    #[cfg(feature = "rate-store")]
+    fn let_go(&self) -> Option<Instant> {
+        let now = self.now();
+        self.hand_out(self.lock(), now);
+        let mut inner = self.lock();
+        inner.timer = inner.desk.next_at(now);
+        inner.timer.map(|next| self.began + next)
+    }
+
+    #[cfg(feature = "rate-store")]
+    fn question(&self, source: usize) -> Question {
+        let now = self.now();
+        self.lock().desk.question(source, now)
+    }
+
+    #[cfg(feature = "rate-store")]
+    fn store_told(&self, source: usize, question: &Question, told: Told) {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.desk.store_told(source, question, told, now);
+        self.hand_out(inner, now);
+    }
+
+    /// The store does not answer; said once.
+    #[cfg(feature = "rate-store")]
+    fn store_is_away(&self, said: &mut Option<bool>, why: &str) {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.desk.store_is_away(now);
+        self.hand_out(inner, now);
+        if said.replace(false) != Some(false) {
+            tracing::warn!(
+                why,
+                "the rate store does not answer: this replica goes on with its own part of the portal's limit"
+            );
+        }
+    }
+
+    /// The store answers; true where that is to be said.
+    #[cfg(feature = "rate-store")]
+    fn store_answers(&self, said: &mut Option<bool>) -> bool {
+        said.replace(true) != Some(true)
+    }
+
     /// Lets go who may, and wakes them when the lock is free. Has the timer look again where it would sleep too long.
     fn hand_out(&self, mut inner: MutexGuard<'_, Inner>, now: Moment) {
         let mut woken: Vec<Waker> = Vec::new();
@@ -298,7 +369,7 @@ impl Budget for Pacing {
     }
 
     fn store_up(&self) -> Option<bool> {
-        None
+        self.lock().desk.store_up()
     }
 }
 
@@ -363,7 +434,7 @@ impl Future for Waiting {
         if !slot.waker.will_wake(cx.waker()) {
             slot.waker = cx.waker().clone();
         }
-        if inner.timer.is_none() {
+        if inner.timer.is_none() && !pacing.has_store {
             inner.timer = Some(Moment::ZERO);
             tokio::task::spawn_local(Timer(pacing.clone()).run());
         }
