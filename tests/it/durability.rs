@@ -657,7 +657,7 @@ fn a_standard_error_that_nobody_reads_stalls_no_call_and_says_later_what_was_dro
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
         .collect();
     assert!(
-        lines.iter().any(|line| line["lost"].as_u64() > Some(100)),
+        lines.iter().any(|line| line["lost"].as_u64() > Some(0)),
         "{said}"
     );
 }

@@ -115,18 +115,15 @@ impl RequestIn {
             self.line = end + 1;
             if matches!(line, b"" | b"\r") {
                 if self.line > self.limits.head {
-                    return Err(HeadError::TooLarge);
+                    return Err(self.too_large(buffer));
                 }
                 let raw = with_crlf(&buffer[..self.line]);
                 return Ok(Some((self.line, read_request(raw.into(), &self.limits)?)));
             }
         }
-        if self.line == 0 && buffer.len() > self.limits.target.min(self.limits.head) {
-            // Without a line end in all this, it is the request line that is too long.
-            return Err(HeadError::TargetTooLong);
-        }
-        if buffer.len() >= self.limits.head {
-            return Err(HeadError::TooLarge);
+        let is_too_large = buffer.len() >= self.limits.head;
+        if is_too_large || self.line == 0 && buffer.len() > self.limits.target {
+            return Err(self.too_large(buffer));
         }
         if !buffer[0].is_ascii_graphic() {
             return Err(HeadError::Malformed(
@@ -144,6 +141,16 @@ impl RequestIn {
         {
             Some(_) => Err(HeadError::Malformed("a line has a control character")),
             None => Ok(None),
+        }
+    }
+
+    /// What is too large in a head that is: its first line alone, or all of it.
+    fn too_large(&self, buffer: &[u8]) -> HeadError {
+        let first = memchr::memchr(b'\n', buffer).unwrap_or(buffer.len());
+        if first > self.limits.target.min(self.limits.head) {
+            HeadError::TargetTooLong
+        } else {
+            HeadError::TooLarge
         }
     }
 
