@@ -181,7 +181,7 @@ fn section(letter: &Letter<'_>, advice: &Advice, out: &mut String) -> Result {
     let pages = [
         (
             &advice.successor_documentation,
-            language.say("page-new", &[]),
+            advice.successors_page(language),
         ),
         (&advice.documentation, language.say("page-old", &[])),
     ];

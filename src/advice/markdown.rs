@@ -171,7 +171,7 @@ fn method_section(
     let pages = [
         (
             advice.successor_documentation.as_deref(),
-            language.say("page-new", &[]),
+            advice.successors_page(language),
         ),
         (
             advice.documentation.as_deref(),

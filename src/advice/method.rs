@@ -64,6 +64,8 @@ impl Advice {
     /// where it is known.
     pub fn of(seen: &Seen, rule: Option<&Rule>, portal: Option<&str>, language: &Language) -> Self {
         let entry = rule.and_then(Rule::migration);
+        // Without a successor there is no new call to say anything about.
+        let new_call = entry.filter(|entry| !entry.successor.is_empty());
         let exact = rule.is_some_and(|rule| rule.kind == RuleKind::Exact);
         let ready = exact || entry.is_some_and(|entry| entry.equal);
         let replacement = match (entry, rule) {
@@ -72,7 +74,7 @@ impl Advice {
             (None, None) => seen.replacement.clone(),
         };
         let named: Vec<String> = seen.parameters.iter().map(|name| clean(name)).collect();
-        let lines = entry
+        let lines = new_call
             .map(|entry| table::lines(entry, &named, language))
             .unwrap_or_default();
         let parameters = match (ready, entry) {
@@ -118,13 +120,13 @@ impl Advice {
             lines,
             field_map: entry
                 .and_then(|entry| entry.fields.clone().or_else(|| entry.result_fields.clone())),
-            needs: entry
+            needs: new_call
                 .map(|entry| needs(entry, language))
                 .unwrap_or_default(),
-            answer: entry
+            answer: new_call
                 .map(|entry| answer(entry, language))
                 .unwrap_or_default(),
-            lost: entry.map(|entry| entry.lost.clone()).unwrap_or_default(),
+            lost: new_call.map(|entry| entry.lost.clone()).unwrap_or_default(),
             changes: seen.changes.iter().map(|change| clean(change)).collect(),
             legend: legend(&snippets, ready, language),
             snippets,
@@ -132,6 +134,16 @@ impl Advice {
             first_seen: seen.first_seen,
             last_seen: seen.last_seen,
             until: seen.until.clone().map(|date| clean(&date)),
+        }
+    }
+}
+
+impl Advice {
+    /// What the successor's page is.
+    pub(super) fn successors_page(&self, language: &Language) -> String {
+        match self.replacement {
+            Some(_) => language.say("page-new", &[]),
+            None => language.say("page-named", &[]),
         }
     }
 }
@@ -162,6 +174,10 @@ fn cautions(
             Some(family) => language.say("no-successor-in-family", &[("family", family)]),
             None => language.say("no-successor", &[]),
         });
+        // What the family lacks has just been said.
+        let types = entry.iter().flat_map(|entry| &entry.types);
+        let more = types.filter(|english| !english.starts_with("the page named"));
+        said.extend(more.map(|english| sentence(language.phrase(english))));
         return said;
     };
     let listed = successor.replace(' ', ", ");
@@ -262,9 +278,10 @@ fn sentence(phrase: &str) -> String {
 
 fn is_plain_word(word: &str) -> bool {
     let names = [
-        "fm", "deadline", "id:", "dialogId", "start", "title", "from", "userIds", "isFixed",
-        "complete", "limit",
+        "fm", "deadline", "id", "dialogId", "start", "title", "from", "userIds", "isFixed",
+        "complete", "limit", "select", "filter", "true",
     ];
+    let word = word.trim_end_matches([',', ':']);
     word.chars().skip(1).all(|c| c.is_lowercase()) && !names.contains(&word)
 }
 
@@ -483,7 +500,20 @@ mod tests {
         assert!(
             none.cautions[0].starts_with("No successor: the documentation points to crm.item.*")
         );
-        assert!(none.snippets.is_empty());
+        assert!(none.snippets.is_empty() && none.lines.is_empty() && none.answer.is_empty());
+        assert_eq!(none.cautions.len(), 1);
+        let works = of(
+            &Seen {
+                method: "im.search.last.get".into(),
+                ..seen()
+            },
+            None,
+        );
+        assert!(
+            works.cautions[1].starts_with("Works, but"),
+            "{:?}",
+            works.cautions
+        );
         let chosen = of(
             &Seen {
                 method: "crm.deal.productrows.get".into(),

@@ -165,7 +165,10 @@ fn documentation(said: &Advice) -> String {
     let links = [
         link(
             said.successor_documentation.as_deref(),
-            "Documentation of the new method",
+            match said.replacement {
+                Some(_) => "Documentation of the new method",
+                None => "Page that the documentation names instead",
+            },
         ),
         link(
             said.documentation.as_deref(),
