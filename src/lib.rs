@@ -17,17 +17,21 @@
 //! - [`pace`] the portal's limit: who may call now, who waits (pure)
 //! - [`catalogue`] the rules, as data (pure)
 //! - [`protocol`] how a portal reads a call (pure)
+//! - `columns` text in columns that fit a terminal (pure)
 //! - `digits` numbers and addresses as bytes (pure)
+//! - `places` lines and columns of a text's bytes (pure)
 //! - [`memory`] what the allocator is told
 
 pub mod admin;
 pub mod advice;
 pub mod catalogue;
 pub mod cli;
+mod columns;
 mod digits;
 pub mod ladder;
 pub mod memory;
 pub mod pace;
+mod places;
 pub mod protocol;
 pub mod proxy;
 pub mod report;

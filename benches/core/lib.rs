@@ -7,6 +7,9 @@
 #[path = "../../src/catalogue/mod.rs"]
 pub mod catalogue;
 #[allow(dead_code)]
+#[path = "../../src/places.rs"]
+mod places;
+#[allow(dead_code)]
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
 #[allow(dead_code)]

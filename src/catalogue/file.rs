@@ -9,6 +9,8 @@ use super::correction;
 use super::read::{ReadError, check_method, is_key, is_top_level, page};
 use super::rule::{Rule, RuleKind};
 use super::step::{Step, What, When, scalar};
+use crate::places::Places;
+use std::collections::HashMap;
 
 /// The JSON Schema of rule files.
 pub const SCHEMA: &str = include_str!("../../docs/rules.schema.json");
@@ -35,8 +37,8 @@ pub const KEYS: [&str; 13] = [
 pub struct OwnRule {
     /// The rule.
     pub rule: Rule,
-    /// The line at which it begins.
-    pub line: usize,
+    /// The line and column at which it begins.
+    pub place: (usize, usize),
     /// What its author expects.
     pub examples: Vec<Example>,
 }
@@ -51,9 +53,9 @@ pub struct Example {
     pub call: Message,
     /// What becomes of it.
     pub becomes: Message,
-    /// The line at which it begins.
+    /// The line and column at which it begins.
     #[serde(skip)]
-    pub line: usize,
+    pub place: (usize, usize),
 }
 
 /// A request of an example.
@@ -213,23 +215,30 @@ impl From<String> for Wrong {
 
 /// A file's text, in which parts have their place.
 #[derive(Clone, Copy)]
-struct Text<'f>(&'f str);
+struct Text<'f> {
+    text: &'f str,
+    places: &'f Places<'f>,
+}
 
 impl<'f> Text<'f> {
     fn offset(self, part: &'f RawValue) -> usize {
-        part.get().as_ptr() as usize - self.0.as_ptr() as usize
+        part.get().as_ptr() as usize - self.text.as_ptr() as usize
     }
 
     /// Reads a part.
     fn read<T: Deserialize<'f>>(self, part: &'f RawValue) -> Result<T, ReadError> {
-        serde_json::from_str(part.get()).map_err(|error| told(self.0, self.offset(part), &error))
+        serde_json::from_str(part.get()).map_err(|error| told(self.text, self.offset(part), &error))
+    }
+
+    fn place(self, part: &'f RawValue) -> (usize, usize) {
+        self.places.of(self.offset(part))
     }
 
     /// What is wrong with a part, at its place.
     fn wrong(self, part: &'f RawValue, wrong: impl Into<Wrong>) -> ReadError {
         let Wrong { about, why } = wrong.into();
         let inside = about.and_then(|name| part.get().find(&Value::from(name).to_string()));
-        let (line, column) = place(self.0, self.offset(part) + inside.unwrap_or(0));
+        let (line, column) = self.places.of(self.offset(part) + inside.unwrap_or(0));
         ReadError {
             line,
             column,
@@ -257,17 +266,22 @@ pub fn read(text: &str) -> Result<Vec<OwnRule>, ReadError> {
         }
     };
     let list: Vec<&RawValue> = list.map_err(|error| told(text, 0, &error))?;
-    let file = Text(text);
+    let places = Places::new(text.as_bytes());
+    let file = Text {
+        text,
+        places: &places,
+    };
     let mut rules: Vec<OwnRule> = Vec::new();
+    let mut lines: HashMap<String, usize> = HashMap::new();
     for raw in list {
         let entry: Entry<'_> = file.read(raw)?;
         let method = entry.method;
         let own = own_rule(file, raw, entry)?;
-        let same = |other: &&OwnRule| other.rule.method.eq_ignore_ascii_case(&own.rule.method);
-        if let Some(first) = rules.iter().find(same) {
+        let name = own.rule.method.to_ascii_lowercase();
+        if let Some(first) = lines.insert(name, own.place.0) {
             let why = format!(
-                "{} has a rule already, at line {}; put both into one",
-                own.rule.method, first.line
+                "{} has a rule already, at line {first}; put both into one",
+                own.rule.method
             );
             return Err(file.wrong(method, why));
         }
@@ -307,7 +321,7 @@ fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<O
         rule.documentation = text_of(entry.documentation, page)?.or(rule.documentation);
         return Ok(OwnRule {
             rule,
-            line: place(file.0, file.offset(raw)).0,
+            place: file.place(raw),
             examples: examples(file, entry.examples)?,
         });
     }
@@ -379,16 +393,16 @@ fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<O
             migration: migration.map(Box::new),
             ..Rule::default()
         },
-        line: place(file.0, file.offset(raw)).0,
+        place: file.place(raw),
         examples: examples(file, entry.examples)?,
     })
 }
 
 fn examples<'f>(file: Text<'f>, parts: Vec<&'f RawValue>) -> Result<Vec<Example>, ReadError> {
     let read = |part| {
-        let line = place(file.0, file.offset(part)).0;
+        let place = file.place(part);
         let example: Example = file.read(part)?;
-        Ok(Example { line, ..example })
+        Ok(Example { place, ..example })
     };
     parts.into_iter().map(read).collect()
 }
@@ -501,7 +515,7 @@ fn check_names(inside: &[Vec<String>], own: Vec<&String>) -> Result<(), Wrong> {
 
 /// What serde says, at its place in the file, in our words, with the key that was probably meant.
 fn told(text: &str, at: usize, error: &serde_json::Error) -> ReadError {
-    let (line, column) = place(text, at);
+    let (line, column) = Places::new(text.as_bytes()).of(at);
     let said = error.to_string();
     let said = match said.rfind(" at line ") {
         Some(end) => &said[..end],
@@ -570,16 +584,6 @@ fn in_words(said: &str) -> String {
         return format!("{} is expected here, not {}", kind(expected), kind(found));
     }
     said.to_owned()
-}
-
-/// Line and column of a byte, from 1.
-fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..at];
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
 }
 
 #[cfg(test)]
@@ -715,5 +719,22 @@ mod tests {
             let why = complaint(&text);
             assert!(why.contains(said), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn many_rules_in_one_line_cost_one_reading_of_it() {
+        let rule = |n: usize| {
+            format!(
+                "{{\"method\": \"own.m{n}\", \"successor\": \"own.s\", \"examples\": [{{\"says\": \"x\", \"call\": \
+                 {{\"target\": \"own.m{n}\"}}, \"becomes\": {{\"target\": \"own.s\"}}}}]}}"
+            )
+        };
+        let rules: Vec<String> = (0..2_000).map(rule).collect();
+        let text = format!("[{}]", rules.join(","));
+        crate::places::counted::bytes();
+        assert_eq!(read(&text).map(|rules| rules.len()), Ok(2_000));
+        let read = crate::places::counted::bytes();
+        // Once in all, and each rule once more from its begin to its examples.
+        assert!(read <= 2 * text.len(), "{read} of {}", text.len());
     }
 }

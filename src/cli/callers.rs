@@ -5,6 +5,7 @@ use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::log_words::{callers, callers_of, files};
 use super::output::print;
@@ -33,7 +34,7 @@ pub fn command() -> Command {
             Command::new("suggest")
                 .about("Print entries for callers without a name")
                 .long_about(LONG_ABOUT)
-                .after_help(EXAMPLES)
+                .examples(EXAMPLES)
                 .arg(files())
                 .arg(callers())
                 .arg(

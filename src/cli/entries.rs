@@ -80,7 +80,7 @@ fn entry(source: &Source<'_>, item: &Spanned<DeValue<'_>>, hint: &str) -> Result
         [(text, at)] => Step::parse(text).map_err(|why| source.wrong(at.clone(), &why))?,
         _ => return Err(source.wrong(item.span(), hint)),
     };
-    let mut entry = Entry::new(step, source.place(item.span()));
+    let mut entry = Entry::new(step, source.place(&item.span()));
     for (name, values) in found {
         for (text, at) in values {
             set(&mut entry, name, &text).map_err(|why| source.wrong(at, &why))?;
@@ -148,7 +148,7 @@ mod tests {
         let [first, second] = file.modes.as_slice() else {
             panic!("{:?}", file.modes);
         };
-        assert_eq!(first.origin, "proxy.toml:3");
+        assert_eq!(first.origin, "proxy.toml:3:1");
         assert_eq!(first.word(), "brownout");
         assert_eq!(first.methods.len(), 2);
         assert_eq!(
@@ -156,7 +156,7 @@ mod tests {
             Some("user 7, address 192.0.2.0/24")
         );
         assert_eq!(first.windows.len(), 1);
-        assert_eq!(second.origin, "proxy.toml:10");
+        assert_eq!(second.origin, "proxy.toml:10:1");
         assert!(!second.is_for_some() && !second.is_timed());
     }
 
@@ -214,5 +214,16 @@ mod tests {
             let why = complaint(text);
             assert!(why.starts_with(said) || why.contains(said), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn a_file_of_many_entries_is_read_once_for_their_places() {
+        let entry =
+            |n: usize| format!("[[mode]]\nmode = 'block'\nrule = 'crm.lead.list'\nuser = {n}\n");
+        let text: String = (0..2_000).map(entry).collect();
+        crate::places::counted::bytes();
+        let file = File::parse("proxy.toml", &text).unwrap();
+        assert_eq!(file.modes[1_999].origin, "proxy.toml:7997:1");
+        assert!(crate::places::counted::bytes() <= text.len());
     }
 }

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::layered::{Layered, Origin};
 use super::options::{self, OPTIONS, Shape, Spec};
 use super::source::{Source, shown};
-use super::text::{position, reason};
+use super::text::reason;
 use crate::ladder::Entry;
 
 /// A certificate for clients, with its key.
@@ -53,7 +53,7 @@ impl File {
 
     /// As [`File::read`], for a text that has been read already; `name` stands in complaints.
     pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
-        let source = Source { name, text };
+        let source = Source::new(name, text);
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().unwrap_or(0..0);
             let why = match (error.message(), text.get(at.clone())) {
@@ -99,7 +99,7 @@ fn option(
     spec: &Spec,
     value: &Spanned<DeValue<'_>>,
 ) -> Result<Layered, Failure> {
-    let (line, column) = position(source.text, value.span().start);
+    let (line, column) = source.position(&value.span());
     let origin = Origin::File {
         file: source.name.to_owned(),
         line,

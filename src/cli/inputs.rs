@@ -25,7 +25,7 @@ pub fn fingerprints(path: &Path) -> Result<Fingerprints, Failure> {
 /// Reads the callers file.
 pub fn callers(path: &Path) -> Result<Callers, Failure> {
     let text = read_text("callers file", path)?;
-    Callers::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+    Callers::parse(&text).map_err(|why| Failure::usage(format!("{}:{why}", path.display())))
 }
 
 /// Reads the admin token.

@@ -52,7 +52,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Option => out.write_str("option"),
             Self::Environment => out.write_str("environment"),
-            Self::File { file, line, .. } => write!(out, "{file}:{line}"),
+            Self::File { file, line, column } => write!(out, "{file}:{line}:{column}"),
             Self::Default => out.write_str("default"),
         }
     }

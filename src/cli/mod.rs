@@ -18,16 +18,19 @@ mod demo;
 mod effective;
 mod entries;
 mod evidence;
+mod examples;
 pub mod failure;
 mod file;
 mod generate;
 mod healthcheck;
+mod here;
 mod inputs;
 mod layered;
 mod layers;
 mod letter;
 mod log_files;
 mod log_words;
+mod lookalike;
 mod mode_watch;
 mod operational_log;
 pub mod options;
@@ -49,15 +52,19 @@ mod sockets;
 mod source;
 mod supervisor;
 mod table;
+mod terminal;
 mod text;
 mod translate;
 pub mod values;
+mod warnings;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
+
+use examples::Examples;
 
 pub use failure::Failure;
 use failure::Outcome;
@@ -155,7 +162,7 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps calls of deprecated Bitrix24 REST methods working, and shows who still makes them")
         .long_about(LONG_ABOUT)
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(110);
@@ -213,5 +220,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn every_variable_that_a_command_reads_is_known() {
+        let mut left = vec![super::command()];
+        let mut read = Vec::new();
+        while let Some(command) = left.pop() {
+            let variables = command.get_arguments().filter_map(|arg| arg.get_env());
+            read.extend(variables.filter_map(|name| Some(name.to_str()?.to_owned())));
+            left.extend(command.get_subcommands().cloned());
+        }
+        assert!(read.len() > 50);
+        let warnings = super::warnings::of_variables(read.into_iter());
+        assert_eq!(warnings, [""; 0]);
     }
 }

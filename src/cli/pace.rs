@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use flate2::read::MultiGzDecoder;
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::{Paint, harmless};
@@ -37,7 +38,7 @@ pub fn command() -> Command {
     Command::new("pace")
         .about("Say from an access log who would wait for the portal's limit")
         .long_about(LONG_ABOUT)
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .arg(
             Arg::new("access-log")
                 .long("access-log")

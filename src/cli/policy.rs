@@ -1,5 +1,7 @@
 //! The modes of the rules, from the option `--mode` and the file's entries.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::failure::Failure;
@@ -53,7 +55,8 @@ fn check_names(layers: &Layers, entries: &[Entry]) -> Result<(), Failure> {
         )));
     };
     let callers = inputs::callers(&path)?;
-    let unknown = |name: &String| !callers.names().contains(name);
+    let known: HashSet<&String> = callers.names().iter().collect();
+    let unknown = |name: &String| !known.contains(name);
     let Some((origin, name)) = wanted.into_iter().find(|(_, name)| unknown(name)) else {
         return Ok(());
     };

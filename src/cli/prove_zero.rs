@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::log_words::{callers, callers_of, files, format, now, period, repeated, word, words};
 use super::output::print;
@@ -40,7 +41,7 @@ pub fn command() -> Command {
     Command::new("prove-zero")
         .about("Prove from the deprecation log that the proxy, or a method, is used no more")
         .long_about(LONG_ABOUT)
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .arg(files())
         .arg(
             Arg::new("proxy")

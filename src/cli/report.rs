@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Command};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::log_words::{callers, callers_of, files, format, now, period, repeated, word, words};
 use super::output::print;
@@ -36,7 +37,7 @@ pub fn command() -> Command {
     Command::new("report")
         .about("Say from the deprecation log who still calls what")
         .long_about(LONG_ABOUT)
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .arg(files())
         .arg(callers())
         .args(period())

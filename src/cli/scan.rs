@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::text::reason;
-use super::{advice, log_files, rule_files};
+use super::{advice, log_files, rule_files, terminal};
 use crate::catalogue::{Catalogue, Migration, RuleKind};
 use crate::scan::alive::Log;
 use crate::scan::text::Finder;
@@ -79,6 +79,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         known: &known,
         report: &report,
         log: log.as_ref(),
+        width: terminal::width(),
     };
     let text = match matches.get_one::<String>("format").map(String::as_str) {
         Some("json") => output::json(&outcome),

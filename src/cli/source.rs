@@ -3,23 +3,38 @@
 use std::ops::Range;
 
 use super::failure::Failure;
-use super::text::{nearest, position};
+use super::text::nearest;
+use crate::places::Places;
 
 /// A TOML file by name and text. Its messages say where a value stands.
 pub struct Source<'a> {
     pub name: &'a str,
-    pub text: &'a str,
+    places: Places<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(name: &'a str, text: &'a str) -> Self {
+        Self {
+            name,
+            places: Places::new(text.as_bytes()),
+        }
+    }
 }
 
 impl Source<'_> {
-    /// `FILE:LINE` of a span.
-    pub fn place(&self, at: Range<usize>) -> String {
-        format!("{}:{}", self.name, position(self.text, at.start).0)
+    /// Line and column of a span's begin.
+    pub fn position(&self, at: &Range<usize>) -> (usize, usize) {
+        self.places.of(at.start)
+    }
+
+    /// `FILE:LINE:COLUMN` of a span.
+    pub fn place(&self, at: &Range<usize>) -> String {
+        let (line, column) = self.position(at);
+        format!("{}:{line}:{column}", self.name)
     }
 
     pub fn wrong(&self, at: Range<usize>, why: &str) -> Failure {
-        let (line, column) = position(self.text, at.start);
-        Failure::usage(format!("{}:{line}:{column}: {why}", self.name))
+        Failure::usage(format!("{}: {why}", self.place(&at)))
     }
 
     pub fn unknown<'k>(

@@ -1,8 +1,11 @@
 //! Rows under headings, aligned for a terminal.
 
 use super::paint::Paint;
+use super::terminal;
+use crate::columns::{GAP, fit, fold};
 
-/// A table whose columns are as wide as their widest cell; the last one is not filled up.
+/// A table whose columns are as wide as their widest cell, or narrower where the terminal is: cells are folded then. The
+/// last column is not filled up.
 pub struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
@@ -41,22 +44,28 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The table as lines.
+    /// The table as lines, for the terminal.
     pub fn render(&self, paint: Paint) -> String {
-        let widths: Vec<usize> = self
+        self.render_in(terminal::width(), paint)
+    }
+
+    /// The table as lines of at most this many columns, where that can be.
+    fn render_in(&self, room: Option<usize>, paint: Paint) -> String {
+        let widest: Vec<usize> = self
             .headings
             .iter()
             .enumerate()
             .map(|(at, heading)| self.width(at, heading))
             .collect();
+        let widths = fit(&widest, room);
         let headings: Vec<Cell> = self
             .headings
             .iter()
             .map(|heading| Cell::painted(*heading, |paint, text| paint.dim(text)))
             .collect();
-        let mut out = line(&headings, &widths, paint);
+        let mut out = lines(&headings, &widths, paint);
         for row in &self.rows {
-            out += &line(row, &widths, paint);
+            out += &lines(row, &widths, paint);
         }
         out
     }
@@ -74,20 +83,37 @@ impl Table {
     }
 }
 
-fn line(cells: &[Cell], widths: &[usize], paint: Paint) -> String {
-    let mut out = String::new();
-    for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        if at > 0 {
-            out += "  ";
-        }
-        out += &(cell.paint)(paint, &cell.text);
-        if at + 1 < cells.len() {
-            let fill = width.saturating_sub(cell.text.chars().count());
-            out += &" ".repeat(fill);
-        }
+fn lines(cells: &[Cell], widths: &[usize], paint: Paint) -> String {
+    let mut folded: Vec<Vec<&str>> = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| fold(&cell.text, *width))
+        .collect();
+    // A row of fewer cells is a sentence of its own, which runs on to the end.
+    if let (Some(last), true) = (folded.last_mut(), cells.len() < widths.len()) {
+        let room = widths[cells.len() - 1..].iter().map(|width| width + GAP);
+        *last = fold(&cells[cells.len() - 1].text, room.sum::<usize>() - GAP);
     }
-    out.truncate(out.trim_end().len());
-    out.push('\n');
+    let height = folded.iter().map(Vec::len).max().unwrap_or(0);
+    let mut out = String::new();
+    for number in 0..height {
+        let begin = out.len();
+        for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let text = folded[at].get(number).copied().unwrap_or_default();
+            if at > 0 {
+                out += &" ".repeat(GAP);
+            }
+            if !text.is_empty() {
+                out += &(cell.paint)(paint, text);
+            }
+            if at + 1 < cells.len() {
+                out += &" ".repeat(width.saturating_sub(text.chars().count()));
+            }
+        }
+        let end = begin + out[begin..].trim_end().len();
+        out.truncate(end);
+        out.push('\n');
+    }
     out
 }
 
@@ -107,6 +133,23 @@ mod tests {
         assert_eq!(
             table.render(Paint::for_stdout()),
             "a     bb  c\nwide  ä   end\nx\n"
+        );
+    }
+
+    #[test]
+    fn cells_are_folded_where_the_terminal_is_narrow() {
+        let mut table = Table::new(&["method", "successor"]);
+        table.row(vec![
+            Cell::plain("crm.lead.list"),
+            Cell::plain("crm.item.details.configuration.reset"),
+        ]);
+        table.row(vec![Cell::plain("x"), Cell::plain("y")]);
+        let text = table.render_in(Some(36), Paint::for_stdout());
+        assert_eq!(
+            text,
+            "method         successor\n\
+             crm.lead.list  crm.item.details.\n               configuration.reset\n\
+             x              y\n"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Helpers for messages: the nearest known name, a position in a text, the system's reason in words.
+//! Helpers for messages: the nearest known name, the system's reason in words.
 
 /// Finds the known name nearest to `written`, if one is near enough to be meant.
 pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
@@ -17,14 +17,4 @@ pub fn reason(error: &std::io::Error) -> String {
         Some(end) => text[..end].to_lowercase(),
         None => text,
     }
-}
-
-/// Line and column of a byte offset, both from 1; columns count characters.
-pub fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at)];
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
 }

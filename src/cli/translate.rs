@@ -6,7 +6,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use super::call::target_of;
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
+use super::lookalike::{self, Lookalike};
 use super::output::print;
 use super::paint::{Paint, harmless};
 use super::rule_files;
@@ -37,7 +39,7 @@ pub fn command() -> Command {
              receive, and each change. Secrets in it are shown as ***, but not with --json, which gives the bytes back \
              for programs. Exit status 0, also for a call that would be refused, which is shown as such.",
         )
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .arg(Arg::new("call").value_name("METHOD|PATH|URL").required(true).help(
             "A method, with ?parameters or without; or the path or URL of a call as it would be sent to the portal",
         ))
@@ -320,7 +322,18 @@ fn headline(
         (core::Outcome::Untouched, Place::Call { method, .. }) => {
             match catalogue.find(method.as_bytes()) {
                 Some(_) => format!("Its verb calls nothing: {forwarded}."),
-                None => format!("Not deprecated, as far as the catalogue knows: {forwarded}."),
+                None => match lookalike::of(method, catalogue) {
+                    Lookalike::SuccessorOf(methods) => format!(
+                        "Not deprecated: {forwarded}. It is the successor of {}.",
+                        methods.join(", ")
+                    ),
+                    Lookalike::Misspelt(name) => format!(
+                        "Not deprecated, as far as the catalogue knows: {forwarded}. Did you mean {name}?"
+                    ),
+                    Lookalike::Nothing => {
+                        format!("Not deprecated, as far as the catalogue knows: {forwarded}.")
+                    }
+                },
             }
         }
         (core::Outcome::Untouched, _) => {

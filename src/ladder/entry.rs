@@ -25,7 +25,7 @@ pub struct Entry {
     pub windows: Vec<Window>,
     /// What then.
     pub step: Step,
-    /// Where it stands: `FILE:LINE`.
+    /// Where it stands: `FILE:LINE:COLUMN`.
     pub origin: String,
 }
 
@@ -121,6 +121,8 @@ impl Methods {
 
     /// Whether this method is meant, given in lower case.
     pub fn holds(&self, lower_case_method: &str) -> bool {
+        #[cfg(test)]
+        counted::HELD.set(counted::HELD.get() + 1);
         match &self.pattern {
             Some(pattern) => pattern.is_match(lower_case_method),
             None => self.text == lower_case_method,
@@ -335,25 +337,42 @@ impl Entry {
 
     /// Whether another entry says the same, wherever it stands.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let methods = |entry: &Self| {
-            entry
-                .methods
-                .iter()
-                .map(|m| m.text.clone())
-                .collect::<Vec<_>>()
-        };
-        methods(self) == methods(other)
-            && self.callers == other.callers
-            && self.caller == other.caller
-            && self.share == other.share
-            && self.windows == other.windows
-            && self.step.mode == other.step.mode
-            && self.step.from == other.step.from
+        self.words() == other.words()
+    }
+
+    /// What it says, wherever it stands and whenever it ends: the same for two entries that say the same.
+    pub(super) fn words(&self) -> String {
+        #[cfg(test)]
+        counted::WORDS.set(counted::WORDS.get() + 1);
+        let methods: Vec<&str> = self.methods.iter().map(Methods::text).collect();
+        let windows: Vec<String> = self.windows.iter().map(ToString::to_string).collect();
+        let Step { mode, from, .. } = self.step;
+        let (callers, caller) = (&self.callers, &self.caller);
+        format!(
+            "{methods:?} {callers:?} {caller:?} {:?} {windows:?} {mode:?} {from:?}",
+            self.share
+        )
     }
 
     /// Its mode in a word.
     pub fn word(&self) -> &'static str {
         self.step.mode.as_str()
+    }
+}
+
+/// What is done with entries, so that a test can say that it grows no faster than they do.
+#[cfg(test)]
+pub(super) mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub static WORDS: Cell<usize> = const { Cell::new(0) };
+        pub static HELD: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// How often, on this thread since the last call, an entry's words were made and a method was held against one.
+    pub fn taken() -> (usize, usize) {
+        (WORDS.take(), HELD.take())
     }
 }
 
@@ -438,5 +457,35 @@ mod tests {
             entry.next_turn(at("2026-12-01T10:01Z")),
             Some(at("2026-12-01T10:10Z"))
         );
+    }
+
+    #[test]
+    fn many_entries_are_built_and_kept_over_a_reload_at_the_cost_of_each() {
+        use crate::catalogue::Catalogue;
+        use crate::ladder::Policy;
+        let catalogue = Catalogue::builtin();
+        let entries = |count: usize| -> Vec<Entry> {
+            let one = |n: usize| {
+                let mut entry = Entry::new(Step::always(Mode::Block), format!("f:{n}:1"));
+                entry.methods.push(Methods::parse("crm.lead.list").unwrap());
+                entry.callers.user = Some(n.to_string());
+                entry
+            };
+            (0..count).map(one).collect()
+        };
+        let cost = |count| {
+            let build = |previous| {
+                let now = at("2026-12-01");
+                Policy::build(&catalogue, Vec::new(), entries(count), now, previous).unwrap()
+            };
+            let first = build(None);
+            counted::taken();
+            build(Some(&first));
+            counted::taken()
+        };
+        let (words, held) = cost(2_000);
+        // Of the old and the new ones, once to find them again and once to see whether any moved.
+        assert!(words <= 4 * 2_000, "{words}");
+        assert_eq!(held, 0, "a name is looked up, not held against each rule");
     }
 }

@@ -1,6 +1,7 @@
 //! All that the configuration says of modes, together. Asked for every deprecated call: a rule of which no entry speaks
 //! costs one look at a slice.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -23,7 +24,7 @@ pub struct Setting {
     pub method: Option<String>,
     /// The mode, and its days.
     pub step: Step,
-    /// Where it was given: `--mode`, `B24_PROXY_MODE` or `FILE:LINE`.
+    /// Where it was given: `--mode`, `B24_PROXY_MODE` or `FILE:LINE:COLUMN`.
     pub origin: String,
     /// A person has just typed it. What stands in a file or a unit is read again at each restart, in each replica, so that
     /// an end that is counted from there would move: such a brownout has to name its end.
@@ -144,12 +145,12 @@ impl Policy {
                 policy.set_all(catalogue, at, setting)?;
             }
         }
-        let mut timed: Vec<(usize, Entry)> = Vec::new();
+        let mut timed: BTreeMap<usize, Entry> = BTreeMap::new();
         // A method's own setting wins over one for all, wherever it stands; one that ends by itself is an entry.
         for (at, setting) in settings.iter().enumerate() {
             if let Some(method) = &setting.method {
                 let rule = policy.set_one(catalogue, at, setting, method)?;
-                timed.retain(|(id, _)| *id != rule.id);
+                timed.remove(&rule.id);
                 if setting.is_timed() {
                     let mut entry = Entry::new(setting.step, &*setting.origin);
                     entry.methods.push(Methods::name(&rule.method));
@@ -157,12 +158,12 @@ impl Policy {
                         let right = format!("{}={}", rule.method, an_hour_from(now));
                         return Err(setting.wrong(needs_an_end(&right)));
                     }
-                    timed.push((rule.id, entry));
+                    timed.insert(rule.id, entry);
                 }
             }
         }
         let written = entries.len();
-        entries.extend(timed.into_iter().map(|(_, entry)| entry));
+        entries.extend(timed.into_values());
         let mut plans: Vec<Vec<usize>> = vec![Vec::new(); policy.plans.len()];
         for (at, entry) in entries.iter().enumerate() {
             for rule in rules_of(catalogue, entry)? {
@@ -186,10 +187,15 @@ impl Policy {
             .iter()
             .any(|entry| entry.callers.application.is_some() || entry.caller.is_some());
         policy.settings = settings;
-        policy.entries = entries
-            .into_iter()
-            .map(|entry| Placed::new(entry, now, previous))
-            .collect();
+        let mut before: HashMap<String, &Placed> = HashMap::new();
+        for old in previous.map_or(&[][..], |policy| &policy.entries) {
+            before.entry(old.entry.words()).or_insert(old);
+        }
+        let placed = |entry: Entry| {
+            let old = (!before.is_empty()).then(|| before.get(&entry.words()));
+            Placed::new(entry, now, old.flatten().copied())
+        };
+        policy.entries = entries.into_iter().map(placed).collect();
         if let Some(previous) = previous {
             // Counts are by an entry's position: they are kept only when no entry has moved.
             let unmoved = previous.entries.len() == policy.entries.len()
@@ -477,13 +483,8 @@ impl Policy {
 }
 
 impl Placed {
-    fn new(entry: Entry, now: Timestamp, previous: Option<&Policy>) -> Self {
-        let before = previous.and_then(|policy| {
-            policy
-                .entries
-                .iter()
-                .find(|old| old.entry.says_the_same(&entry))
-        });
+    /// `before` is the one that said the same before a reload.
+    fn new(entry: Entry, now: Timestamp, before: Option<&Placed>) -> Self {
         let (since, stop) = match before {
             Some(old) => (old.since, Arc::clone(&old.stop)),
             None => (now, Arc::default()),
@@ -631,11 +632,18 @@ fn rules_of(catalogue: &Catalogue, entry: &Entry) -> Result<Vec<usize>, Wrong> {
     }
     let mut ids = Vec::new();
     for methods in &entry.methods {
-        let meant: Vec<_> = catalogue
-            .rules()
-            .iter()
-            .filter(|rule| methods.holds(&rule.method.to_ascii_lowercase()))
-            .collect();
+        let meant: Vec<_> = if methods.is_name() {
+            catalogue
+                .find(methods.text().as_bytes())
+                .into_iter()
+                .collect()
+        } else {
+            catalogue
+                .rules()
+                .iter()
+                .filter(|rule| methods.holds(&rule.method.to_ascii_lowercase()))
+                .collect()
+        };
         if meant.is_empty() {
             return Err(wrong(unknown(catalogue, methods.text())));
         }

@@ -14,6 +14,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use super::join::{self, Ending, Language, Text};
 use super::names::{Names, is_word};
 use super::{Known, Place, Why};
+use crate::places::characters;
 
 /// Where a text names a method, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -332,13 +333,11 @@ fn opens_a_body(argument: &[u8]) -> bool {
     line[close + 1..].trim_ascii_start().first() == Some(&b'{')
 }
 
-/// Turns spans into lines and columns; asked in ascending order, it reads the text once.
+/// Turns spans into places; asked in ascending order, it reads the text once.
 #[derive(Debug)]
 pub struct Places<'t> {
     text: &'t [u8],
-    line: u64,
-    line_start: usize,
-    counted_to: usize,
+    places: crate::places::Places<'t>,
 }
 
 impl<'t> Places<'t> {
@@ -346,33 +345,21 @@ impl<'t> Places<'t> {
     pub fn new(text: &'t [u8]) -> Self {
         Places {
             text,
-            line: 1,
-            line_start: 0,
-            counted_to: 0,
+            places: crate::places::Places::new(text),
         }
     }
 
-    /// Where this span stands; spans must come in the order of their starts.
+    /// Where this span stands.
     pub fn of(&mut self, span: &Range<usize>) -> Place {
-        for newline in memchr::memchr_iter(b'\n', &self.text[self.counted_to..span.start]) {
-            self.line += 1;
-            self.line_start = self.counted_to + newline + 1;
-        }
-        self.counted_to = span.start;
+        let (line, column) = self.places.of(span.start);
         let end = memchr::memchr(b'\n', &self.text[span.clone()])
             .map_or(span.end, |newline| span.start + newline);
-        let column = characters(&self.text[self.line_start..span.start]) + 1;
         Place {
-            line: self.line,
-            column,
-            end_column: column + characters(&self.text[span.start..end]),
+            line: line as u64,
+            column: column as u64,
+            end_column: (column + characters(&self.text[span.start..end])) as u64,
         }
     }
-}
-
-/// Characters of UTF-8; in other encodings, bytes that begin one.
-fn characters(text: &[u8]) -> u64 {
-    text.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64
 }
 
 #[cfg(test)]
@@ -626,5 +613,18 @@ mod tests {
         let at = text.rfind("crm").unwrap();
         let place = places.of(&(at..at + 9));
         assert_eq!((place.line, place.column, place.end_column), (3, 2, 10));
+    }
+
+    #[test]
+    fn many_finds_in_one_line_cost_one_reading_of_it() {
+        let (_, finder) = finder();
+        let text = "x('crm.lead.get'); ".repeat(5_000);
+        let hits = finder.find(text.as_bytes(), Language::Other);
+        assert_eq!(hits.len(), 5_000);
+        let mut places = Places::new(text.as_bytes());
+        crate::places::counted::bytes();
+        let last = hits.iter().map(|hit| places.of(&hit.span)).last();
+        assert_eq!(last.map(|place| place.column), Some(19 * 4_999 + 4));
+        assert!(crate::places::counted::bytes() <= text.len());
     }
 }

@@ -77,7 +77,7 @@ impl Callers {
     /// Reads a callers file.
     ///
     /// # Errors
-    /// One line that says where (line and column) and what is wrong, and what was probably meant.
+    /// One line that says where (`LINE:COLUMN: `) and what is wrong, and what was probably meant.
     pub fn parse(text: &str) -> Result<Self, String> {
         let document = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
@@ -289,7 +289,7 @@ fn wrong(text: &str, at: usize, problem: &str) -> String {
         .chars()
         .count()
         + 1;
-    format!("line {line}, column {column}: {problem}")
+    format!("{line}:{column}: {problem}")
 }
 
 impl Selector {
@@ -472,28 +472,25 @@ fingerprint = "0123456789ABCDEF"
         let told = |text: &str| Callers::parse(text).unwrap_err();
         assert_eq!(
             told("[[caller]]\nname = \"a\"\nuser_agnet = \"x\""),
-            "line 3, column 1: unknown key `user_agnet`; did you mean `user_agent`?"
+            "3:1: unknown key `user_agnet`; did you mean `user_agent`?"
         );
         assert_eq!(
             told("[[callers]]\nname = \"a\""),
-            "line 1, column 3: unknown key `callers`; did you mean `caller`?"
+            "1:3: unknown key `callers`; did you mean `caller`?"
         );
         assert_eq!(
             told("[[caller]]\nname = \"a\"\naddress = \"192.0.2.0/33\""),
-            "line 3, column 11: the prefix of `192.0.2.0/33` is no number from 0 to 32"
+            "3:11: the prefix of `192.0.2.0/33` is no number from 0 to 32"
         );
         assert_eq!(
             told("[[caller]]\nuser = \"1\""),
-            "line 1, column 1: this caller has no name"
+            "1:1: this caller has no name"
         );
         assert!(told("[[caller]]\nname = \"a\"").contains("`a` has no condition"));
         assert!(told("[[caller]]\nname = \"unnamed\"\nuser = 1").contains("choose another name"));
-        assert!(
-            told("[[caller]]\nname = 1\nuser = 1")
-                .starts_with("line 2, column 8: `name` is to be a text")
-        );
+        assert!(told("[[caller]]\nname = 1\nuser = 1").starts_with("2:8: `name` is to be a text"));
         assert!(told("caller = 1").contains("[[caller]]"));
-        assert!(told("[[caller]]\nname = ").starts_with("line 2, column "));
+        assert!(told("[[caller]]\nname = ").starts_with("2:"));
         let many: String = (0..=MOST_NAMES)
             .map(|n| format!("[[caller]]\nname = \"n{n}\"\nuser = {n}\n"))
             .collect();

@@ -243,7 +243,7 @@ fn what_cannot_be_meant_is_one_line_and_status_2() {
             &["report", "--method", "a b", "log"],
             "--method: `a b` is no method",
         ),
-        (&["report", "--callers", "log", "log"], "log: line 1"),
+        (&["report", "--callers", "log", "log"], "log:1:"),
         (
             &[
                 "report",

@@ -163,7 +163,7 @@ fn the_table_names_place_method_successor_and_documentation() {
     let tree = planted();
     let output = stdout(&scan(tree.path(), &["src"]));
     let row = output.lines().nth(1).expect("a row");
-    assert!(row.starts_with("src/a.php:3 "), "{output}");
+    assert!(row.starts_with("src/a.php:3:"), "{output}");
     for part in [
         RESET,
         "crm.item.details.configuration.reset",
@@ -178,7 +178,7 @@ fn the_table_names_place_method_successor_and_documentation() {
     );
     let output = stdout(&scan(tree.path(), &["h.php"]));
     assert!(
-        output.contains("h.php:1  a method that begins with crm.lead."),
+        output.contains("h.php:1:17  a method that begins with crm.lead."),
         "{output}"
     );
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::Value;
 
-use crate::catalogue::file::{Example, Message, SCHEMA};
-use crate::catalogue::{Catalogue, Rule};
+use crate::catalogue::file::{Example, Message, OwnRule, SCHEMA};
+use crate::catalogue::{Catalogue, Rule, RuleKind};
 use crate::cli::call::target_of;
 use crate::cli::failure::Outcome;
 use crate::cli::output::print;
@@ -22,7 +22,8 @@ pub fn command() -> Command {
         .about("Read a rule file and run its examples")
         .long_about(
             "Reads a rule file and runs the examples of its rules, without any network. Exit status 0: all became what they \
-             say; 1: one did not; 2: the file is no rule file, and one line says where and why.",
+             say; 1: one did not; 2: the file is no rule file, and one line says where and why. What is strange about a rule (no \
+             example, itself as its successor, a method that the catalogue only watches) is a warning and changes no status.",
         )
         .arg(
             Arg::new("file")
@@ -45,18 +46,21 @@ pub fn schema(_: &ArgMatches) -> Outcome {
 
 pub fn run(matches: &ArgMatches) -> Outcome {
     let mut out = String::new();
-    let (mut ran, mut failed) = (0, 0);
+    let (mut ran, mut failed, mut warned) = (0, 0, 0);
+    let shipped = Catalogue::builtin();
     for path in matches.get_many::<PathBuf>("file").unwrap_or_default() {
         let rules = read_file(path)?;
         let catalogue = Catalogue::with(rules.iter().map(|own| own.rule.clone()));
+        let at = |(line, column): (usize, usize)| format!("{}:{line}:{column}", path.display());
         for own in &rules {
-            let place = format!("{}:{}", path.display(), own.line);
-            if own.examples.is_empty() {
-                out.push_str(&format!("{place}: {}: no examples\n", own.rule.method));
+            for warning in warnings(own, &shipped) {
+                warned += 1;
+                let (place, method) = (at(own.place), &own.rule.method);
+                out.push_str(&format!("{place}: warning: {method}: {warning}\n"));
             }
             for example in &own.examples {
                 ran += 1;
-                let place = format!("{}:{}", path.display(), example.line);
+                let place = at(example.place);
                 let (word, details) = match run_example(example, &own.rule, &catalogue) {
                     Ok(()) => ("ok", String::new()),
                     Err(details) => {
@@ -71,9 +75,39 @@ pub fn run(matches: &ArgMatches) -> Outcome {
             }
         }
     }
+    match warned {
+        0 => {}
+        1 => out.push_str("1 warning, "),
+        _ => out.push_str(&format!("{warned} warnings, ")),
+    }
     out.push_str(&format!("{} passed, {failed} failed\n", ran - failed));
     print(&out)?;
     Ok(u8::from(failed > 0))
+}
+
+/// What is strange about a rule that is none the less one.
+fn warnings(own: &OwnRule, shipped: &Catalogue) -> Vec<String> {
+    let rule = &own.rule;
+    let mut warnings = Vec::new();
+    let corrects = rule.migration.is_some();
+    if own.examples.is_empty() && !corrects && rule.kind == RuleKind::Exact {
+        warnings.push("no example shows what it does; add one to \"examples\"".to_owned());
+    }
+    let same = |successor: &&String| successor.eq_ignore_ascii_case(&rule.method);
+    if rule.replacement.as_ref().filter(same).is_some() {
+        warnings.push("its successor is the method itself; name another".to_owned());
+    }
+    let only_watched = shipped
+        .find_in_any_case(rule.method.as_bytes())
+        .is_some_and(|known| known.kind == RuleKind::Watched);
+    if only_watched && rule.kind == RuleKind::Exact {
+        warnings.push(format!(
+            "the catalogue only watches it, for its successor is not the same call for call; see rules {} before you \
+             translate it",
+            rule.method
+        ));
+    }
+    warnings
 }
 
 /// Runs an example; what differs, where something does.

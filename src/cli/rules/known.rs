@@ -8,8 +8,9 @@ use crate::catalogue::{Catalogue, Rule};
 use crate::cli::failure::Failure;
 use crate::cli::file::File;
 use crate::cli::layers::Layers;
+use crate::cli::lookalike::{self, Lookalike};
 use crate::cli::paint::harmless;
-use crate::cli::{policy, rule_files, text, values};
+use crate::cli::{policy, rule_files, values};
 use crate::ladder::{Methods, Policy};
 use crate::protocol::target::BATCH;
 
@@ -57,18 +58,16 @@ impl Known {
                 "a batch is explained command by command; give the method of one, with --user for who calls".to_owned(),
             );
         }
-        let names = self
-            .catalogue
-            .rules()
-            .iter()
-            .map(|rule| rule.method.as_str());
-        let hint = match text::nearest(method, names) {
-            Some(name) => format!("; did you mean {name}?"),
-            None => String::new(),
-        };
-        Failure::found(format!(
-            "{} is not known to be deprecated{hint}",
-            harmless(method)
-        ))
+        let shown = harmless(method);
+        Failure::found(match lookalike::of(method, &self.catalogue) {
+            Lookalike::SuccessorOf(methods) => format!(
+                "{shown} is not deprecated: it is the successor of {}",
+                methods.join(", ")
+            ),
+            Lookalike::Misspelt(name) => {
+                format!("{shown} is not known to be deprecated; did you mean {name}?")
+            }
+            Lookalike::Nothing => format!("{shown} is not known to be deprecated"),
+        })
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use self::explain::explain;
 use self::known::Known;
 use self::print::{as_value, details, table};
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::paint::Paint;
 use super::{options, output};
@@ -48,7 +49,7 @@ pub fn command() -> Command {
     let command = Command::new("rules")
         .about("Show what is translated and what is watched, in which mode and why")
         .long_about(LONG_ABOUT)
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .args_conflicts_with_subcommands(true)
         .subcommand(check::command())
         .subcommand(check::schema_command())

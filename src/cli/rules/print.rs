@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use crate::catalogue::{Mode, Rule, RuleKind, Step, What, form_text};
 use crate::cli::advice;
 use crate::cli::paint::Paint;
+use crate::cli::table::{Cell, Table};
+use crate::cli::terminal;
+use crate::columns::fold;
 use crate::ladder::standing::Standing;
 pub fn arrow(rule: &Rule) -> String {
     match &rule.replacement {
@@ -28,8 +31,27 @@ pub fn mode_text(mode: Mode, until: Option<Timestamp>) -> String {
     }
 }
 
+/// A label and what it is of, folded to the terminal's width.
 pub fn row(label: &str, text: &str) -> String {
-    format!("  {label:<13} {text}")
+    folded(label, text, terminal::width())
+}
+
+/// The column at which texts begin.
+const TEXT: usize = 16;
+
+fn folded(label: &str, text: &str, room: Option<usize>) -> String {
+    let width = room.map_or(usize::MAX, |room| room.saturating_sub(TEXT).max(TEXT));
+    let lines = match is_address(text) {
+        // To be copied whole; a terminal knows how.
+        true => vec![text],
+        false => fold(text, width),
+    };
+    let begin = format!("  {label:<13} ");
+    format!("{begin}{}", lines.join(&format!("\n{:TEXT$}", "")))
+}
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("https://")
 }
 
 /// All about one rule.
@@ -120,48 +142,33 @@ fn step_text(step: &Step) -> String {
 
 /// A line for each rule.
 pub fn table(standings: &[(&Rule, Standing)], paint: Paint) -> String {
-    let heading = ["METHOD", "CALL INSTEAD", "KIND", "MODE", "BECAUSE OF"].map(str::to_owned);
-    let cells = standings.iter().map(|(rule, standing)| {
+    let mut table = Table::new(&["METHOD", "CALL INSTEAD", "KIND", "MODE", "BECAUSE OF"]);
+    for (rule, standing) in standings {
         let replacement = rule.replacement.as_ref();
         let exceptions = match standing.exceptions.len() {
             0 => String::new(),
             1 => " (1 exception)".to_owned(),
             many => format!(" ({many} exceptions)"),
         };
-        [
-            rule.method.clone(),
-            replacement.map_or("-".to_owned(), |successor| successor.replace(' ', ", ")),
-            kind(rule).to_owned(),
-            standing.mode.as_str().to_owned(),
-            format!("{}{exceptions}", standing.origin),
-        ]
-    });
-    let lines: Vec<[String; 5]> = std::iter::once(heading).chain(cells).collect();
-    let width = |column: usize| {
-        let longest = lines.iter().map(|line| line[column].chars().count()).max();
-        longest.unwrap_or(0)
-    };
-    let widths = [width(0), width(1), width(2), width(3)];
-    let mut out = String::new();
-    for (at, line) in lines.iter().enumerate() {
-        let padded: Vec<String> = widths
-            .iter()
-            .zip(line)
-            .map(|(width, cell)| format!("{cell:<width$}"))
-            .collect();
-        let text = format!("{}  {}", padded.join("  "), line[4]);
-        out.push_str(&if at == 0 { paint.bold(&text) } else { text });
-        out.push('\n');
+        table.row(vec![
+            Cell::plain(&*rule.method),
+            Cell::plain(
+                replacement.map_or("-".to_owned(), |successor| successor.replace(' ', ", ")),
+            ),
+            Cell::plain(kind(rule)),
+            Cell::plain(standing.mode.as_str()),
+            Cell::plain(format!("{}{exceptions}", standing.origin)),
+        ]);
     }
     let translated = standings
         .iter()
         .filter(|(rule, _)| rule.kind == RuleKind::Exact)
         .count();
-    out.push_str(&format!(
-        "\n{translated} translated, {} watched\n",
+    format!(
+        "{}\n{translated} translated, {} watched\n",
+        table.render(paint),
         standings.len() - translated
-    ));
-    out
+    )
 }
 
 pub fn as_value(rule: &Rule, standing: &Standing) -> Value {
@@ -204,4 +211,20 @@ pub fn as_value(rule: &Rule, standing: &Standing) -> Value {
         "documentation": rule.documentation_url(),
         "migration": rule.migration(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_stays_in_its_column_and_an_address_stays_whole() {
+        let text = folded("lost", "one two three four five six", Some(32));
+        assert_eq!(
+            text,
+            "  lost          one two three\n                four five six"
+        );
+        let page = "https://apidocs.bitrix24.com/api-reference/crm/leads/crm-lead-list.html";
+        assert!(folded("documentation", page, Some(40)).ends_with(page));
+    }
 }

@@ -25,6 +25,8 @@ pub struct Outcome<'a> {
     pub report: &'a Report,
     /// What an event log adds, where one was given.
     pub log: Option<&'a Log>,
+    /// How many columns the terminal has that the table is for.
+    pub width: Option<usize>,
 }
 
 impl Outcome<'_> {

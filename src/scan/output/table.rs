@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Outcome, shown};
+use crate::columns::{GAP, fit, fold};
 
 /// So many places that could not be judged are listed; the other formats have all.
 const LISTED: usize = 50;
@@ -58,7 +59,12 @@ fn rows(outcome: &Outcome<'_>, out: &mut String) {
     for found in &outcome.report.found {
         let known = &outcome.known[found.known];
         let mut line = vec![
-            format!("{}:{}", shown(&found.path), found.place.line),
+            format!(
+                "{}:{}:{}",
+                shown(&found.path),
+                found.place.line,
+                found.place.column
+            ),
             known.method.clone(),
             known.successor.clone().unwrap_or_else(|| "-".to_owned()),
             if known.translated { "yes" } else { "no" }.to_owned(),
@@ -83,22 +89,37 @@ fn rows(outcome: &Outcome<'_>, out: &mut String) {
         lines.push(line);
     }
     let columns = lines[0].len();
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    for line in &lines {
-        for (column, cell) in line.iter().enumerate() {
-            if column + 1 == columns {
-                let _ = writeln!(out, "{cell}");
-            } else {
-                let _ = write!(out, "{cell:width$}  ", width = widths[column]);
+    let widest = |column: usize| {
+        let cells = lines.iter().map(|line| line[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let natural: Vec<usize> = (0..columns).map(widest).collect();
+    let total = natural.iter().map(|width| width + GAP).sum::<usize>() - GAP;
+    // An address is copied whole: in a narrow terminal it gets a line of its own.
+    let apart = outcome.width.is_some_and(|room| total > room);
+    let widths = match apart {
+        true => fit(&natural[..columns - 1], outcome.width),
+        false => natural,
+    };
+    for (number, line) in lines.iter().enumerate() {
+        let cells: Vec<Vec<&str>> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| fold(cell, *width))
+            .collect();
+        for row in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+            let mut text = String::new();
+            for (cell, width) in cells.iter().zip(&widths) {
+                let piece = cell.get(row).copied().unwrap_or_default();
+                let _ = write!(text, "{piece:width$}{:GAP$}", "");
             }
+            let _ = writeln!(out, "{}", text.trim_end());
+        }
+        match line.last() {
+            Some(page) if apart && number > 0 && page != "-" => {
+                let _ = writeln!(out, "  {page}");
+            }
+            _ => {}
         }
     }
     out.push('\n');
@@ -114,9 +135,10 @@ fn unseen(outcome: &Outcome<'_>, out: &mut String) {
     for place in unseen.iter().take(LISTED) {
         let _ = writeln!(
             out,
-            "  {}:{}  {}",
+            "  {}:{}:{}  {}",
             shown(&place.path),
             place.place.line,
+            place.place.column,
             place.why.text(outcome.known)
         );
     }
