@@ -2,7 +2,7 @@
 //! and the metrics show how the rules stand. A reload is looked at by whoever does it, and between two looks each turn of
 //! a window is, so that no change is lost that is taken back before the next look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -110,16 +110,32 @@ impl Look {
 }
 
 fn tell(shared: &Shared, changes: &[Change], cause: &'static str, at: Timestamp) {
-    for change in changes {
-        tracing::info!(
-            method = change.method,
-            scope = change.scope,
-            from = ?change.from,
-            to = ?change.to,
-            origin = change.origin,
-            cause,
-            "a method's mode has changed"
-        );
+    for (change, methods) in alike(changes) {
+        let scope = change.scope.as_deref();
+        let (from, to) = (change.from.as_str(), change.to.as_str());
+        let (origin, first) = (&*change.origin, &*change.method);
+        if methods == 1 {
+            tracing::info!(
+                method = first,
+                scope,
+                from,
+                to,
+                origin,
+                cause,
+                "a method's mode has changed"
+            );
+        } else {
+            tracing::info!(
+                methods,
+                first,
+                scope,
+                from,
+                to,
+                origin,
+                cause,
+                "the mode of methods has changed"
+            );
+        }
     }
     let since_1970 = u64::try_from(at.as_millisecond()).unwrap_or(0);
     let timestamp = UNIX_EPOCH + Duration::from_millis(since_1970);
@@ -137,6 +153,30 @@ fn tell(shared: &Shared, changes: &[Change], cause: &'static str, at: Timestamp)
         .collect();
     // A log in trouble says so itself.
     let _ = shared.telemetry.modes_changed(&lines);
+}
+
+/// The changes that differ in their method only, as the first of them and how many they are: one entry may be for many
+/// methods.
+fn alike(changes: &[Change]) -> Vec<(&Change, usize)> {
+    let mut found: Vec<(&Change, usize)> = Vec::new();
+    let mut places = HashMap::new();
+    for change in changes {
+        let Change {
+            scope,
+            from,
+            to,
+            origin,
+            ..
+        } = change;
+        let place = *places
+            .entry((scope, from.as_str(), to.as_str(), origin))
+            .or_insert(found.len());
+        match found.get_mut(place) {
+            Some((_, methods)) => *methods += 1,
+            None => found.push((change, 1)),
+        }
+    }
+    found
 }
 
 fn show(shared: &Shared, standings: &[Standing]) {
@@ -160,4 +200,32 @@ fn show(shared: &Shared, standings: &[Standing]) {
         .map(|(_, origin)| origin)
         .collect();
     metrics.set_brownouts(brownouts.len().try_into().unwrap_or(u64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_that_differ_in_their_method_only_are_one_line() {
+        let change = |method: &str, scope: Option<&str>, to| Change {
+            method: method.to_owned(),
+            scope: scope.map(str::to_owned),
+            from: Mode::Rewrite,
+            to,
+            origin: "proxy.toml:3:1: block".to_owned(),
+        };
+        let changes = [
+            change("a", None, Mode::Block),
+            change("b", None, Mode::Block),
+            change("c", None, Mode::Observe),
+            change("d", Some("user 7"), Mode::Block),
+            change("e", None, Mode::Block),
+        ];
+        let told: Vec<(&str, usize)> = alike(&changes)
+            .iter()
+            .map(|(first, methods)| (first.method.as_str(), *methods))
+            .collect();
+        assert_eq!(told, [("a", 3), ("c", 1), ("d", 1)]);
+    }
 }

@@ -1,6 +1,8 @@
 //! What holds for the callers that nobody names, what comes next and when, and what has changed between two moments: what
 //! pages, metrics, `Sunset` and the log's `mode_changed` say.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 
 use super::policy::Policy;
@@ -63,7 +65,7 @@ pub struct Change {
     pub from: Mode,
     /// After.
     pub to: Mode,
-    /// What says so, or said so before.
+    /// What says so now; where an entry is over or gone, that is what holds in its place.
     pub origin: String,
 }
 
@@ -235,11 +237,21 @@ impl Policy {
     }
 }
 
+/// What holds for callers that an entry names, by whom it is for; of several the first counts.
+fn by_scope(standing: &Standing) -> HashMap<&str, &Exception> {
+    let last_first = standing.exceptions.iter().rev();
+    last_first.map(|one| (one.scope.as_str(), one)).collect()
+}
+
 /// What has changed from some standings to others of the same rules.
 pub fn changes(before: &[Standing], after: &[Standing]) -> Vec<Change> {
     let mut changes = Vec::new();
+    let before: HashMap<&str, &Standing> = before
+        .iter()
+        .map(|standing| (standing.method.as_str(), standing))
+        .collect();
     for new in after {
-        let Some(old) = before.iter().find(|old| old.method == new.method) else {
+        let Some(old) = before.get(new.method.as_str()).copied() else {
             continue;
         };
         if old.mode != new.mode {
@@ -251,28 +263,75 @@ pub fn changes(before: &[Standing], after: &[Standing]) -> Vec<Change> {
                 origin: new.origin.clone(),
             });
         }
-        let mode_of = |standing: &Standing, scope: &str| {
-            let exception = standing.exceptions.iter().find(|e| e.scope == scope);
-            exception.map_or(standing.mode, |exception| exception.mode)
-        };
-        let mut told: Vec<&str> = Vec::new();
+        let (were, are) = (by_scope(old), by_scope(new));
+        let mut told: HashSet<&str> = HashSet::new();
         for exception in old.exceptions.iter().chain(&new.exceptions) {
             let scope = exception.scope.as_str();
-            if told.contains(&scope) {
+            if !told.insert(scope) {
                 continue;
             }
-            told.push(scope);
-            let (from, to) = (mode_of(old, scope), mode_of(new, scope));
+            let from = were.get(scope).map_or(old.mode, |before| before.mode);
+            let (to, origin) = match are.get(scope) {
+                Some(now) => (now.mode, &now.origin),
+                None => (new.mode, &new.origin),
+            };
             if from != to {
                 changes.push(Change {
                     method: new.method.clone(),
                     scope: Some(scope.to_owned()),
                     from,
                     to,
-                    origin: exception.origin.clone(),
+                    origin: origin.clone(),
                 });
             }
         }
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(mode: Mode, exceptions: &[(&str, Mode, &str)]) -> Standing {
+        let exception = |(scope, mode, origin): &(&str, Mode, &str)| Exception {
+            scope: (*scope).to_owned(),
+            mode: *mode,
+            origin: (*origin).to_owned(),
+            until: None,
+        };
+        Standing {
+            method: "crm.lead.list".to_owned(),
+            mode,
+            origin: "the default".to_owned(),
+            exceptions: exceptions.iter().map(exception).collect(),
+            planned: Vec::new(),
+            next: None,
+            sunset: None,
+        }
+    }
+
+    #[test]
+    fn a_change_names_what_is_now_in_force() {
+        let with = [standing(
+            Mode::Observe,
+            &[("user 7", Mode::Block, "f:1:1: block for user 7")],
+        )];
+        let without = [standing(Mode::Observe, &[])];
+        let begun = changes(&without, &with);
+        assert_eq!(begun[0].origin, "f:1:1: block for user 7");
+        let ended = changes(&with, &without);
+        assert_eq!((ended[0].from, ended[0].to), (Mode::Block, Mode::Observe));
+        assert_eq!(ended[0].origin, "the default");
+        // The first of several for the same callers counts, before and after.
+        let both = [standing(
+            Mode::Observe,
+            &[
+                ("user 7", Mode::Observe, "f:1:1"),
+                ("user 7", Mode::Block, "f:5:1"),
+            ],
+        )];
+        assert_eq!(changes(&without, &both), []);
+        assert_eq!(changes(&with, &both)[0].origin, "f:1:1");
+    }
 }

@@ -70,8 +70,7 @@ impl Window {
         };
         let shortest_pause = match &when {
             When::Once(_) => None,
-            When::Weekly { days, .. } if days.len() > 1 => Some(SignedDuration::from_hours(23)),
-            When::Weekly { .. } => Some(LONGEST),
+            When::Weekly { days, zone, .. } => Some(shortest_time_between(days, zone)),
             When::Every(period) => Some(*period),
         };
         if shortest_pause.is_some_and(|pause| length >= pause) {
@@ -153,6 +152,29 @@ fn begin(day: Date, days: &[Weekday], at: Time, zone: &TimeZone) -> Option<Times
         return None;
     }
     zone.to_timestamp(day.to_datetime(at)).ok()
+}
+
+/// The shortest time from one of these days to the next, at the same time of day by this zone's clock.
+fn shortest_time_between(days: &[Weekday], zone: &TimeZone) -> SignedDuration {
+    let days: Vec<i64> = days
+        .iter()
+        .map(|day| day.to_monday_zero_offset().into())
+        .collect();
+    let ahead = |from: i64| {
+        let others = days.iter().map(move |to| (to - from).rem_euclid(7));
+        others.filter(|days| *days > 0).min().unwrap_or(7)
+    };
+    let least = days.iter().map(|day| ahead(*day)).min().unwrap_or(7);
+    // The day on which the clock is put forward has 23 hours.
+    let lost = i64::from(changes_its_clock(zone));
+    SignedDuration::from_hours(24 * least - lost)
+}
+
+/// Whether a zone's clock is changed nowadays.
+fn changes_its_clock(zone: &TimeZone) -> bool {
+    let nowadays = jiff::civil::date(2026, 1, 1);
+    let begin = zone.to_timestamp(nowadays.to_datetime(Time::midnight()));
+    begin.is_ok_and(|begin| zone.following(begin).next().is_some())
 }
 
 /// What stands behind `every`.
@@ -372,6 +394,21 @@ mod tests {
     }
 
     #[test]
+    fn a_window_may_be_nearly_as_long_as_the_time_between() {
+        let long = window("every day 17:50 UTC for 23h40m");
+        assert_eq!(
+            open(&long, "2026-12-02T17:29Z").as_deref(),
+            Some("2026-12-02T17:30:00Z")
+        );
+        assert_eq!(open(&long, "2026-12-02T17:30Z"), None);
+        // No clock is changed there since 2014.
+        window("every day 17:50 Europe/Moscow for 23h40m");
+        window("every day 17:50 Europe/Berlin for 22h59m");
+        window("every Mon,Wed 10:00 UTC for 47h");
+        window("every Monday 10:00 UTC for 167h59m");
+    }
+
+    #[test]
     fn several_days_may_be_named() {
         let window = window("every Tue,Thursday 10:00 UTC for 15m");
         assert!(window.open_at(at("2026-12-01T10:01Z")).is_some());
@@ -398,6 +435,12 @@ mod tests {
             ("every moon for 15m", "is no time"),
             ("every 5m for 5m", "open all the time"),
             ("every day 10:00 UTC for 1d", "open all the time"),
+            ("every day 10:00 Europe/Berlin for 23h", "open all the time"),
+            (
+                "every Mon,Tue 10:00 Europe/Berlin for 23h30m",
+                "open all the time",
+            ),
+            ("every Mon,Wed 10:00 UTC for 2d", "open all the time"),
         ] {
             let why = Window::parse(text).expect_err(text);
             assert!(why.contains(said), "{text}: {why}");

@@ -83,6 +83,37 @@ fn a_mode_is_changed_by_one_line_and_a_signal() {
 }
 
 #[test]
+fn an_entry_for_many_methods_is_one_line_of_the_operational_log_and_an_event_for_each() {
+    let portal = Portal::plain();
+    let proxy = with_file(&portal, "");
+    rewrite_file(
+        &proxy,
+        "[[mode]]\nmode = 'block'\nrule = 'crm.*.details.configuration.reset'\n",
+    );
+    said(&proxy, "was read again and applied");
+    let lines: Vec<Value> = proxy
+        .stderr
+        .text()
+        .lines()
+        .filter(|line| line.contains("has changed"))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["methods"], &lines[0]["to"]),
+        (&4.into(), &"block".into())
+    );
+    let events = proxy.events();
+    let changed: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "mode_changed")
+        .collect();
+    assert_eq!(changed.len(), 4);
+    let origin = changed[0]["origin"].as_str().expect("an origin");
+    assert!(origin.ends_with("proxy.toml:1:1: block"), "{origin}");
+}
+
+#[test]
 fn two_reloads_within_a_second_are_two_changes_of_a_mode() {
     let portal = Portal::plain();
     let proxy = with_file(&portal, "");
@@ -234,12 +265,27 @@ fn a_service_manager_is_told_of_start_reload_and_end() {
     let wanted = proxy::before(&portal.url());
     let path = wanted.folder().join("notify.sock");
     let manager = UnixDatagram::bind(&path).expect("a socket");
+    is_told(manager, path.as_os_str(), wanted);
+}
+
+#[test]
+fn a_service_manager_without_a_socket_file_is_told_too() {
+    use std::os::linux::net::SocketAddrExt;
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let name = format!("b24-notify-{}", wanted.folder().display());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let manager = UnixDatagram::bind_addr(&address).expect("a socket");
+    is_told(manager, std::ffi::OsStr::new(&format!("@{name}")), wanted);
+}
+
+fn is_told(manager: UnixDatagram, socket: &std::ffi::OsStr, wanted: proxy::Wanted) {
     manager
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("set");
     let mut command = wanted.command();
     command
-        .env("NOTIFY_SOCKET", &path)
+        .env("NOTIFY_SOCKET", socket)
         .env("WATCHDOG_USEC", "30000000");
     let mut proxy = wanted.start_as(command);
     wait_for_word(&manager, "READY=1");
