@@ -1,15 +1,18 @@
 //! `brownout`: prepares one. Says from a log what it would have refused, and prints the entry that starts it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jiff::{SignedDuration, Timestamp};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::harmless;
-use super::{log_files, rule_files};
+use super::text::nearest;
+use super::{log_files, log_words, rule_files};
 use crate::catalogue::Catalogue;
 use crate::catalogue::Mode;
 use crate::ladder::rehearsal::{PastCall, Rehearsal};
@@ -26,6 +29,7 @@ changed.";
 
 const EXAMPLES: &str = "\
 Examples:
+  b24-migration-proxy brownout --caller 1C --callers callers.toml --for 10m
   b24-migration-proxy brownout --caller 1C --for 10m --dry-run --log /var/log/b24/deprecation.log
   b24-migration-proxy brownout --rule 'crm.invoice.*' --when 'every Tuesday 10:00 Europe/Berlin for 15m'";
 
@@ -36,7 +40,7 @@ pub fn command() -> Command {
     Command::new("brownout")
         .about("Prepare a brownout, and say from the log what it would refuse")
         .long_about(LONG_ABOUT)
-        .after_help(EXAMPLES)
+        .examples(EXAMPLES)
         .arg(
             one("rule", "METHOD", "Of this method, or of those of a pattern; repeatable [default: all translated ones]")
                 .action(ArgAction::Append),
@@ -54,6 +58,7 @@ pub fn command() -> Command {
                 .conflicts_with("for"),
         )
         .arg(rule_files::option())
+        .arg(log_words::callers())
         .arg(one("for", "DURATION", "From now on, for so long [default: 10m]"))
         .arg(
             Arg::new("dry-run")
@@ -78,13 +83,47 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Outcome {
     let entry = Wanted::read(matches)?;
     let mut text = String::new();
-    if matches.get_flag("dry-run") {
-        text.push_str(&entry.rehearse(&logs(matches)?)?);
+    let callers = log_words::callers_of(matches)?;
+    let dry_run = matches.get_flag("dry-run");
+    match (&entry.entry.caller, &callers) {
+        (Some(name), Some(callers)) => {
+            let known = callers.names().iter().map(String::as_str);
+            is_known(name, known, "the callers file has")?;
+        }
+        (Some(name), None) if !dry_run => {
+            return Err(Failure::usage(format!(
+                "--caller: nothing gives the caller {name:?} its name; name a callers file with --callers"
+            )));
+        }
+        _ => {}
+    }
+    if dry_run {
+        let (rehearsal, names) = entry.rehearse(&logs(matches)?)?;
+        if let (Some(name), None) = (&entry.entry.caller, &callers) {
+            is_known(name, names.iter().map(String::as_str), "the log knows")?;
+        }
+        text.push_str(&rehearsal);
         text.push('\n');
     }
     text.push_str(&entry.instructions(Timestamp::now())?);
     print(&text)?;
     Ok(0)
+}
+
+/// That a caller of this name is known; one that is misspelt would be nobody, and the brownout would do nothing.
+fn is_known<'k>(
+    name: &str,
+    known: impl Iterator<Item = &'k str> + Clone,
+    who: &str,
+) -> Result<(), Failure> {
+    if known.clone().any(|known| known == name) {
+        return Ok(());
+    }
+    let hint =
+        nearest(name, known).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+    Err(Failure::usage(format!(
+        "--caller: {who} no caller {name:?}{hint}"
+    )))
 }
 
 /// The brownout that is wanted.
@@ -159,19 +198,24 @@ impl Wanted {
         .map_err(|wrong| Failure::usage(wrong.why))
     }
 
-    fn rehearse(&self, logs: &[PathBuf]) -> Result<String, Failure> {
+    /// What it would have refused, and the names of all callers in the log.
+    fn rehearse(&self, logs: &[PathBuf]) -> Result<(String, BTreeSet<String>), Failure> {
         let policy = self.policy()?;
         let catalogue = &self.catalogue;
         let mut always = Rehearsal::default();
         let mut in_windows = Rehearsal::default();
         let mut refused: Vec<Refused> = Vec::new();
         let mut seen: Option<(Timestamp, Timestamp)> = None;
+        let mut names = BTreeSet::new();
         log_files::read(log_files::open(logs)?, |line| {
             let Some(call) = PastCall::of(line) else {
                 return;
             };
             let (first, last) = seen.unwrap_or((call.at, call.at));
             seen = Some((first.min(call.at), last.max(call.at)));
+            if let Some(name) = call.name.as_ref().filter(|name| !names.contains(*name)) {
+                names.insert(name.clone());
+            }
             if always.ask(&policy, catalogue, &call, call.at) {
                 if self
                     .entry
@@ -189,7 +233,7 @@ impl Wanted {
             }
         })?;
         let Some((first, last)) = seen else {
-            return Ok("The log holds no deprecated call.\n".to_owned());
+            return Ok(("The log holds no deprecated call.\n".to_owned(), names));
         };
         let mut text = format!(
             "In the log from {first:.0} to {last:.0} there are {} deprecated calls; {} of {} are meant.\n",
@@ -223,7 +267,7 @@ impl Wanted {
                 calls(*count)
             ));
         }
-        Ok(text)
+        Ok((text, names))
     }
 
     fn instructions(&self, now: Timestamp) -> Result<String, Failure> {

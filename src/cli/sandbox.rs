@@ -4,10 +4,13 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::failure::{Failure, Outcome};
 use super::output::print;
+use super::paint::harmless;
 use super::sockets::cannot_listen;
 use super::text::reason;
 use super::values;
-use crate::sandbox::{RequestLimit, Sandbox, SandboxConfig};
+use crate::protocol::answer::error_code;
+use crate::protocol::target::mask;
+use crate::sandbox::{Recorded, RequestLimit, Sandbox, SandboxConfig};
 
 pub fn command() -> Command {
     Command::new("sandbox")
@@ -15,7 +18,8 @@ pub fn command() -> Command {
         .long_about(
             "Runs a stand-in for a Bitrix24 portal that reads calls as a portal does (JSON, form, multipart, query, \
              batch, XML; webhook and OAuth) and knows the *.details.configuration.* methods, the deprecated ones and \
-             their successors. It keeps nothing and touches nothing outside of this machine. Ends with Ctrl-C.",
+             their successors. It keeps nothing and touches nothing outside of this machine. Prints a line for each call that it gets, without secrets. Ends with \
+             Ctrl-C.",
         )
         .arg(
             Arg::new("listen")
@@ -57,6 +61,30 @@ pub fn request_limit(text: &str) -> Result<RequestLimit, String> {
     }
 }
 
+/// Prints a line for a request: what came, what was done, how it was answered; no secret and no parameter.
+fn tell(recorded: &Recorded) {
+    // A reader that has gone costs the sandbox nothing.
+    let _ = print(&line(recorded));
+}
+
+fn line(recorded: &Recorded) -> String {
+    let target = &recorded.target[..];
+    let path = target.split(|b| *b == b'?').next().unwrap_or_default();
+    let verb = String::from_utf8_lossy(&recorded.verb);
+    let mut line = format!("{} {verb} {}", recorded.status, mask(path));
+    let done: Vec<_> = recorded
+        .operations
+        .iter()
+        .map(|operation| String::from_utf8_lossy(&operation.method).into_owned())
+        .collect();
+    if let Some(code) = error_code(&recorded.answer) {
+        line += &format!("  {code}");
+    } else if !done.is_empty() {
+        line += &format!("  {}", done.join(", "));
+    }
+    harmless(&line).replace('\n', " ") + "\n"
+}
+
 pub fn run(matches: &ArgMatches) -> Outcome {
     let text = matches
         .get_one::<String>("listen")
@@ -73,12 +101,13 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .build()
         .map_err(|error| Failure::found(format!("cannot start: {}", reason(&error))))?;
     runtime.block_on(async {
-        let config = SandboxConfig { listen, remember: 0, limit, ..SandboxConfig::default() };
+        let config =
+            SandboxConfig { listen, remember: 0, limit, tell: Some(tell), ..SandboxConfig::default() };
         let users = config.users.clone();
         let sandbox =
             Sandbox::start(config).await.map_err(|error| cannot_listen(&listen.to_string(), "--listen", &error))?;
         let url = sandbox.url();
-        let mut text = format!("A sandbox portal listens on {url}; Ctrl-C ends it.\n");
+        let mut text = format!("A sandbox portal listens on {url}; each call appears here; Ctrl-C ends it.\n");
         for user in &users {
             let role = if user.administrator { "an administrator" } else { "no administrator" };
             text += &format!(
@@ -106,4 +135,34 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         }
         Ok(0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_one_line_without_its_secrets() {
+        let recorded = |target: &str, status, answer: &str| Recorded {
+            verb: b"POST".into(),
+            target: target.into(),
+            headers: Vec::new(),
+            body: b"auth=sandboxtoken".into(),
+            operations: Vec::new(),
+            status,
+            answer: answer.into(),
+        };
+        let text = line(&recorded(
+            "/rest/1/sandboxcode/user.get?auth=sandboxtoken",
+            200,
+            "{\"result\":[]}",
+        ));
+        assert_eq!(text, "200 POST /rest/1/***/user.get\n");
+        let text = line(&recorded(
+            "/rest/1/wr0ngc0de9/user.get",
+            401,
+            "{\"error\":\"NO_AUTH_FOUND\",\"error_description\":\"\"}",
+        ));
+        assert_eq!(text, "401 POST /rest/1/***/user.get  NO_AUTH_FOUND\n");
+    }
 }

@@ -2,6 +2,10 @@
 //! service manager is told of it.
 
 use std::future::Future;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -312,5 +316,20 @@ impl CertificateWatch {
 
 /// Tells the service manager, where there is one (`NOTIFY_SOCKET`). It cannot help us if it does not listen.
 fn tell(state: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(state);
+    // sd-notify knows sockets in the file system only; `@NAME` is one without a file (sd_notify(3)).
+    let socket = std::env::var_os("NOTIFY_SOCKET");
+    let _ = match socket
+        .as_ref()
+        .and_then(|name| name.as_bytes().strip_prefix(b"@"))
+    {
+        None => sd_notify::notify(state),
+        Some(name) => tell_abstract(name, state),
+    };
+}
+
+fn tell_abstract(name: &[u8], state: &[NotifyState<'_>]) -> io::Result<()> {
+    let lines: String = state.iter().map(|state| format!("{state}\n")).collect();
+    let address = SocketAddr::from_abstract_name(name)?;
+    UnixDatagram::unbound()?.send_to_addr(lines.as_bytes(), &address)?;
+    Ok(())
 }

@@ -35,6 +35,8 @@ pub struct SandboxConfig {
     pub remember: usize,
     /// The request limit for each source address. None: requests are not counted.
     pub limit: Option<RequestLimit>,
+    /// Who is told of each request when it was answered.
+    pub tell: Option<fn(&Recorded)>,
 }
 
 impl Default for SandboxConfig {
@@ -55,6 +57,7 @@ impl Default for SandboxConfig {
             https_required: false,
             remember: 1_000,
             limit: None,
+            tell: None,
         }
     }
 }
@@ -280,6 +283,9 @@ impl Shared {
             status,
             answer: sent,
         };
+        if let Some(tell) = self.config.tell {
+            tell(&recorded);
+        }
         self.record().push(recorded, self.config.remember);
         answer
     }

@@ -81,8 +81,8 @@ fn one_rule_is_shown_with_its_exceptions_and_what_comes_next() {
     for part in [
         "crm.lead.list  → crm.item.list",
         "  mode          observe\n",
-        "  but           block for user 8 (proxy.toml:1",
-        "  but           brownout, until 2026-12-01T09:30:00Z for user 7 (proxy.toml:6",
+        "  but           block for user 8 (proxy.toml:1:1",
+        "  but           brownout, until 2026-12-01T09:30:00Z for user 7 (proxy.toml:6:1",
         "  next          block from 2027-03-01T00:00:00Z",
         "  sunset        2027-03-01",
         "https://apidocs.bitrix24.com/api-reference/crm/leads/crm-lead-list.html",
@@ -105,11 +105,11 @@ fn a_call_is_explained_without_showing_its_secret() {
         "{text}"
     );
     assert!(
-        text.contains("  because of    proxy.toml:6: brownout for user 7"),
+        text.contains("  because of    proxy.toml:6:1: brownout for user 7"),
         "{text}"
     );
     assert!(
-        text.contains("  not           proxy.toml:1: block for user 8: it is for other callers"),
+        text.contains("  not           proxy.toml:1:1: block for user 8: it is for other callers"),
         "{text}"
     );
     assert!(!text.contains("s3cr3tcode"), "{text}");
@@ -168,7 +168,7 @@ fn what_cannot_be_meant_is_one_line_with_its_place_for_check_too() {
         assert_eq!(output.status.code(), Some(2));
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            error.starts_with("wrong.toml:2: a brownout is never for all"),
+            error.starts_with("wrong.toml:2:1: a brownout is never for all"),
             "{error}"
         );
         assert_eq!(error.lines().count(), 1);
@@ -187,12 +187,14 @@ fn a_caller_that_nothing_names_is_a_mistake_of_the_configuration() {
     };
     let entry = "[[mode]]\nmode = 'block'\nrule = 'crm.lead.list'\ncaller = 'Old shp'\n";
     write("named.toml", entry);
-    assert!(complaint().starts_with("named.toml:1: nothing gives the caller \"Old shp\" its name"));
+    assert!(
+        complaint().starts_with("named.toml:1:1: nothing gives the caller \"Old shp\" its name")
+    );
     write("callers.toml", "[[caller]]\nname = 'Old shop'\nuser = 7\n");
     write("named.toml", &format!("callers = 'callers.toml'\n{entry}"));
     assert_eq!(
         complaint(),
-        "named.toml:2: callers.toml names no caller \"Old shp\"; did you mean \"Old shop\"?\n"
+        "named.toml:2:1: callers.toml names no caller \"Old shp\"; did you mean \"Old shop\"?\n"
     );
     write(
         "named.toml",
@@ -225,12 +227,15 @@ fn explain_says_where_a_call_does_not_tell_its_application() {
     let text = explain("/rest/crm.lead.list?auth=token");
     assert!(
         text.contains(
-            "proxy.toml:1: block for application local.1: the call does not name its application"
+            "proxy.toml:1:1: block for application local.1: the call does not name its application"
         ),
         "{text}"
     );
     let text = explain("/rest/crm.lead.list?auth=token&client_id=local.1");
-    assert!(text.contains("because of    proxy.toml:1: block"), "{text}");
+    assert!(
+        text.contains("because of    proxy.toml:1:1: block"),
+        "{text}"
+    );
     for other in [
         "/rest/crm.lead.list?client_id=local.2",
         "/rest/7/code/crm.lead.list",
@@ -358,6 +363,91 @@ fn a_brownout_for_all_is_refused() {
     let output = run(folder.path(), &["brownout", "--for", "10m"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("a brownout is never for all"));
+}
+
+#[test]
+fn a_brownout_for_a_caller_that_nobody_knows_is_refused() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("callers.toml"),
+        "[[caller]]\nname = 'Old shop'\nuser = 7\n",
+    )
+    .expect("written");
+    let complaint = |words: &[&str]| {
+        let output = run(folder.path(), &[&["brownout", "--caller"], words].concat());
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(
+        complaint(&["Nobody"]),
+        "--caller: nothing gives the caller \"Nobody\" its name; name a callers file with --callers\n"
+    );
+    assert_eq!(
+        complaint(&["Old shp", "--callers", "callers.toml"]),
+        "--caller: the callers file has no caller \"Old shp\"; did you mean \"Old shop\"?\n"
+    );
+    let line = "{\"timestamp\":\"2026-12-01T09:00:00.000Z\",\"event\":\"deprecated_call\",\"schema\":1,\"request_id\":\"r\",\
+                \"method\":\"crm.lead.list\",\"action\":\"observed\",\"caller\":{\"key\":\"webhook:7\",\"name\":\"Old shop\",\
+                \"auth\":\"webhook\",\"user\":\"7\"}}\n";
+    std::fs::write(folder.path().join("events.log"), line).expect("written");
+    let in_log = ["--dry-run", "--log", "events.log"];
+    assert_eq!(
+        complaint(&[&["Nobody"], &in_log[..]].concat()),
+        "--caller: the log knows no caller \"Nobody\"\n"
+    );
+    for words in [
+        [&["Old shop"], &in_log[..]].concat(),
+        vec!["Old shop", "--callers", "callers.toml"],
+    ] {
+        let text = said(
+            folder.path(),
+            &[&["brownout", "--caller"], &words[..]].concat(),
+        );
+        assert!(text.contains("caller = \"Old shop\""), "{text}");
+    }
+}
+
+#[test]
+fn a_successor_is_said_to_be_one_and_a_misspelt_method_is_told_the_nearest() {
+    let folder = folder();
+    let output = run(
+        folder.path(),
+        &["rules", "crm.item.details.configuration.get"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "crm.item.details.configuration.get is not deprecated: it is the successor of crm.lead.details.configuration.get, \
+         crm.deal.details.configuration.get, crm.contact.details.configuration.get, crm.company.details.configuration.get\n"
+    );
+    let text = said(folder.path(), &["translate", "crm.laed.list"]);
+    assert!(text.contains("Did you mean crm.lead.list?"), "{text}");
+    let text = said(
+        folder.path(),
+        &["translate", "crm.item.details.configuration.get"],
+    );
+    assert!(text.contains("It is the successor of crm.lead."), "{text}");
+    let text = said(folder.path(), &["translate", "user.current"]);
+    assert!(!text.contains("Did you mean"), "{text}");
+}
+
+#[test]
+fn what_is_strange_about_a_rule_is_a_warning_and_no_failure() {
+    let folder = folder();
+    let file = "[\n{\"method\": \"a.b\", \"successor\": \"A.B\"},\n {\"method\": \"crm.lead.list\", \"successor\": \
+                \"crm.item.list\", \"examples\": [{\"says\": \"x\", \"call\": {\"target\": \"crm.lead.list\"}, \"becomes\": \
+                {\"target\": \"crm.item.list\"}}]},\n{\"method\": \"c.d\", \"watched\": true}]";
+    std::fs::write(folder.path().join("odd.json"), file).expect("written");
+    let text = said(folder.path(), &["rules", "check", "odd.json"]);
+    for line in [
+        "odd.json:2:1: warning: a.b: no example shows what it does",
+        "odd.json:2:1: warning: a.b: its successor is the method itself",
+        "odd.json:3:2: warning: crm.lead.list: the catalogue only watches it",
+        "... ok\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(text.ends_with("3 warnings, 1 passed, 0 failed\n"), "{text}");
 }
 
 #[test]
@@ -640,7 +730,10 @@ fn every_command_that_knows_rules_takes_those_of_ones_own() {
     );
     assert!(text.contains("new.method?y=2"), "{text}");
     let text = said(folder.path(), &[&["scan", "a.php"][..], &own].concat());
-    assert!(text.contains("a.php:1  old.method  new.method"), "{text}");
+    assert!(
+        text.contains("a.php:1:13  old.method  new.method"),
+        "{text}"
+    );
     let text = said(
         folder.path(),
         &[&["brownout", "--rule", "old.method"][..], &own].concat(),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::judge::Played;
 use super::assemble::{self, Running};
@@ -20,6 +21,7 @@ use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::{Paint, harmless};
 use super::settings::Settings;
+use super::terminal::prose;
 use super::text::reason;
 use crate::catalogue::Mode;
 use crate::ladder::{Policy, Setting, Step};
@@ -53,13 +55,16 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .build()
         .map_err(|error| Failure::found(format!("cannot start: {}", reason(&error))))?;
     runtime.block_on(async {
+        // Before anything is made that has to go again.
+        let mut signals = Signals::listen()?;
         let mut demo = Demo::start().await?;
-        let well = demo.play().await?;
-        if !matches.get_flag("once") {
-            demo.stay().await?;
-        }
+        let once = matches.get_flag("once");
+        let shown = tokio::select! {
+            shown = demo.show(once) => shown,
+            () = signals.stopped() => Ok(true),
+        };
         demo.end().await;
-        Ok(if well { 0 } else { 1 })
+        Ok(if shown? { 0 } else { 1 })
     })
 }
 
@@ -104,14 +109,23 @@ impl Demo {
         })
     }
 
+    /// Plays, and stays until a signal ends it. Gives whether all became what it should.
+    async fn show(&mut self, once: bool) -> Result<bool, Failure> {
+        let well = self.play().await?;
+        if !once {
+            self.stay().await?;
+        }
+        Ok(well)
+    }
+
     /// Sends all calls and prints what became of them. Gives whether that was as it should be.
     async fn play(&mut self) -> Result<bool, Failure> {
         let paint = self.paint;
-        print(&format!(
+        print(&prose(&format!(
             "The proxy listens on http://{}, in front of a sandbox portal on {}.\n\n",
             self.address,
             self.sandbox.url()
-        ))?;
+        )))?;
         let mut played = Vec::new();
         for sample in calls::SAMPLES {
             played.push(self.call(sample).await?);
@@ -119,7 +133,7 @@ impl Demo {
         print(&format!(
             "{}\n{}\n\n",
             show::calls(&played, "sent as", paint),
-            paint.dim(show::LEGEND)
+            paint.dim(&prose(show::LEGEND))
         ))?;
         print(&format!(
             "{}\n{}\n",
@@ -135,15 +149,15 @@ impl Demo {
         let climbed = self.climb().await?;
         print(&format!(
             "{}\n{}\n",
-            paint.bold("One method, led off in steps that can be undone (--mode METHOD=MODE, or by caller and time):"),
+            paint.bold(&prose("One method, led off in steps that can be undone (--mode METHOD=MODE, or by caller and time):")),
             show::calls(&climbed, "mode", paint)
         ))?;
-        print(&format!("{}\n\n", paint.dim(show::LADDER_LEGEND)))?;
+        print(&format!("{}\n\n", paint.dim(&prose(show::LADDER_LEGEND))))?;
         if let Some(refused) = climbed.iter().find(|played| played.answer.status == 410) {
             print(&format!(
                 "{}\n  {}\n\n",
                 paint.bold("What a refused caller reads:"),
-                harmless(refused.answer.body.trim())
+                prose(&harmless(refused.answer.body.trim()))
             ))?;
         }
         played.extend(climbed);
@@ -241,16 +255,11 @@ impl Demo {
             page.unwrap_or_default(),
             self.log.path.display()
         ))?;
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
-            tokio::select! {
-                _ = &mut interrupted => return Ok(()),
-                () = tokio::time::sleep(Duration::from_millis(200)) => {
-                    self.proxy.shared.telemetry.tick();
-                    for event in self.log.new_events() {
-                        print(&show::event(&event, self.paint))?;
-                    }
-                }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.proxy.shared.telemetry.tick();
+            for event in self.log.new_events() {
+                print(&show::event(&event, self.paint))?;
             }
         }
     }
@@ -261,6 +270,33 @@ impl Demo {
         let _ = tokio::time::timeout(PATIENCE, server.ended()).await;
         server.cut();
         server.join();
+    }
+}
+
+/// What ends a demo: Ctrl-C, SIGTERM, a terminal that is closed.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::found(format!("cannot listen to signals: {}", reason(&error)))
+            })
+        };
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn stopped(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
     }
 }
 
