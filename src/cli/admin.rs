@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::failure::Failure;
 use super::inputs;
 use super::settings::Settings;
+use super::sockets::cannot_listen;
 use super::text::reason;
 use super::values::Upstream;
 use crate::admin::{self, AdminConfig, Handle, ReloadRequest};
@@ -19,12 +20,8 @@ pub fn socket(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = settings.admin_listen else {
         return Ok(None);
     };
-    let listener = TcpListener::bind(address).map_err(|error| {
-        Failure::machine(format!(
-            "cannot listen on {address}: {}; stop what holds it, or choose another with --admin-listen",
-            reason(&error)
-        ))
-    })?;
+    let listener = TcpListener::bind(address)
+        .map_err(|error| cannot_listen(&address.to_string(), "--admin-listen", &error))?;
     Ok(Some(listener))
 }
 

@@ -1,6 +1,7 @@
 //! From what `serve` was told to what each layer is given: the data path's configuration and its sockets.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +31,8 @@ pub struct Running {
     pub shared: Arc<Shared>,
     /// Where clients are served, as one would write it in a log.
     pub addresses: Vec<String>,
+    /// The TCP addresses among them, each with whether it speaks TLS.
+    pub listeners: Vec<(SocketAddr, bool)>,
     /// The first TCP address among them.
     pub address: Option<SocketAddr>,
     /// The admin address, where one is served.
@@ -59,7 +62,12 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
         .map(|socket| admin::serve(socket, settings, &shared, reload))
         .transpose()?;
     let addresses = sockets.iter().map(Listening::address).collect();
-    let address = sockets.iter().find_map(Listening::tcp_address);
+    let has_certificate = !shared.config.certificates.is_empty();
+    let listeners: Vec<_> = sockets
+        .iter()
+        .filter_map(|socket| Some((socket.tcp_address()?, has_certificate && !socket.is_plain())))
+        .collect();
+    let address = listeners.first().map(|(address, _)| *address);
     // Before any call can have a line.
     shared.telemetry.mark(START, SystemTime::now());
     let server = Server::start(sockets, Arc::clone(&shared)).map_err(|error| {
@@ -70,6 +78,7 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
         server,
         shared,
         addresses,
+        listeners,
         address,
         admin,
         reloads,
@@ -196,17 +205,24 @@ pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemet
     let (fingerprints, callers) = (fingerprints(settings)?, callers(settings)?);
     let run = Run::now(&settings.instance, settings.heartbeat_interval);
     Telemetry::open(log, access_log, rules, fingerprints, callers, run).map_err(|(log, error)| {
-        let option = if log.name == "access log" { "--access-log" } else { "--deprecation-log" };
-        let target = match &log.target {
-            LogTarget::Path(path) => path.display().to_string(),
-            LogTarget::Stdout => "on standard output".to_owned(),
-        };
-        Failure::machine(format!(
-            "cannot open the {} {target}: {}; make its folder and let this user write there, or choose another with {option}",
-            log.name,
-            reason(&error)
-        ))
+        match &log.target {
+            LogTarget::Path(path) => cannot_open(log.name, path, &error),
+            LogTarget::Stdout => cannot_open(log.name, Path::new("on standard output"), &error),
+        }
     })
+}
+
+/// Why a log cannot be opened, and what to do about it.
+pub fn cannot_open(log: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let option = match log {
+        "access log" => "--access-log",
+        _ => "--deprecation-log",
+    };
+    Failure::machine(format!(
+        "cannot open the {log} {}: {}; make its folder and let this user write there, or choose another with {option}",
+        path.display(),
+        reason(error)
+    ))
 }
 
 /// What stands for credentials in logs: hashes under the given key.

@@ -40,6 +40,19 @@ impl Failure {
         }
     }
 
+    /// The same as a matter of the machine.
+    pub fn of_machine(self) -> Self {
+        Self { status: 3, ..self }
+    }
+
+    /// The same with more behind it.
+    pub fn with(self, more: &str) -> Self {
+        Self {
+            message: one_line(format!("{} {more}", self.message)),
+            ..self
+        }
+    }
+
     /// The exit status that goes with it: 1, 2 or 3.
     pub fn status(&self) -> u8 {
         self.status

@@ -66,7 +66,7 @@ struct Machine {
 impl Machine {
     fn look() -> Result<Self, Failure> {
         let interfaces = if_addrs::get_if_addrs().map_err(|error| {
-            Failure::usage(format!("cannot read this machine's addresses: {error}"))
+            Failure::machine(format!("cannot read this machine's addresses: {error}"))
         })?;
         let on = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
         Ok(Self {
@@ -96,7 +96,9 @@ impl Machine {
         if let Some(foreign) = settings.upstream_sources.iter().find(foreign) {
             let why =
                 format!("this machine has no address {foreign}; name one of its own (ip address)");
-            return settings.wrong("upstream-source", &why);
+            return settings
+                .wrong("upstream-source", &why)
+                .map_err(Failure::of_machine);
         }
         if is_own(settings, |ip| self.addresses.contains(&ip)) {
             let why = "it is the proxy's own --listen address, so that calls would go round for ever; give the portal's";

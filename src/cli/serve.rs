@@ -10,7 +10,7 @@ use super::reload::Reload;
 use super::settings::Source;
 use super::supervisor::{Signals, Supervisor};
 use super::text::reason;
-use super::{assemble, effective, operational_log, options};
+use super::{assemble, effective, here, operational_log, options, warnings};
 use crate::telemetry::log::survive_the_file_size_limit;
 use crate::telemetry::panics;
 
@@ -50,7 +50,8 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         .map_err(cannot_start)?;
     runtime.block_on(async {
         let signals = Signals::listen()?;
-        let running = assemble::start(&settings)?;
+        here::check_start(&settings).map_err(|why| here::named(&settings, why))?;
+        let running = assemble::start(&settings).map_err(|why| here::named(&settings, why))?;
         if running.shared.config.upstream_insecure {
             tracing::warn!(
                 "--upstream-insecure: the portal's certificate is NOT checked; whoever stands in between can read and change every call"
@@ -58,6 +59,11 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         }
         if let Some(certificates) = &running.shared.certificates {
             certificates.say_warnings();
+        }
+        let has_front = !settings.trusted_proxies.is_empty();
+        let open = warnings::of_listeners(running.listeners.iter().copied(), has_front);
+        for warning in warnings::of_environment().into_iter().chain(open) {
+            tracing::warn!("{warning}");
         }
         let admin_listen = running
             .admin

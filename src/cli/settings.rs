@@ -2,7 +2,7 @@
 //!
 //! [`Source`] keeps the command line, so that the file can be read again at a reload.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -310,7 +310,7 @@ impl Settings {
     }
 
     /// The failure of an option whose value does not go with the others.
-    fn wrong(&self, name: &str, why: &str) -> Result<(), Failure> {
+    pub fn wrong(&self, name: &str, why: &str) -> Result<(), Failure> {
         Err(match self.layers.get(name) {
             Some(layered) => layered.wrong(name, why),
             None => Failure::usage(format!("--{name}: {why}")),
@@ -335,15 +335,6 @@ impl Settings {
                 "upstream-source",
                 "it names an address twice, but the portal counts it once; name each once",
             );
-        }
-        if let Some(foreign) = self
-            .upstream_sources
-            .iter()
-            .find(|ip| UdpSocket::bind((**ip, 0)).is_err())
-        {
-            let why =
-                format!("this machine has no address {foreign}; name one of its own (ip address)");
-            return wrong("upstream-source", &why);
         }
         Ok(())
     }
@@ -385,11 +376,7 @@ impl Settings {
                 "there is no token to ask for; name its file with --admin-token-file",
             );
         }
-        if self
-            .listen
-            .iter()
-            .any(|listen| is_own(&self.upstream, self.upstream_connect.as_ref(), listen))
-        {
+        if is_own(self, |_| false) {
             let why = "it is the proxy's own --listen address, so that calls would go round for ever; give the portal's";
             return wrong("upstream", why);
         }
@@ -446,9 +433,22 @@ fn same_address(listen: &Listen, admin: Option<SocketAddr>) -> bool {
     matches!((listen, admin), (Listen::Tcp { address, .. }, Some(admin)) if *address == admin && admin.port() != 0)
 }
 
+/// Whether what is dialled is a listener of ours. `is_here` says which addresses beside loopback are this machine's.
+pub fn is_own(settings: &Settings, is_here: impl Fn(IpAddr) -> bool) -> bool {
+    let dialled = settings.upstream_connect.as_ref();
+    let is_here = |ip: IpAddr| ip.is_loopback() || is_here(ip);
+    let mut listeners = settings.listen.iter();
+    listeners.any(|listen| is_dialled(&settings.upstream, dialled, listen, &is_here))
+}
+
 /// Whether what is dialled is this listener. Names other than `localhost` are not looked up: a loop through them is
 /// seen at run time.
-fn is_own(upstream: &Upstream, connect: Option<&HostPort>, listen: &Listen) -> bool {
+fn is_dialled(
+    upstream: &Upstream,
+    connect: Option<&HostPort>,
+    listen: &Listen,
+    is_here: &impl Fn(IpAddr) -> bool,
+) -> bool {
     let (host, port) = match (upstream, connect, listen) {
         (Upstream::Unix(there), _, Listen::Unix(here)) => return there == here,
         (_, Some(dialled), _) => (dialled.host.as_str(), dialled.port),
@@ -467,14 +467,9 @@ fn is_own(upstream: &Upstream, connect: Option<&HostPort>, listen: &Listen) -> b
     };
     let everywhere = address.ip().is_unspecified();
     address.port() == port
-        && candidates.into_iter().any(|ip| {
-            ip == address.ip() || ip.is_unspecified() || everywhere && is_this_machine(ip)
-        })
-}
-
-/// Only an address of this machine can be bound to.
-fn is_this_machine(ip: IpAddr) -> bool {
-    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+        && candidates
+            .into_iter()
+            .any(|ip| ip == address.ip() || ip.is_unspecified() || everywhere && is_here(ip))
 }
 
 #[cfg(test)]

@@ -77,9 +77,7 @@ pub fn cannot_listen(address: &str, option: &str, error: &std::io::Error) -> Fai
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, PermissionDenied};
     let why = match error.kind() {
         AddrInUse if address.starts_with("unix:") => {
-            format!(
-                "somebody listens there; stop what holds it, or choose another path with {option}"
-            )
+            format!("the path is in use; stop what holds it, or choose another with {option}")
         }
         AddrInUse => {
             format!("the port is in use; stop what holds it, or choose another with {option}")

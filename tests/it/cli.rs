@@ -147,7 +147,10 @@ fn check_says_what_would_be_used_and_from_where() {
     };
     assert_eq!(
         line("upstream ="),
-        ["upstream = \"https://file.example\"", &format!("{path}:1")]
+        [
+            "upstream = \"https://file.example\"",
+            &format!("{path}:1:12")
+        ]
     );
     assert_eq!(
         line("body-timeout"),
@@ -159,7 +162,7 @@ fn check_says_what_would_be_used_and_from_where() {
     );
     assert_eq!(
         line("max-connections ="),
-        ["max-connections = \"9\"", &format!("{path}:3")]
+        ["max-connections = \"9\"", &format!("{path}:3:19")]
     );
     assert_eq!(
         line("connect-timeout"),
@@ -483,7 +486,204 @@ fn the_sandbox_alone_says_how_to_call_it_and_answers() {
         .and_then(|rest| rest.split(';').next())
         .expect("an address")
         .to_owned();
-    assert!(std::net::TcpStream::connect(&address).is_ok(), "{address}");
+    let call = |target: &str| {
+        crate::support::client::call(
+            address.parse().expect("an address"),
+            crate::support::client::get(target),
+        )
+    };
+    assert_eq!(call("/rest/1/sandboxcode/user.current?auth=").status(), 200);
+    assert_eq!(call("/rest/1/wr0ngs3cret/crm.lead.list").status(), 401);
+    let told: Vec<String> = lines
+        .map_while(Result::ok)
+        .filter(|line| line.contains(" GET "))
+        .take(2)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "200 GET /rest/1/***/user.current  user.current",
+            "401 GET /rest/1/***/crm.lead.list  INVALID_CREDENTIALS"
+        ]
+    );
     child.kill().expect("ended");
     child.wait().expect("gone");
+}
+
+#[test]
+fn a_demo_that_is_terminated_leaves_nothing() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().expect("a folder");
+    // In the middle of its calls, and when it waits for people to try.
+    for sign in ["The proxy listens on", "Try it; each use appears here"] {
+        let mut child = program(&["demo"])
+            .env("TMPDIR", folder.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line.contains(sign))));
+        let pid = Pid::from_raw(child.id().try_into().expect("a pid")).expect("a pid");
+        kill_process(pid, Signal::TERM).expect("it lives");
+        std::thread::spawn(move || lines.for_each(drop));
+        assert_eq!(child.wait().expect("its end").code(), Some(0), "{sign}");
+        let left: Vec<_> = std::fs::read_dir(folder.path()).expect("there").collect();
+        assert!(left.is_empty(), "{sign}: {left:?}");
+    }
+}
+
+#[test]
+fn check_judges_the_configuration_and_with_here_the_machine_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("no/deprecated.jsonl");
+    let log = log.to_str().expect("a path");
+    let foreign = "192.0.2.77:8080";
+    let front = ["--trusted-proxy", "10.0.0.0/8"];
+    for (words, said) in [
+        (
+            &["--listen", foreign][..],
+            "this machine has no such address",
+        ),
+        (
+            &["--admin-listen", foreign],
+            "this machine has no such address",
+        ),
+        (
+            &["--deprecation-log", log],
+            "cannot open the deprecation log",
+        ),
+        (&["--access-log", log], "cannot open the access log"),
+        (
+            &["--upstream-source", "192.0.2.77"],
+            "this machine has no address 192.0.2.77",
+        ),
+        (
+            &["--listen", "unix:/nowhere/b24.sock"],
+            "its folder does not exist",
+        ),
+    ] {
+        let words = [&["check"], &UPSTREAM[..], words, &front].concat();
+        let output = run(&words);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(stderr(&output), "");
+        let line = line_and_status(&[&words[..], &["--here"]].concat(), 3);
+        assert!(line.contains(said), "{line}");
+        // The same is what `serve` says, and that it could have been known.
+        let serve = [&["serve"], &words[1..], &["--log-level", "off"]].concat();
+        let serve = match words.contains(&"--listen") {
+            true => serve,
+            false => [&serve[..], &["--listen", "127.0.0.1:0"]].concat(),
+        };
+        let serve = match words.contains(&"--admin-listen") {
+            true => serve,
+            false => [&serve[..], &["--admin-listen", "off"]].concat(),
+        };
+        let at_the_start = line_and_status(&serve, 3);
+        let refused = at_the_start
+            .trim_end()
+            .strip_suffix(" (`check --here` says so without a start)");
+        assert_eq!(
+            refused.unwrap_or(&at_the_start),
+            line.trim_end(),
+            "{at_the_start}"
+        );
+    }
+    assert!(!folder.path().join("no").exists());
+    let output = run(&[
+        &[
+            "check",
+            "--here",
+            "--admin-listen",
+            "off",
+            "--listen",
+            "127.0.0.1:1080",
+        ],
+        &UPSTREAM[..],
+    ]
+    .concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn check_asks_the_portal_where_that_is_wished() {
+    use crate::support::portal::Portal;
+    let portal = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            let body =
+                br#"{"error":"NO_AUTH_FOUND","error_description":"Wrong authorization data"}"#;
+            visit.answer_to(&request, 401, "", body);
+            visit.close();
+        }
+    });
+    let asked = |upstream: &str| run(&["check", "--connect", "--upstream", upstream]);
+    let output = asked(&format!("http://localhost:{}", portal.address.port()));
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(text.contains("# name     localhost is "), "{text}");
+    assert!(
+        text.contains(&format!("# reached  {}, without TLS\n", portal.address)),
+        "{text}"
+    );
+    assert!(
+        text.contains("# answers  401 NO_AUTH_FOUND, as a portal does\n"),
+        "{text}"
+    );
+    assert_eq!(portal.requests()[0].target(), b"/rest/scope.json");
+    let website = Portal::start(|visit| {
+        while let Some(request) = visit.request() {
+            visit.answer_to(&request, 200, "", b"<html>");
+            visit.close();
+        }
+    });
+    for (upstream, why) in [
+        (
+            website.url(),
+            "what answers is no portal (200 without an error's code)",
+        ),
+        ("http://127.0.0.1:9".to_owned(), "it refused the connection"),
+        (
+            "https://no-such-name.invalid".to_owned(),
+            "the name no-such-name.invalid cannot be resolved",
+        ),
+    ] {
+        let output = asked(&upstream);
+        assert_eq!(output.status.code(), Some(1), "{upstream}");
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+        assert_eq!(stderr(&output).lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_variable_that_is_none_and_plain_http_for_all_are_warnings() {
+    let words = [
+        &["check", "--quiet", "--listen", "0.0.0.0:8080"],
+        &UPSTREAM[..],
+    ]
+    .concat();
+    let mut command = program(&words);
+    command
+        .env("B24_PROXY_LISEN", "s3cret")
+        .env("B24_PROXY_SERVICE_HOST", "10.0.0.1");
+    let output = command.output().expect("the program runs");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(
+        lines[0].contains("B24_PROXY_LISEN sets nothing")
+            && lines[0].contains("did you mean B24_PROXY_LISTEN?")
+    );
+    assert!(lines[1].contains("plain HTTP is taken from other machines on 0.0.0.0:8080"));
+    assert!(!said.contains("s3cret"));
+}
+
+#[test]
+fn the_example_configuration_has_nothing_to_warn_of() {
+    let example = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/b24-migration-proxy.toml"
+    );
+    let output = run(&["check", "--quiet", "--config", example]);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""));
 }

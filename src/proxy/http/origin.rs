@@ -189,7 +189,7 @@ fn cookie(value: &[u8], own: &[Own], seen: &Seen<'_>) -> Option<Vec<u8>> {
 /// The domain that this attribute of a cookie names, without quotes and a dot before it.
 fn domain(attribute: &[u8]) -> Option<&str> {
     let (name, value) = std::str::from_utf8(attribute).ok()?.split_once('=')?;
-    let value = value.trim().trim_matches('"').trim();
+    let value = value.trim().trim_matches('"').trim_matches(['[', ']']);
     let value = value.strip_prefix('.').unwrap_or(value);
     (name.trim().eq_ignore_ascii_case("domain") && !value.is_empty()).then_some(value)
 }
@@ -309,6 +309,8 @@ mod tests {
             assert!(!of(other), "{other}");
         }
         let six = [at("::1", 8080, 8080)];
+        let cookie = turned_by(&six, "a.example", Name::SetCookie, "a=1; Domain=[::1]");
+        assert_eq!(cookie.as_deref(), Some("a=1; Domain=a.example"));
         let of = |value: &str| turned_by(&six, "[::1]:80", Name::Location, value);
         assert_eq!(
             of("http://[0:0::1]:8080/").as_deref(),

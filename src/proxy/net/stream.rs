@@ -24,6 +24,18 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 
+    /// The version of TLS that was agreed on.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let Stream::Tls(tls) = self else {
+            return None;
+        };
+        match tls.get_ref().1.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            rustls::ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            _ => Some("TLS"),
+        }
+    }
+
     fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Stream::Tcp(tcp) => Some(tcp),

@@ -10,6 +10,7 @@ mod connection;
 mod dial;
 mod http2;
 mod pool;
+pub mod probe;
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::config::Config;
