@@ -670,7 +670,7 @@ fn a_pair_that_does_not_match_or_cannot_be_read_keeps_it_from_starting() {
             &one.certificate,
             &in_one_line,
             "in-one-line.key",
-            "line 1 holds ----- and begins no block; its line ends are written as \\n",
+            ":1:1: the line holds ----- and begins no block; its line ends are written as \\n",
         ),
         (
             &one.certificate,

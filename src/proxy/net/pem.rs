@@ -29,13 +29,44 @@ pub fn unusable(path: &Path, why: impl std::fmt::Display) -> String {
     format!("{}: {why}", path.display())
 }
 
+/// What is wrong with a file, and in which line, where it is one.
+#[derive(Debug, PartialEq, Eq)]
+struct Wrong {
+    line: Option<usize>,
+    why: String,
+}
+
+impl Wrong {
+    fn at(line: usize, why: impl Into<String>) -> Self {
+        Wrong {
+            line: Some(line),
+            why: why.into(),
+        }
+    }
+
+    fn all(why: &str) -> Self {
+        Wrong {
+            line: None,
+            why: why.to_owned(),
+        }
+    }
+
+    /// `FILE:LINE:1: …`
+    fn of(self, path: &Path) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}:1: {}", path.display(), self.why),
+            None => unusable(path, self.why),
+        }
+    }
+}
+
 /// The certificates of a file, in their order.
 ///
 /// # Errors
 /// Names the file, and the line that cannot be used.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = read(path)?;
-    certificates_in(&bytes).map_err(|why| unusable(path, why))
+    certificates_in(&bytes).map_err(|wrong| wrong.of(path))
 }
 
 /// The first private key of a file.
@@ -44,7 +75,7 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// Names the file, and the line that cannot be used.
 pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let bytes = read(path)?;
-    key_in(&bytes).map_err(|why| unusable(path, why))
+    key_in(&bytes).map_err(|wrong| wrong.of(path))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -70,7 +101,7 @@ pub fn is_a_place(path: &Path) -> bool {
     in_folder || path.as_os_str().len() < 64 && path.extension().is_some_and(ends)
 }
 
-fn certificates_in(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates_in(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     let mut found = Vec::new();
     for block in blocks(bytes)? {
         match block.label {
@@ -80,12 +111,12 @@ fn certificates_in(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String>
         }
     }
     if found.is_empty() {
-        return Err("it has no certificate in PEM form".to_owned());
+        return Err(Wrong::all("it has no certificate in PEM form"));
     }
     Ok(found)
 }
 
-fn key_in(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+fn key_in(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Wrong> {
     let mut found = None;
     for block in blocks(bytes)? {
         match block.label {
@@ -97,17 +128,17 @@ fn key_in(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
             _ => {}
         }
     }
-    found.ok_or_else(|| "it has no private key in PEM form".to_owned())
+    found.ok_or_else(|| Wrong::all("it has no private key in PEM form"))
 }
 
-fn certificate_of(block: &Block<'_>) -> Result<CertificateDer<'static>, String> {
+fn certificate_of(block: &Block<'_>) -> Result<CertificateDer<'static>, Wrong> {
     CertificateDer::from_pem_slice(block.bytes)
         .ok()
         .filter(|der| certificate::outline(der).is_some())
         .ok_or_else(|| cannot_be_parsed(block))
 }
 
-fn key_of(block: &Block<'_>) -> Result<PrivateKeyDer<'static>, String> {
+fn key_of(block: &Block<'_>) -> Result<PrivateKeyDer<'static>, Wrong> {
     PrivateKeyDer::from_pem_slice(block.bytes).map_err(|_| {
         let says_so = memchr::memmem::find(block.bytes, b"ENCRYPTED").is_some();
         if says_so {
@@ -118,17 +149,22 @@ fn key_of(block: &Block<'_>) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
-fn cannot_be_parsed(block: &Block<'_>) -> String {
-    let Block { label, line, .. } = block;
-    format!("the block {label} in line {line} cannot be parsed")
+fn cannot_be_parsed(block: &Block<'_>) -> Wrong {
+    Wrong::at(
+        block.line,
+        format!("the block {} cannot be parsed", block.label),
+    )
 }
 
-fn encrypted(line: usize) -> String {
-    format!("the private key in line {line} is encrypted; decrypt it first, as with openssl pkey")
+fn encrypted(line: usize) -> Wrong {
+    Wrong::at(
+        line,
+        "the private key is encrypted; decrypt it first, as with openssl pkey",
+    )
 }
 
 /// All blocks of a file, each whole and of a known label.
-fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, String> {
+fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, Wrong> {
     let mut found = Vec::new();
     let mut open: Option<(&str, usize, usize)> = None;
     for (number, at, line) in lines(bytes) {
@@ -138,10 +174,11 @@ fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, String> {
             None => open = Some((begin(line, number)?, number, at)),
             Some((label, first, from)) => {
                 if label_of(line, b"-----END ") != Some(label) {
-                    return Err(format!(
-                        "line {number} should be the end of the block {label} of line {first}, alone in its line; {}",
+                    let why = format!(
+                        "here should be the end of the block {label} of line {first}, alone in its line; {}",
                         hint(line)
-                    ));
+                    );
+                    return Err(Wrong::at(number, why));
                 }
                 found.push(Block {
                     label,
@@ -153,18 +190,16 @@ fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, String> {
         }
     }
     match open {
-        Some((label, line, _)) => Err(format!("the block {label} in line {line} has no end")),
+        Some((label, line, _)) => Err(Wrong::at(line, format!("the block {label} has no end"))),
         None => Ok(found),
     }
 }
 
 /// The label of the block that begins in this line.
-fn begin(line: &[u8], number: usize) -> Result<&str, String> {
+fn begin(line: &[u8], number: usize) -> Result<&str, Wrong> {
     let Some(label) = label_of(line, b"-----BEGIN ") else {
-        return Err(format!(
-            "line {number} holds ----- and begins no block; {}",
-            hint(line)
-        ));
+        let why = format!("the line holds ----- and begins no block; {}", hint(line));
+        return Err(Wrong::at(number, why));
     };
     if label == "ENCRYPTED PRIVATE KEY" {
         return Err(encrypted(number));
@@ -172,10 +207,11 @@ fn begin(line: &[u8], number: usize) -> Result<&str, String> {
     if label == CERTIFICATE || KEYS.contains(&label) || PARAMETERS.contains(&label) {
         Ok(label)
     } else {
-        Err(format!(
-            "line {number} begins a block {label}, which is not used here; take it out: what counts are CERTIFICATE, {}",
+        let why = format!(
+            "a block {label} is not used here; take it out: what counts are CERTIFICATE, {}",
             KEYS.join(", ")
-        ))
+        );
+        Err(Wrong::at(number, why))
     }
 }
 
@@ -231,7 +267,11 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        certificates_in(text.as_bytes()).unwrap_err()
+        told(certificates_in(text.as_bytes()).unwrap_err())
+    }
+
+    fn told(wrong: Wrong) -> String {
+        wrong.of(Path::new("f"))
     }
 
     #[test]
@@ -253,10 +293,10 @@ mod tests {
             assert_eq!(certificates_in(text.as_bytes()).unwrap().len(), 2);
             assert!(key_in(text.as_bytes()).is_ok());
         }
-        assert_eq!(refused(&key), "it has no certificate in PEM form");
+        assert_eq!(refused(&key), "f: it has no certificate in PEM form");
         assert_eq!(
-            key_in(certificate.as_bytes()).unwrap_err(),
-            "it has no private key in PEM form"
+            told(key_in(certificate.as_bytes()).unwrap_err()),
+            "f: it has no private key in PEM form"
         );
     }
 
@@ -268,14 +308,16 @@ mod tests {
         assert_eq!(
             refused(&joined),
             format!(
-                "line {end} should be the end of the block CERTIFICATE of line 1, alone in its line; a line end is \
+                "f:{end}:1: here should be the end of the block CERTIFICATE of line 1, alone in its line; a line end is \
                  missing, as where files were joined, or something stands before or behind the mark"
             )
         );
         let bom = format!("\u{feff}{certificate}");
-        assert!(refused(&bom).starts_with("line 1 holds ----- and begins no block; "));
+        assert!(refused(&bom).starts_with("f:1:1: the line holds ----- and begins no block; "));
         let indented = certificate.replace("-----BEGIN", " -----BEGIN");
-        assert!(refused(&indented).starts_with("line 1 holds ----- and begins no block; "));
+        assert!(
+            refused(&indented).starts_with("f:1:1: the line holds ----- and begins no block; ")
+        );
     }
 
     #[test]
@@ -285,7 +327,7 @@ mod tests {
         assert_eq!(
             refused(&format!("{certificate}{trusted}")),
             format!(
-                "line {} begins a block TRUSTED CERTIFICATE, which is not used here; take it out: what counts are \
+                "f:{}:1: a block TRUSTED CERTIFICATE is not used here; take it out: what counts are \
                  CERTIFICATE, PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY",
                 certificate.lines().count() + 1
             )
@@ -295,17 +337,17 @@ mod tests {
         for text in [broken, no_certificate] {
             assert_eq!(
                 refused(text),
-                "the block CERTIFICATE in line 1 cannot be parsed"
+                "f:1:1: the block CERTIFICATE cannot be parsed"
             );
         }
         let cut = &key[..key.len() / 2];
-        assert_eq!(refused(cut), "the block PRIVATE KEY in line 1 has no end");
+        assert_eq!(refused(cut), "f:1:1: the block PRIVATE KEY has no end");
         let bad_key = "\n-----BEGIN EC PRIVATE KEY-----\n!\n-----END EC PRIVATE KEY-----\n";
         assert_eq!(
-            key_in(bad_key.as_bytes()).unwrap_err(),
-            "the block EC PRIVATE KEY in line 2 cannot be parsed"
+            told(key_in(bad_key.as_bytes()).unwrap_err()),
+            "f:2:1: the block EC PRIVATE KEY cannot be parsed"
         );
-        assert!(refused(&format!("{certificate}{bad_key}")).contains("EC PRIVATE KEY in line"));
+        assert!(refused(&format!("{certificate}{bad_key}")).contains("the block EC PRIVATE KEY"));
     }
 
     #[test]
@@ -313,21 +355,22 @@ mod tests {
         let (_, key) = pair();
         let in_one_line = key.replace('\n', "\\n");
         assert_eq!(
-            key_in(in_one_line.as_bytes()).unwrap_err(),
-            "line 1 holds ----- and begins no block; its line ends are written as \\n: make them line ends, as with \
+            told(key_in(in_one_line.as_bytes()).unwrap_err()),
+            "f:1:1: the line holds ----- and begins no block; its line ends are written as \\n: make them line ends, as with \
              printf '%b'"
         );
         let content = key.lines().nth(1).unwrap();
         for at in 0..key.len() {
             for with in ["", "-----", "\n", "\\n", "?"] {
                 let text = format!("{}{with}{}", &key[..at], &key[at + 1..]);
-                for said in [
+                for wrong in [
                     key_in(text.as_bytes()).err(),
                     certificates_in(text.as_bytes()).err(),
                 ]
                 .into_iter()
                 .flatten()
                 {
+                    let said = wrong.why;
                     let shows = |part: &[u8]| said.contains(str::from_utf8(part).unwrap());
                     assert!(!content.as_bytes().windows(8).any(shows), "{said}");
                 }
