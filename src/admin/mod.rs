@@ -8,6 +8,7 @@ pub mod access;
 mod answer;
 mod api;
 mod events;
+mod large;
 pub mod overview;
 mod page;
 mod routes;
@@ -27,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use access::Access;
 use events::Feed;
+use large::Large;
 
 use crate::catalogue::Catalogue;
 use crate::ladder::Policy;
@@ -66,6 +68,7 @@ struct Admin {
     telemetry: Arc<Telemetry>,
     catalogue: ArcSwap<Catalogue>,
     feed: Feed,
+    large: Large,
 }
 
 impl Admin {
@@ -98,6 +101,7 @@ pub fn spawn(
         policy: config.policy,
         reload: config.reload,
         feed: Feed::new(),
+        large: Large::new(),
         telemetry,
         catalogue: ArcSwap::new(catalogue),
     });

@@ -1,16 +1,18 @@
 //! What each address of the admin server answers, and to whom.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, LOCATION, SET_COOKIE};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::oneshot;
 
 use super::access::{Access, Area, Denied};
 use super::answer::{self, Body, text};
+use super::large::Visitor;
 use super::{Admin, api, events, page, selection};
 use crate::ladder::StoppedBy;
 
@@ -24,7 +26,11 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 const HINT: &str = "There is: / (the status page), /metrics, /healthz, /livez, /readyz, /api/, and POST /-/reload.";
 
 /// Answers one request.
-pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    admin: &Arc<Admin>,
+    visitor: &Visitor<'_>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let now = SystemTime::now()
@@ -44,7 +50,6 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
     if let Err(denied) = admin.access.may_read(area, &head.headers, now) {
         return refuse(admin, &head, denied);
     }
-    let query = head.uri.query().unwrap_or_default();
     match path {
         "/healthz" => health(
             admin
@@ -55,15 +60,34 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         "/livez" => text(StatusCode::OK, "alive"),
         "/readyz" => health(admin.telemetry.health.readyz()),
         "/metrics" => metrics(admin, &head),
-        "/" => page::whole(admin, query),
-        "/instructions" => page::instructions(admin, query),
-        "/letter" => page::letter(admin, query),
         "/events" => events::stream(admin, &head),
-        path if path == "/api" || path.starts_with("/api/") => api::answer(admin, path, query),
+        path if matches!(path, "/" | "/instructions" | "/letter" | "/api")
+            || path.starts_with("/api/") =>
+        {
+            let (admin, uri) = (Arc::clone(admin), head.uri.clone());
+            let made = visitor.make(move || of_callers(&admin, &uri)).await;
+            made.unwrap_or_else(|| {
+                text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "A fault kept this from being shown. The operational log says more; /livez and /metrics go on.",
+                )
+            })
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             format!("There is nothing here. {HINT}"),
         ),
+    }
+}
+
+/// What shows callers.
+fn of_callers(admin: &Admin, uri: &Uri) -> Response<Body> {
+    let query = uri.query().unwrap_or_default();
+    match uri.path() {
+        "/" => page::whole(admin, query),
+        "/instructions" => page::instructions(admin, query),
+        "/letter" => page::letter(admin, query),
+        path => api::answer(admin, path, query),
     }
 }
 

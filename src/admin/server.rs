@@ -140,9 +140,10 @@ async fn connection(stream: TcpStream, admin: Arc<Admin>) {
     let socket = socket2::SockRef::from(&stream);
     let _ = socket.set_tcp_user_timeout(Some(SEND_TIMEOUT));
     let _ = socket.set_tcp_nodelay(true);
-    let service = service_fn(move |request| {
-        let admin = Arc::clone(&admin);
-        async move { Ok::<_, std::convert::Infallible>(routes::answer(&admin, request).await) }
+    let visitor = admin.large.visitor();
+    let service = service_fn(|request| async {
+        let answer = routes::answer(&admin, &visitor, request).await;
+        Ok::<_, std::convert::Infallible>(answer)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -150,5 +151,9 @@ async fn connection(stream: TcpStream, admin: Arc<Admin>) {
         .max_buf_size(MOST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     // What goes wrong on a connection of the admin address is its visitor's affair.
-    let _ = tokio::time::timeout(MOST_AGE, served).await;
+    let served = tokio::time::timeout(MOST_AGE, served);
+    tokio::select! {
+        _ = served => {}
+        () = visitor.has_to_go() => {}
+    }
 }

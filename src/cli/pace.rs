@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use flate2::read::MultiGzDecoder;
 
 use super::examples::Examples;
 use super::failure::{Failure, Outcome};
@@ -23,6 +22,7 @@ use crate::pace::queue::Flow;
 use crate::pace::{Moment, PortalRate};
 use crate::protocol::target::RestPath;
 use crate::telemetry::access::PastRequest;
+use crate::telemetry::reader::Lines;
 
 const LONG_ABOUT: &str = "\
 Plays the calls of an access log through the model with which `serve --portal-rate` holds calls back, and says for each \
@@ -47,7 +47,7 @@ pub fn command() -> Command {
                 .action(ArgAction::Append)
                 .required(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("The access log's files, in any order; .gz is unpacked, - is standard input"),
+                .help("The access log's files, in any order, gzipped or not; - is standard input"),
         )
         .arg(
             Arg::new("portal-rate")
@@ -196,19 +196,12 @@ impl Past {
         } else {
             Box::new(File::open(path).map_err(unreadable)?)
         };
-        let read: Box<dyn Read> = match path.extension() {
-            Some(extension) if extension == "gz" => Box::new(MultiGzDecoder::new(raw)),
-            _ => raw,
-        };
-        let mut lines = BufReader::with_capacity(1 << 16, read);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if lines.read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
-                return Ok(());
-            }
-            self.take(&line);
+        let mut lines = Lines::decoded(raw).map_err(unreadable)?;
+        while let Some(line) = lines.next_line().map_err(unreadable)? {
+            self.take(line);
         }
+        self.foreign += lines.too_long;
+        Ok(())
     }
 
     fn take(&mut self, line: &[u8]) {
@@ -369,5 +362,19 @@ fn shown(time: Duration) -> String {
         seconds if seconds < 120.0 => format!("{seconds:.1}s"),
         seconds if seconds < 7200.0 => format!("{:.0}m", seconds / 60.0),
         seconds => format!("{:.1}h", seconds / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), ["x".repeat(5 << 20), "{}\n\n".into()].concat()).unwrap();
+        let mut past = Past::new(RestPath::default());
+        past.read_file(file.path()).unwrap();
+        assert_eq!((past.foreign, past.arrivals.len()), (1, 0));
     }
 }

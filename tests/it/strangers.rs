@@ -140,6 +140,28 @@ fn readers_of_events_that_take_nothing_take_little_memory_and_hold_up_no_probe()
 }
 
 #[test]
+fn visitors_who_take_no_page_hold_up_no_probe() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    std::fs::write(wanted.folder().join("deprecated.jsonl"), log_of(2_000)).expect("written");
+    let proxy = wanted.start();
+    let mut visitors: Vec<TcpStream> = Vec::new();
+    for path in ["/?all", "/api/callers"].repeat(8) {
+        let mut visitor = TcpStream::connect(proxy.admin).expect("connected");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        visitor.write_all(request.as_bytes()).expect("written");
+        visitors.push(visitor);
+    }
+    let slowest = (0..10).map(|_| livez(&proxy)).max().expect("some");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // Who takes it gets it whole, and his connection ends with it.
+    let mut page = String::new();
+    visitors[0].read_to_string(&mut page).expect("a page");
+    assert!(page.contains("connection: close"), "{}", &page[..500]);
+    assert!(page.ends_with("</html>\n") || page.ends_with("</html>"));
+}
+
+#[test]
 fn made_up_codes_push_nobody_off_the_page() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
