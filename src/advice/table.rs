@@ -64,10 +64,11 @@ pub(super) fn lines(entry: &Migration, seen: &[String], language: &Language) -> 
         lines.push(Line {
             old: Some(name),
             new,
+            // That nothing takes its place matters more than how it was sent.
             note: computed
                 .map(|how| language.phrase(how).to_owned())
-                .or(note)
-                .or(told),
+                .or(told)
+                .or(note),
             value: computed.map(|_| YOUR_VALUE.to_owned()),
         });
     }

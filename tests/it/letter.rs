@@ -143,6 +143,53 @@ fn a_letter_from_the_log_is_that_of_the_page() {
 }
 
 #[test]
+fn the_letter_of_a_caller_by_position_names_what_is_lost_and_what_is_computed() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let body = r#"[{"DEADLINE":"desc"},{">CREATED_DATE":"2026-01-01"},{"NAV_PARAMS":{"nPageSize":20,"iNumPage":2}},["ID"]]"#;
+    proxy.call(post(
+        "/rest/7/code/task.item.list",
+        "application/json",
+        body,
+    ));
+    let key = proxy.events()[0]["caller"]["key"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let letter = text(&report(&proxy, &["--for", &key]));
+    for line in [
+        "| `0[DEADLINE]` | `order[DEADLINE]` | sent by position; this is ORDER |",
+        "| `1[>CREATED_DATE]` | `filter[>CREATED_DATE]` | sent by position; this is FILTER |",
+        "| `2[NAV_PARAMS][nPageSize]` | – | no successor |",
+        "| `2[NAV_PARAMS][iNumPage]` | `start=YOUR_VALUE` | start = (page - 1) × 50, pages of 50 |",
+        "| `3[]` | `select[]` | sent by position; this is SELECT |",
+    ] {
+        assert!(letter.contains(line), "{line}\n{letter}");
+    }
+}
+
+#[test]
+fn a_log_of_hourly_sums_has_the_names_too() {
+    let portal = Portal::plain();
+    let mut proxy = proxy::start(&portal, &["--watched-log", "hourly"]);
+    add(&proxy);
+    proxy.call(get("/rest/7/code/crm.lead.add?fields[NAME]=x"));
+    proxy.terminate();
+    let events = proxy.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(
+        events[0]["parameters"],
+        serde_json::json!(["fields[TITLE]", "fields[PHONE][][VALUE]", "fields[NAME]"])
+    );
+    let key = events[0]["caller"]["key"].as_str().expect("a key");
+    let letter = text(&report(&proxy, &["--for", key]));
+    assert!(
+        letter.contains("| `fields[NAME]` | `fields[name]` |"),
+        "{letter}"
+    );
+}
+
+#[test]
 fn a_letter_that_cannot_be_written_says_what_to_do() {
     let portal = Portal::plain();
     let proxy = proxy::start(&portal, &[]);
