@@ -73,7 +73,10 @@ fn every_alert_is_explained_and_tested() {
     for name in names {
         assert!(explained.contains(&format!("\n## {name}\n")), "{name}");
         assert!(tests.contains(&format!("alertname: {name}\n")), "{name}");
-        let runbook = format!("runbook_url: docs/ALERTS.md#{}\n", name.to_lowercase());
+        let runbook = format!(
+            "runbook_url: \"{{{{ or $externalLabels.runbook_base `docs` }}}}/ALERTS.md#{}\"\n",
+            name.to_lowercase()
+        );
         assert!(alerts.contains(&runbook), "{name}");
     }
 }
@@ -109,7 +112,7 @@ fn queries(panels: &Value, found: &mut Vec<String>) {
     for panel in panels.as_array().into_iter().flatten() {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let query = target["expr"].as_str().unwrap();
-            let query = ["$instance", "$caller", "$method"]
+            let query = ["$job", "$instance", "$caller", "$method"]
                 .iter()
                 .fold(query.to_owned(), |query, variable| {
                     query.replace(variable, ".*")
@@ -121,6 +124,28 @@ fn queries(panels: &Value, found: &mut Vec<String>) {
             );
         }
         queries(&panel["panels"], found);
+    }
+}
+
+#[test]
+fn each_panel_says_what_it_shows_in_which_unit_and_of_which_job() {
+    let dashboard: Value =
+        serde_json::from_str(&read("deploy/grafana/b24-migration-proxy.json")).unwrap();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    assert!(variables.iter().any(|variable| variable["name"] == "job"));
+    for panel in dashboard["panels"].as_array().unwrap() {
+        if panel["type"] == "row" {
+            continue;
+        }
+        let title = panel["title"].as_str().unwrap();
+        assert!(panel["description"].as_str().is_some_and(|text| text.len() > 20), "{title}");
+        assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title}");
+        for target in panel["targets"].as_array().unwrap() {
+            let query = target["expr"].as_str().unwrap();
+            let selectors = query.matches("b24_proxy_").count() - query.matches("b24_proxy_build_info").count()
+                + query.matches("process_").count();
+            assert_eq!(query.matches("job=~\"$job\",instance=~\"$instance\"").count(), selectors, "{title}: {query}");
+        }
     }
 }
 
