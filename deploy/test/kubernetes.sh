@@ -15,8 +15,6 @@ command -v kubernetes-validate >/dev/null || { echo "skipped: pip install kubern
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-ok "the files are well-formed" yamllint -d '{extends: default, rules: {document-start: disable, line-length: {max: 128}, indentation: {spaces: 2}, comments: disable}}' "$folder"
-
 cp -r "$folder" "$out/kubernetes"
 overlays="$out/kubernetes/overlays"
 # The overlay of the README, as it is written there.

@@ -4,8 +4,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-quick=(systemd kubernetes)
-slow=()
+quick=(lint supply systemd kubernetes monitoring logs)
+slow=(sbom image package)
 case ${1:-} in
 '') names=("${quick[@]}") ;;
 --all) names=("${quick[@]}" "${slow[@]}") ;;
@@ -30,12 +30,23 @@ export B24_BINARY
 failed=()
 for name in "${names[@]}"; do
     printf -- '-- deploy/test/%s\n' "$name"
+    status=0
     case $name in
     systemd) command=(env MACHINE_FILES="$B24_BINARY" "$here/machine.sh" /repository/deploy/test/systemd.sh) ;;
+    image)
+        # A binary without any library beside it, as the Dockerfile's.
+        RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --target x86_64-unknown-linux-gnu --bin b24-migration-proxy
+        static=$PWD/target/x86_64-unknown-linux-gnu/debug/b24-migration-proxy
+        command=(env MACHINE_FILES="$static" "$here/machine.sh" /repository/deploy/test/image.sh)
+        ;;
+    package)
+        "$here/package.sh" || status=$?
+        command=(env MACHINE_FILES="$PWD/target/package" "$here/machine.sh" /repository/deploy/test/package.sh life)
+        ((status == 0)) || command=(exit "$status")
+        ;;
     *) command=("$here/$name.sh") ;;
     esac
-    status=0
-    "${command[@]}" || status=$?
+    ("${command[@]}") || status=$?
     ((status == 0 || status == 77)) || failed+=("$name")
 done
 if ((${#failed[@]})); then

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts of this folder share; they source it.
 
 # ok SENTENCE COMMAND…: prints the sentence when the command succeeds; ends with what is known when it does not.
