@@ -50,6 +50,7 @@ fn alerts_and_dashboard_name_only_metrics_that_exist() {
     for path in [
         "deploy/prometheus/alerts.yml",
         "deploy/prometheus/alerts.test.yml",
+        "deploy/prometheus/alerts.days.test.yml",
         "deploy/grafana/b24-migration-proxy.json",
         "docs/ALERTS.md",
     ] {
@@ -61,10 +62,9 @@ fn alerts_and_dashboard_name_only_metrics_that_exist() {
 #[test]
 fn every_alert_is_explained_and_tested() {
     let alerts = read("deploy/prometheus/alerts.yml");
-    let (explained, tests) = (
-        read("docs/ALERTS.md"),
-        read("deploy/prometheus/alerts.test.yml"),
-    );
+    let explained = read("docs/ALERTS.md");
+    let tests = ["", ".days"].map(|part| read(&format!("deploy/prometheus/alerts{part}.test.yml")));
+    let tests = tests.concat();
     let names: Vec<&str> = alerts
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
@@ -86,6 +86,7 @@ fn promtool_accepts_the_alerts_and_their_tests_pass() {
     for (what, path) in [
         ("check", "deploy/prometheus/alerts.yml"),
         ("test", "deploy/prometheus/alerts.test.yml"),
+        ("test", "deploy/prometheus/alerts.days.test.yml"),
     ] {
         let output = match Command::new("promtool")
             .args([what, "rules"])
@@ -138,13 +139,28 @@ fn each_panel_says_what_it_shows_in_which_unit_and_of_which_job() {
             continue;
         }
         let title = panel["title"].as_str().unwrap();
-        assert!(panel["description"].as_str().is_some_and(|text| text.len() > 20), "{title}");
-        assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title}");
+        assert!(
+            panel["description"]
+                .as_str()
+                .is_some_and(|text| text.len() > 20),
+            "{title}"
+        );
+        assert!(
+            panel["fieldConfig"]["defaults"]["unit"].is_string(),
+            "{title}"
+        );
         for target in panel["targets"].as_array().unwrap() {
             let query = target["expr"].as_str().unwrap();
-            let selectors = query.matches("b24_proxy_").count() - query.matches("b24_proxy_build_info").count()
+            let selectors = query.matches("b24_proxy_").count()
+                - query.matches("b24_proxy_build_info").count()
                 + query.matches("process_").count();
-            assert_eq!(query.matches("job=~\"$job\",instance=~\"$instance\"").count(), selectors, "{title}: {query}");
+            assert_eq!(
+                query
+                    .matches("job=~\"$job\",instance=~\"$instance\"")
+                    .count(),
+                selectors,
+                "{title}: {query}"
+            );
         }
     }
 }
