@@ -57,6 +57,31 @@ ok "only what has two replicas has a PodDisruptionBudget" bash -c \
 ok "the README's host and upstream arrive" bash -c \
     "[[ \$(grep -c rest.example.org $out/mine.yaml) == 2 ]] && grep -q mine.bitrix24.com $out/mine.yaml"
 
+# The user of components/redis can do what the proxy needs, and nothing else.
+if [[ -n ${B24_BINARY:-} ]] && command -v redis-server >/dev/null; then
+    read -r port admin < <(python3 -c '
+import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(s.getsockname()[1] for s in held))')
+    echo secretsecretsecret >"$out/redis-password"
+    acl=$(grep -o 'user default off.*+time' "$folder/README.md" | sed 's/\$password/secretsecretsecret/; s/\\n/\n/')
+    printf '%s\n' "$acl" >"$out/redis.acl"
+    readarray -t args < <(sed -n '/^          args:/,/^          ports:/s/^            - //p' "$folder/components/redis/redis.yaml" | sed 's/^"\(.*\)"$/\1/')
+    redis-server "${args[@]/#\/etc\/redis\/secret/$out}" --port "$port" --dir "$out" >"$out/redis.log" 2>&1 &
+    jobs=($!)
+    "$B24_BINARY" serve --upstream http://127.0.0.1:9 --listen 127.0.0.1:0 --admin-listen "127.0.0.1:$admin" --deprecation-log - \
+        --portal-rate cloud --rate-store "redis://127.0.0.1:$port" --rate-store-user b24 \
+        --rate-store-password-file "$out/redis-password" >"$out/said" 2>&1 &
+    jobs+=($!)
+    trap 'kill "${jobs[@]}" 2>/dev/null || true; wait; rm -rf "$out"' EXIT
+    context() { tail -n 5 "$out/redis.log" "$out/said"; }
+    up() { curl -sS "http://127.0.0.1:$admin/metrics" | grep -q '^b24_proxy_rate_store_up 1'; }
+    ok "the proxy reaches a Redis of components/redis as the user of the README" until_true up
+    ask() { redis-cli -p "$port" --user b24 -a secretsecretsecret --no-auth-warning "$@" 2>&1; }
+    ok "that user can do nothing else" bash -c "$(declare -f ask); port=$port; [[ \$(ask GET x) == NOPERM* && \$(ask HGETALL other) == NOPERM* ]]"
+    ok "and nobody else anything" bash -c "[[ \$(redis-cli -p $port PING 2>&1) == NOAUTH* ]]"
+fi
+
 if [[ -n ${B24_BINARY:-} ]]; then
     mkdir "$out/secret"
     for secret in admin-token fingerprint-key; do openssl rand -hex 32 >"$out/secret/$secret"; done

@@ -145,3 +145,31 @@ if has_tool lnav; then
         -c ":write-csv-to -" "$folder/deprecations.jsonl" 2>&1 | tail -1)
     ok "lnav knows the $lines lines with a method" equal "$said" "$lines"
 fi
+
+vector_check=$(cd "$(dirname "$0")/../.." && pwd)/target/vector/debug/vector-check
+if [[ -x $vector_check ]]; then
+    "$vector_check" "$logs/vector/remap.vrl" <"$folder/deprecations.jsonl" >"$folder/ecs.jsonl"
+    cat >"$folder/ecs.py" <<'PY'
+import json, sys
+events = []
+for line in open(sys.argv[1]):
+    try:
+        event = json.loads(line)
+    except ValueError:
+        continue
+    if isinstance(event, dict) and "schema" in event:
+        events.append(event)
+made = [json.loads(line) for line in open(sys.argv[2])]
+assert len(made) == len(events) > 50, (len(made), len(events))
+for event, ecs in zip(events, made):
+    assert ecs["event"]["action"] == event["event"] and ecs["host"]["name"] == event["instance"], (event, ecs)
+    assert ecs["event"].get("code") == event.get("method"), (event, ecs)
+    assert ecs.get("http", {}).get("response", {}).get("status_code") == event.get("status"), (event, ecs)
+    assert ecs.get("b24", {}).get("caller") == event.get("caller", {}).get("key"), (event, ecs)
+    assert ecs["@timestamp"].replace(" ", "T")[:19] == event["timestamp"][:19], (event, ecs)
+PY
+    ok "Vector's remap makes each event one of ECS, and drops the torn and the foreign line" \
+        python3 "$folder/ecs.py" "$folder/deprecations.jsonl" "$folder/ecs.jsonl"
+else
+    echo "skipped: Vector's remap needs its checker, which deploy/test/run.sh vector builds"
+fi

@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 quick=(lint supply systemd kubernetes monitoring logs)
-slow=(sbom image package)
+slow=(sbom vector image package)
 case ${1:-} in
 '') names=("${quick[@]}") ;;
 --all) names=("${quick[@]}" "${slow[@]}") ;;
@@ -38,6 +38,11 @@ for name in "${names[@]}"; do
         RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --target x86_64-unknown-linux-gnu --bin b24-migration-proxy
         static=$PWD/target/x86_64-unknown-linux-gnu/debug/b24-migration-proxy
         command=(env MACHINE_FILES="$static" "$here/machine.sh" /repository/deploy/test/image.sh)
+        ;;
+    vector)
+        # The crate vrl has some 250 others.
+        cargo build --quiet --manifest-path deploy/logs/vector/check/Cargo.toml --target-dir target/vector
+        command=("$here/logs.sh")
         ;;
     package)
         "$here/package.sh" || status=$?
