@@ -84,8 +84,8 @@ pub(super) fn answer(admin: &Admin, path: &str, query: &str) -> Response<Body> {
     match path {
         "/api/" => json(&Index {
             overview: "/api/overview",
-            callers: "/api/callers?q=WORDS&sort=last|first|calls|caller|method\
-                      &show=all|active|quiet|rewritten|observed|refused|unnamed",
+            callers: "/api/callers?q=WORDS&sort=urgent|last|first|calls|caller|method\
+                      &show=all|active|quiet|rewritten|observed|refused|unnamed|regressed",
             methods: "/api/methods",
             instructions: "/api/instructions?name=NAME&method=METHOD[&format=markdown], or key=CALLER_KEY",
             letter: "/letter?name=NAME[&language=en|ru|de|pt-BR][&format=html|markdown], or key=CALLER_KEY",

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, RuleKind};
 use crate::ladder::Policy;
+use crate::telemetry::callers::State;
 use crate::telemetry::live::{Row, Snapshot};
 
 /// Milliseconds of a day.
@@ -34,6 +35,8 @@ pub struct Overview {
     pub callers_active: usize,
     /// How many of the active ones the callers file does not name.
     pub callers_unnamed: usize,
+    /// How many have called after the day on which their migration was done.
+    pub callers_regressed: usize,
     /// All methods that were called, and those within the last seven days.
     pub methods: usize,
     pub methods_active: usize,
@@ -75,6 +78,7 @@ impl Overview {
             callers: distinct(rows.iter().map(who)),
             callers_active: distinct(active().map(who)),
             callers_unnamed: distinct(active().filter(|row| row.name.is_none()).map(who)),
+            callers_regressed: distinct(rows.iter().filter(|row| has_regressed(row)).map(who)),
             methods: distinct(rows.iter().map(|row| &*row.method)),
             methods_active: distinct(active().map(|row| &*row.method)),
             methods_known: catalogue.rules().len(),
@@ -231,6 +235,11 @@ pub(super) fn identity(row: &Row) -> String {
 }
 
 /// Whose row it is: those with a name are one caller, however many keys they have.
+/// Whether its method was called after the day on which its caller's migration was done.
+fn has_regressed(row: &Row) -> bool {
+    row.state == Some(State::Regressed.as_str())
+}
+
 fn who(row: &Row) -> (bool, &str) {
     match &row.name {
         Some(name) => (true, name),

@@ -5,13 +5,18 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::overview::{calls, identity, is_active};
+use crate::telemetry::callers::State;
 use crate::telemetry::live::Row;
+
+const REGRESSED: &str = State::Regressed.as_str();
 
 /// What rows are ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Last use, the latest first.
+    /// Who has regressed, then who has no name, then the others; of each the latest use first.
     #[default]
+    Urgent,
+    /// Last use, the latest first.
     Last,
     /// First use, the latest first.
     First,
@@ -24,7 +29,8 @@ pub(super) enum Order {
 }
 
 impl Order {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
+        Self::Urgent,
         Self::Last,
         Self::First,
         Self::Calls,
@@ -34,6 +40,7 @@ impl Order {
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Urgent => "urgent",
             Self::Last => "last",
             Self::First => "first",
             Self::Calls => "calls",
@@ -45,6 +52,7 @@ impl Order {
     /// What a list of orders says.
     pub(super) fn label(self) -> &'static str {
         match self {
+            Self::Urgent => "Most urgent first",
             Self::Last => "Last use first",
             Self::First => "Newest first",
             Self::Calls => "Most calls first",
@@ -69,10 +77,12 @@ pub(super) enum Show {
     Refused,
     /// The callers file has no name for them.
     Unnamed,
+    /// Called after the day on which the migration was done.
+    Regressed,
 }
 
 impl Show {
-    pub(super) const ALL: [(Self, &'static str, &'static str); 7] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::All, "all", "All"),
         (Self::Active, "active", "Active"),
         (Self::Quiet, "quiet", "Quiet for 7 days"),
@@ -80,6 +90,7 @@ impl Show {
         (Self::Observed, "observed", "Watched only"),
         (Self::Refused, "refused", "Refused"),
         (Self::Unnamed, "unnamed", "Without a name"),
+        (Self::Regressed, "regressed", "Regressed"),
     ];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -96,6 +107,7 @@ impl Show {
             Self::Quiet => !is_active(row, now),
             Self::Rewritten | Self::Observed | Self::Refused => row.action == self.as_str(),
             Self::Unnamed => row.name.is_none(),
+            Self::Regressed => row.state == Some(REGRESSED),
         }
     }
 }
@@ -139,6 +151,9 @@ impl Selection {
             .filter(|row| self.show.shows(row, now) && words.iter().all(|word| holds(row, word)))
             .collect();
         match self.order {
+            Order::Urgent => {
+                selected.sort_by_key(|row| (rank(row), std::cmp::Reverse(row.last_seen)));
+            }
             Order::Last => selected.sort_by_key(|row| std::cmp::Reverse(row.last_seen)),
             Order::First => selected.sort_by_key(|row| std::cmp::Reverse(row.first_seen)),
             Order::Calls => selected.sort_by_key(|row| std::cmp::Reverse(calls(row))),
@@ -146,6 +161,16 @@ impl Selection {
             Order::Method => selected.sort_by(|a, b| a.method.cmp(&b.method)),
         }
         selected
+    }
+}
+
+/// How urgent a row is: the least number first. Who has no name and was never let in by the portal may be made up: such
+/// rows stand among the others by their last use.
+pub(super) fn rank(row: &Row) -> u8 {
+    match (row.state, &row.name) {
+        (Some(REGRESSED), _) => 0,
+        (_, None) if row.let_in => 1,
+        _ => 2,
     }
 }
 
@@ -187,6 +212,9 @@ pub(super) fn texts(row: &Row) -> impl Iterator<Item = Cow<'_, str>> {
         Some(&row.action),
         row.reason.as_ref(),
         row.error.as_ref(),
+        row.owner.as_ref(),
+        row.contact.as_ref(),
+        row.ticket.as_ref(),
     ];
     let behind = &row.behind;
     let listed = [
@@ -195,20 +223,25 @@ pub(super) fn texts(row: &Row) -> impl Iterator<Item = Cow<'_, str>> {
         &behind.addresses,
         &row.changes,
     ];
-    [Cow::Owned(identity(row)), Cow::Borrowed(action)]
-        .into_iter()
-        .chain(
-            known
-                .into_iter()
-                .flatten()
-                .map(|text| Cow::Borrowed(&**text)),
-        )
-        .chain(
-            listed
-                .into_iter()
-                .flatten()
-                .map(|text| Cow::Borrowed(&**text)),
-        )
+    let state = row.state.unwrap_or_default();
+    [
+        Cow::Owned(identity(row)),
+        Cow::Borrowed(action),
+        Cow::Borrowed(state),
+    ]
+    .into_iter()
+    .chain(
+        known
+            .into_iter()
+            .flatten()
+            .map(|text| Cow::Borrowed(&**text)),
+    )
+    .chain(
+        listed
+            .into_iter()
+            .flatten()
+            .map(|text| Cow::Borrowed(&**text)),
+    )
 }
 
 /// The pairs of a query or of a form.
@@ -263,7 +296,19 @@ mod tests {
     }
 
     #[test]
-    fn without_a_query_the_last_callers_come_first() {
+    fn without_a_query_who_regressed_and_who_has_no_name_come_first() {
+        let mut rows = rows();
+        rows[1].let_in = true;
+        rows[2].state = Some(REGRESSED);
+        let selected = Selection::of("").select(&rows, 10 * DAY);
+        let methods: Vec<&str> = selected.iter().map(|row| &*row.method).collect();
+        assert_eq!(methods, ["a.c", "c.d", "a.b"]);
+        let regressed = Selection::of("show=regressed&q=regressed").select(&rows, 10 * DAY);
+        assert_eq!((regressed.len(), &*regressed[0].method), (1, "a.c"));
+    }
+
+    #[test]
+    fn of_equal_urgency_the_last_callers_come_first() {
         assert_eq!(selected(""), ["a.b", "a.c", "c.d"]);
         assert_eq!(
             selected("sort=nonsense&show=x&&=&%zz"),

@@ -116,6 +116,8 @@ impl Telemetry {
         Ok(Arc::new(Self {
             stamp: Stamp::new(&run.instance),
             run,
+        let live = Live::default();
+        live.rename(&callers);
             rules: ArcSwap::from_pointee(RulesKnown::default()),
             watched: ArcSwap::from_pointee(WatchedLogs::default()),
             sums: Mutex::default(),
@@ -126,7 +128,7 @@ impl Telemetry {
             health: Health::default(),
             fingerprints,
             callers: ArcSwap::from_pointee(callers),
-            live: Live::default(),
+            live,
             sampler: Sampler::default(),
         }))
     }

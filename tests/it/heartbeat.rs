@@ -333,6 +333,19 @@ fn who_calls_after_its_migration_has_regressed_and_it_is_said_once_a_day() {
     while metric("told") != 1.0 {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(10));
+    // On the page it comes first, then who has no name.
+    let rows = |query: &str| -> Vec<Value> {
+        let answer = proxy.admin(&format!("/api/callers{query}"));
+        let whole: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        whole["callers"].as_array().expect("rows").clone()
+    };
+    let users: Vec<Value> = rows("").iter().map(|row| row["user"].clone()).collect();
+    assert_eq!(users, ["1", "3", "2"]);
+    let shown = &rows("?show=regressed")[..];
+    assert_eq!((shown.len(), &shown[0]["owner"]), (1, &"Ann".into()));
+    let page = proxy.admin("/?show=regressed").text();
+    assert!(page.contains("regressed since 2020-01-01") && page.contains("1 regressed"));
+
     }
     assert_eq!(metric("regressed"), 0.0);
 }
@@ -346,6 +359,7 @@ fn after_a_rotation_and_a_restart_the_page_knows_the_days_before() {
     std::fs::write(
         &callers,
         "[[caller]]\nname = 'shop'\nuser = 1\nmigrated = 2020-01-01\n",
+    assert_eq!(rows("?q=told")[0]["told"], "2020-01-01");
     )
     .expect("written");
     let path = callers.display().to_string();

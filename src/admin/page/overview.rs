@@ -188,6 +188,13 @@ fn callers(sums: &Overview) -> String {
         0 => "all have a name".to_owned(),
         count => format!("{} without a name", number(count as u64)),
     };
+    let regressed = match sums.callers_regressed {
+        0 => String::new(),
+        count => format!(
+            " · <a href=\"/?show=regressed\" class=bad>{} regressed</a>",
+            number(count as u64)
+        ),
+    };
     tile(
         "",
         "Callers in the last 7 days",
@@ -196,7 +203,7 @@ fn callers(sums: &Overview) -> String {
             number(sums.callers_active as u64),
             number(sums.callers as u64)
         ),
-        &format!("<p>{unnamed}</p>"),
+        &format!("<p>{unnamed}{regressed}</p>"),
     )
 }
 

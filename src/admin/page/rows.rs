@@ -4,7 +4,7 @@ use super::html::{Code, InQuery, Text, counted, moment, number};
 use super::trend;
 use crate::admin::MethodUse;
 use crate::admin::overview::{calls, identity, is_active};
-use crate::admin::selection::{Order, Selection, Show, texts};
+use crate::admin::selection::{Order, Selection, Show, rank, texts};
 use crate::telemetry::live::{ModeChange, Row, Snapshot};
 
 /// The `id` of a row's element: the same for the same callers and method, and safe whatever those are.
@@ -45,7 +45,7 @@ pub(in crate::admin) fn row(row: &Row, now: u64) -> String {
     let days: Vec<u64> = row.days.iter().map(|&calls| u64::from(calls)).collect();
     format!(
         "<tr id={id}{quiet} data-last={last} data-first={first} data-calls={calls} data-action=\"{action}\" \
-         data-named={named} data-find=\"{find}\"><td data-label=Caller>{caller}</td><td data-label=Method>{method}</td><td \
+         data-named={named} data-rank={rank} data-state=\"{progress}\" data-find=\"{find}\"><td data-label=Caller>{caller}</td><td data-label=Method>{method}</td><td \
          data-label=Calls class=num><b>{count}</b>{state}</td><td data-label=\"30 days\">{trend}</td><td \
          data-label=\"Last use\">{seen}</td><td data-label=\"First use\">{since}</td><td \
          data-label=Address><bdi class=mono>{address}</bdi></td></tr>",
@@ -55,6 +55,8 @@ pub(in crate::admin) fn row(row: &Row, now: u64) -> String {
         calls = calls(row),
         action = Text(&row.action),
         named = row.name.is_some(),
+        rank = rank(row),
+        progress = row.state.unwrap_or_default(),
         find = Code(&findable(row)),
         caller = caller(row),
         method = method(row),
@@ -73,6 +75,13 @@ fn caller(row: &Row) -> String {
         None => format!("<bdi class=\"name unnamed\">{}</bdi>", Text(&identity(row))),
     };
     let mut facts = Vec::new();
+    facts.extend(progress(row));
+    for about in [&row.owner, &row.contact, &row.ticket]
+        .into_iter()
+        .flatten()
+    {
+        facts.push(format!("<bdi>{}</bdi>", Text(about)));
+    }
     if row.name.is_some() {
         facts.push(format!("<bdi>{}</bdi>", Text(&identity(row))));
     }
@@ -85,6 +94,22 @@ fn caller(row: &Row) -> String {
         facts.push(format!("<bdi class=mono>{}</bdi>", Text(fingerprint)));
     }
     format!("{name}<small>{}</small>{}", facts.join(" · "), behind(row))
+}
+
+/// How far the migration is, where somebody was told of it, and since when.
+fn progress(row: &Row) -> Option<String> {
+    let since = |day: &Option<String>| day.clone().unwrap_or_default();
+    let (class, since) = match row.state? {
+        "told" => ("observed", since(&row.told)),
+        "migrated" => ("rewritten", since(&row.migrated)),
+        "regressed" => ("bad", format!("since {}", since(&row.migrated))),
+        _ => return None,
+    };
+    Some(format!(
+        "<span class=\"badge {class}\">{} {}</span>",
+        row.state?,
+        Text(&since)
+    ))
 }
 
 /// How many keys, libraries and addresses stand behind the row, and which, where there are several.

@@ -63,6 +63,7 @@
       case 'active': return Date.now() - row.dataset.last < WEEK;
       case 'quiet': return Date.now() - row.dataset.last >= WEEK;
       case 'unnamed': return row.dataset.named === 'false';
+      case 'regressed': return row.dataset.state === 'regressed';
       default: return row.dataset.action === show.value;
     }
   };
@@ -100,6 +101,7 @@
 
   const text = (row, column) => row.cells[column].textContent;
   const compare = {
+    urgent: (a, b) => a.dataset.rank - b.dataset.rank || b.dataset.last - a.dataset.last,
     last: (a, b) => b.dataset.last - a.dataset.last,
     first: (a, b) => b.dataset.first - a.dataset.first,
     calls: (a, b) => b.dataset.calls - a.dataset.calls,
@@ -133,7 +135,7 @@
     if (everything) query.set('all', '');
     if (words.value) query.set('q', words.value);
     if (show.value !== 'all') query.set('show', show.value);
-    if (order.value !== 'last') query.set('sort', order.value);
+    if (order.value !== 'urgent') query.set('sort', order.value);
     return query;
   };
   const remember = () => {

@@ -49,7 +49,7 @@ impl State {
     pub const ALL: [Self; 4] = [Self::Open, Self::Told, Self::Migrated, Self::Regressed];
 
     /// The word that metrics, reports and the page use.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Told => "told",

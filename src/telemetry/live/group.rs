@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use super::row::{Behind, Entry, Row};
 use super::{DAY, HOUR};
+use crate::telemetry::callers::About;
 
 /// So many keys, libraries and addresses are listed of what stands behind a row.
 const LISTED: usize = 32;
 
+/// What the callers file says of each name.
+pub(super) type AboutNames = HashMap<String, About>;
+
 /// The rows, as they are at `now`, those seen last first.
-pub(super) fn rows_of(mut entries: Vec<Arc<Entry>>, now: u64) -> Vec<Row> {
+pub(super) fn rows_of(mut entries: Vec<Arc<Entry>>, about: &AboutNames, now: u64) -> Vec<Row> {
     entries.sort_by(|a, b| {
         let (a, b) = (&a.row, &b.row);
         b.last_seen
@@ -32,7 +36,14 @@ pub(super) fn rows_of(mut entries: Vec<Arc<Entry>>, now: u64) -> Vec<Row> {
             }
         }
     }
-    groups.iter().map(|group| row_of(group, now)).collect()
+    let rows = groups.iter().map(|group| row_of(group, now));
+    rows.map(|mut row| {
+        if let Some(about) = row.name.as_ref().and_then(|name| about.get(name)) {
+            row.introduce(about, now);
+        }
+        row
+    })
+    .collect()
 }
 
 /// The row of a group, whose newest entry comes first.
@@ -50,6 +61,7 @@ fn row_of(group: &[&Entry], now: u64) -> Row {
     }
     let libraries = distinct(group, |source| source.library());
     let addresses = distinct(group, |source| source.address.as_deref());
+    row.let_in = group.iter().any(|entry| entry.is_let_in);
     row.keys = group.len();
     row.libraries = libraries.len();
     row.addresses = addresses.len();

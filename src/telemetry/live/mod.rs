@@ -24,7 +24,7 @@ pub use state::Whose;
 
 use std::fs::File;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -140,7 +140,7 @@ impl Live {
         self.tell(state);
     }
 
-    /// Gives all callers their names again, from another callers file. Calls that came under one key from several callers,
+    /// Gives all callers their names again, from another callers file, and what it says of them. Calls that came under one key from several callers,
     /// and were counted before the file told them apart, stay under their key.
     pub fn rename(&self, callers: &Callers) {
         let mut state = self.lock();
@@ -203,7 +203,7 @@ impl Live {
 
     fn snapshot_at(&self, now: SystemTime) -> Snapshot {
         let now = millis(now);
-        let (mut snapshot, entries) = {
+        let (mut snapshot, entries, about) = {
             let state = self.lock();
             let snapshot = Snapshot {
                 version: state.version,
@@ -215,23 +215,31 @@ impl Live {
                 forgotten: state.forgotten,
                 mode_changes: state.modes.iter().rev().cloned().collect(),
             };
-            (snapshot, state.entries().cloned().collect())
+            let entries = state.entries().cloned().collect();
+            (snapshot, entries, Arc::clone(&state.about))
         };
-        snapshot.rows = rows_of(entries, now);
+        snapshot.rows = rows_of(entries, &about, now);
         snapshot
     }
 
     /// The rows that changed after `version`, those seen last first; nothing where whoever shows them has to read all of
     /// them again, for over `most` have changed or some may be gone.
     pub fn changed_since(&self, version: u64, most: usize) -> Option<Vec<Row>> {
-        let entries = self.lock().changed_since(version, most)?;
-        Some(rows_of(entries, millis(SystemTime::now())))
+        let (entries, about) = {
+            let state = self.lock();
+            let changed = state.changed_since(version, most)?;
+            (changed, Arc::clone(&state.about))
+        };
+        Some(rows_of(entries, &about, millis(SystemTime::now())))
     }
 
     /// One row.
     pub fn row(&self, whose: Whose<'_>, method: &str) -> Option<Row> {
-        let entries = self.lock().entries_of(whose, method);
-        rows_of(entries, millis(SystemTime::now()))
+        let (entries, about) = {
+            let state = self.lock();
+            (state.entries_of(whose, method), Arc::clone(&state.about))
+        };
+        rows_of(entries, &about, millis(SystemTime::now()))
             .into_iter()
             .next()
     }

@@ -7,7 +7,7 @@ use super::trend::Trend;
 use super::used::{Documentation, Use};
 use super::{DAY, DAYS, HOUR, HOURS};
 use crate::telemetry::caller::Caller;
-use crate::telemetry::callers::Callers;
+use crate::telemetry::callers::{About, Callers, Day};
 use crate::telemetry::event::MOST_CHANGES;
 use crate::translate::sent::MOST_NAMES;
 
@@ -18,6 +18,16 @@ pub struct Row {
     pub key: String,
     /// The caller's name in the callers file.
     pub name: Option<String>,
+    /// What the callers file says of the name.
+    pub owner: Option<String>,
+    pub contact: Option<String>,
+    pub ticket: Option<String>,
+    pub told: Option<String>,
+    pub migrated: Option<String>,
+    /// How far the migration of the name is, as this row shows it: `regressed` where the method was called after it.
+    pub state: Option<&'static str>,
+    /// Whether the portal has let the caller in: it has answered one of its calls with anything but 401 or 403.
+    pub let_in: bool,
     /// The legacy method.
     pub method: String,
     pub replacement: Option<String>,
@@ -125,6 +135,17 @@ impl Row {
                 self.parameters.push(name.to_owned());
             }
         }
+    }
+
+    /// Takes over what the callers file says of the row's name.
+    pub(super) fn introduce(&mut self, about: &About, now: u64) {
+        let day = |day: Option<Day>| day.map(|day| day.to_string());
+        self.owner.clone_from(&about.owner);
+        self.contact.clone_from(&about.contact);
+        self.ticket.clone_from(&about.ticket);
+        self.told = day(about.told);
+        self.migrated = day(about.migrated);
+        self.state = Some(about.state(now, Some(self.last_seen)).as_str());
     }
 
     /// Adds what an older row of the same method counted.

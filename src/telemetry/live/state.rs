@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::ModeChange;
+use super::group::AboutNames;
 use super::row::Entry;
 use super::used::Use;
 use crate::telemetry::callers::Callers;
@@ -40,6 +41,7 @@ pub(super) struct State {
     pub(super) note: Option<String>,
     pub(super) forgotten: u64,
     pub(super) modes: VecDeque<ModeChange>,
+    pub(super) about: Arc<AboutNames>,
 }
 
 impl State {
@@ -143,6 +145,10 @@ impl State {
         self.version += 1;
         self.whole_since = self.version;
         let version = self.version;
+        let about = callers
+            .all()
+            .map(|(name, about)| (name.to_owned(), about.clone()));
+        self.about = Arc::new(about.collect());
         for entries in self.methods.values_mut().flat_map(HashMap::values_mut) {
             let mut renamed: Vec<Arc<Entry>> = Vec::with_capacity(entries.len());
             for mut entry in entries.drain(..) {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::group::rows_of;
+use super::group::{AboutNames, rows_of};
 use super::state::MOST_ROWS;
 use super::*;
 use crate::catalogue::{Catalogue, Mode, Rule};
@@ -424,10 +424,10 @@ fn calls_that_come_while_somebody_looks_change_nothing_under_their_eyes() {
     let live = Live::default();
     record(&live, &events());
     let seen: Vec<_> = live.lock().entries().cloned().collect();
-    let before = rows_of(seen.clone(), NOON);
+    let before = rows_of(seen.clone(), &AboutNames::default(), NOON);
     // A look holds pointers only: the lock is free, and a call copies the entry that it changes.
     record(&live, &[event(1, NOON, Action::Refused)]);
-    assert_eq!(rows_of(seen, NOON), before);
+    assert_eq!(rows_of(seen, &AboutNames::default(), NOON), before);
     assert_eq!(
         live.snapshot_at(now()).rows[0].refused,
         before[0].refused + 1
