@@ -6,6 +6,7 @@ mod connections;
 mod deploy;
 mod docs;
 mod drain;
+mod duckdb;
 mod durability;
 mod every_method;
 mod evidence;
