@@ -3,18 +3,20 @@
 
 mod calls;
 mod client;
+mod evidence;
 mod judge;
 mod show;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::evidence::Evidence;
 use self::judge::Played;
 use super::assemble::{self, Running};
 use super::failure::{Failure, Outcome};
@@ -28,6 +30,7 @@ use crate::ladder::{Policy, Setting, Step};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::telemetry::event::EventLine;
 use crate::telemetry::health::Stage;
+use crate::telemetry::reader::HEARTBEAT;
 
 /// How long the rest may take when a call was answered.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,8 +41,9 @@ pub fn command() -> Command {
         .long_about(
             "Starts a sandbox portal and the proxy in front of it on free ports of this machine, sends a dozen and more \
              calls as clients in the field send them (JSON, form, multipart, GET, batch, XML, OAuth, raw bytes in an \
-             address), and prints what was sent, what the portal did, what came back, and the deprecation events. Then \
-             it keeps running, for you to try, until Ctrl-C. Nothing outside of this machine is touched.",
+             address), and prints what was sent, what the portal did, what came back, the deprecation events, who calls \
+             what (report) and a certificate (prove-zero). Then it keeps running, for you to try, until Ctrl-C. Nothing \
+             outside of this machine is touched.",
         )
         .arg(
             Arg::new("once")
@@ -160,12 +164,17 @@ impl Demo {
                 prose(&harmless(refused.answer.body.trim()))
             ))?;
         }
+        let evidence = self.evidence()?;
+        print(&format!("{}\n", evidence.text))?;
         played.extend(climbed);
         let wrong = played
             .iter()
             .filter(|played| played.fault().is_some())
             .count();
         let events: usize = played.iter().map(|played| played.events.len()).sum();
+        if !evidence.is_right {
+            print(&paint.red("The certificates are not what they should be.\n"))?;
+        }
         print(&match wrong {
             0 => paint.green(&format!(
                 "{} calls, {events} events: each became what it should.\n",
@@ -176,7 +185,14 @@ impl Demo {
                 played.len()
             )),
         })?;
-        Ok(wrong == 0)
+        Ok(wrong == 0 && evidence.is_right)
+    }
+
+    /// What the log says as a whole. The run says in it that it lives, as it does every hour.
+    fn evidence(&self) -> Result<Evidence, Failure> {
+        let telemetry = &self.proxy.shared.telemetry;
+        telemetry.mark(HEARTBEAT, SystemTime::now());
+        evidence::of(&self.log.path, self.paint)
     }
 
     /// Sends the same call in each mode of the ladder.
