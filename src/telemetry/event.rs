@@ -129,7 +129,7 @@ impl DeprecationEvent {
     }
 }
 
-/// A call whose body goes on unread although it may hold deprecated calls: of which methods, nobody knows.
+/// A call whose body was not read although it may hold deprecated calls: of which methods, nobody knows.
 #[derive(Clone, Debug)]
 pub struct UnreadCall {
     /// As of a [`DeprecationEvent`].

@@ -113,6 +113,7 @@ pub fn too_large(call: &Call<'_>, catalogue: &Catalogue, limit: usize) -> Verdic
         return Verdict {
             outcome: Outcome::Refused(Refusal::too_large(None, limit)),
             batch: true,
+            unread: Some(Reason::TooLarge),
             ..Verdict::untouched()
         };
     }

@@ -41,7 +41,7 @@ pub struct Verdict {
     pub batch: bool,
     /// The order of a batch's commands, where its answer is XML.
     pub order: Option<Order>,
-    /// A body that may hold deprecated calls goes on unread, and why.
+    /// Why nobody knows whether the call, or a command of it, is deprecated.
     pub unread: Option<Reason>,
 }
 
@@ -200,8 +200,8 @@ impl Verdict {
             used.refusal.get_or_insert(refusal.reason);
             used.changes = Vec::new();
         }
+        self.unread = self.uses.is_empty().then_some(refusal.reason);
         self.outcome = Outcome::Refused(refusal);
-        self.unread = None;
         self
     }
 

@@ -258,7 +258,7 @@ fn a_preflight_of_what_is_switched_off_is_answered_here() {
 #[test]
 fn what_is_no_coding_hides_nothing_and_a_packed_batch_is_told() {
     let portal = Portal::plain();
-    let proxy = proxy::start(&portal, &[]);
+    let proxy = proxy::start(&portal, &["--max-rewrite-body", "16KiB"]);
     let send = |target: &str, coding: &str, body: &str| {
         proxy.call(format!(
             "POST /rest/1/code/{target} HTTP/1.1\r\nHost: b24\r\nContent-Type: {FORM}\r\n{coding}Content-Length: {}\r\n\r\n{body}",
@@ -321,6 +321,13 @@ fn what_is_no_coding_hides_nothing_and_a_packed_batch_is_told() {
     }
     assert_eq!(send("x/y/z/code?method=profile", "", "x=1").status(), 200);
     assert_eq!(proxy.events().len(), before + 9);
+    let large = format!("cmd[a]={M}?x={}", "x".repeat(20_000));
+    assert_eq!(send("batch", "", &large).status(), 413);
+    let event = proxy.events().pop().expect("an event");
+    assert_eq!(
+        (&event["event"], &event["reason"]),
+        (&"unread_call".into(), &"too_large".into())
+    );
 }
 
 #[test]
@@ -349,6 +356,10 @@ fn two_content_types_that_differ_change_nothing() {
         );
     }
     assert_eq!(portal.request_count(), 0);
+    // Of the batch nobody knows what it calls.
+    let events = proxy.events();
+    let event = events.iter().find(|event| event["event"] == "unread_call");
+    assert_eq!(event.expect("one")["reason"], "unreadable");
     assert_eq!(last(&proxy, "reason"), "unreadable");
     // The same both ways, and what nobody changes.
     assert_eq!(send(M, FORM, json, "scope=C").status(), 200);

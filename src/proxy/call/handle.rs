@@ -752,6 +752,10 @@ fn translated(
                 &uses,
                 &error,
             );
+            if let Some(reason) = verdict.unread {
+                let moment = moment(worker, span, &head, at);
+                worker.unread(&moment.unread(reason, caller().clone()));
+            }
             // Who waits for a go-ahead sends no body.
             let is_small = has_small_body(&head) || head.framing == Framing::Chunked;
             if let Read::Stream(body) = read
