@@ -202,28 +202,28 @@ impl Telemetry {
         names: &[Option<&str>],
     ) -> Result<(), LogUnavailable> {
         let callers = self.callers.load();
-        let (mut full, mut single, mut single_names) = (false, Vec::new(), Vec::new());
+        let (mut single, mut single_names) = (Vec::new(), Vec::new());
         let mut regressed = Vec::new();
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         for (event, name) in events.iter().zip(names) {
             if watched.sums(event) {
-                full |= sums.add(event);
+                let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+                let full = sums.add(event);
+                drop(sums);
+                if full {
+                    self.write_sums();
+                }
                 regressed.push((event, *name));
             } else {
                 single.push(event.clone());
                 single_names.push(*name);
             }
         }
-        drop(sums);
         // A log in trouble says so itself: these uses are written later.
         let _ = self.append(&Counts::default(), |lines| {
             for (event, name) in regressed {
                 self.regressed.write(&callers, event, name, lines);
             }
         });
-        if full {
-            self.write_sums();
-        }
         self.log_uses(&callers, &single, &single_names)
     }
 

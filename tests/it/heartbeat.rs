@@ -2,7 +2,18 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use b24_migration_proxy::catalogue::{Catalogue, Rule};
+use b24_migration_proxy::telemetry::Telemetry;
+use b24_migration_proxy::telemetry::caller::{Caller, Fingerprints};
+use b24_migration_proxy::telemetry::callers::Callers;
+use b24_migration_proxy::telemetry::event::DeprecationEvent;
+use b24_migration_proxy::telemetry::log::{LogConfig, LogTarget};
+use b24_migration_proxy::telemetry::run::Run;
+use b24_migration_proxy::telemetry::sums::{WatchedLog, WatchedLogs};
+use b24_migration_proxy::translate::{Action, Encoding};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -448,4 +459,81 @@ fn timestamp(seconds: u64) -> String {
         .expect("UTF-8")
         .trim()
         .to_owned()
+}
+
+/// A use of a watched method by the caller of this number.
+fn watched_by(number: u64, at: SystemTime, rule: &Arc<Rule>) -> DeprecationEvent {
+    DeprecationEvent {
+        timestamp: at,
+        request_id: "1".into(),
+        client_request_id: None,
+        trace_id: None,
+        rule: Arc::clone(rule),
+        action: Action::Observed,
+        reason: None,
+        mode: None,
+        encoding: Encoding::Query,
+        batch_key: None,
+        changes: Vec::new(),
+        parameters: Vec::new(),
+        target: "/rest/1/***/crm.lead.list".into(),
+        caller: Arc::new(Caller {
+            key: format!("webhook:p:{number}:0"),
+            ..Caller::default()
+        }),
+        status: Some(200),
+        error: None,
+        duration: Duration::ZERO,
+        is_let_in: true,
+        waited: None,
+    }
+}
+
+#[test]
+fn sums_are_written_when_their_hour_is_over_and_before_that_when_there_are_ten_thousand() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    let catalogue = Catalogue::builtin();
+    let telemetry = Telemetry::open(
+        LogConfig::deprecation(LogTarget::Path(path.clone())),
+        None,
+        catalogue.rules(),
+        Fingerprints::default(),
+        Callers::default(),
+        Run::now("a", Duration::from_secs(3600)),
+    )
+    .expect("a log");
+    telemetry.set_watched_logs(WatchedLogs {
+        usual: WatchedLog::Hourly,
+        ..WatchedLogs::default()
+    });
+    let local = telemetry.metrics.local();
+    let rule = catalogue.find(WATCHED.as_bytes()).expect("a rule");
+    let hour = SystemTime::UNIX_EPOCH + Duration::from_secs(500_000 * 3600);
+    let record = |callers: std::ops::Range<u64>, at: SystemTime| {
+        let events: Vec<_> = callers.map(|number| watched_by(number, at, rule)).collect();
+        telemetry.record(&local, &events).expect("recorded");
+    };
+    record(0..9_999, hour);
+    record(0..9_999, hour);
+    let count = || {
+        std::fs::read_to_string(&path)
+            .expect("a log")
+            .lines()
+            .count()
+    };
+    assert_eq!(count(), 0, "they wait");
+    // One request may bring more callers than there is room for: never more than ten thousand wait.
+    record(9_999..10_100, hour + Duration::from_secs(60));
+    let written = lines(&path);
+    assert_eq!(written.len(), 10_000);
+    let calls: u64 = written
+        .iter()
+        .filter_map(|line| line["count"].as_u64())
+        .sum();
+    assert_eq!(calls, 2 * 9_999 + 1);
+    telemetry.write_due_sums(hour + Duration::from_secs(3599));
+    assert_eq!(count(), 10_000, "their hour goes on");
+    telemetry.write_due_sums(hour + Duration::from_secs(3600));
+    assert_eq!(count(), 10_100);
 }

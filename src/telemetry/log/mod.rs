@@ -194,7 +194,8 @@ impl LineLog {
         let put = self.put(&mut state, &lines);
         state.counts = state.counts.plus(&grown);
         // The last lines are dropped first: those that are not counted stand last.
-        state.counts.lines -= put.dropped.min(grown.lines);
+        let uncounted = put.lines - grown.lines;
+        state.counts.lines -= put.dropped.saturating_sub(uncounted);
         state.counts.dropped += put.dropped;
         self.end(state, put.whole)
     }
