@@ -24,6 +24,7 @@ pub mod sums;
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,6 +81,8 @@ pub struct Telemetry {
     /// How observed calls are logged; swapped by [`Telemetry::set_watched_logs`].
     watched: ArcSwap<WatchedLogs>,
     sums: Mutex<Sums>,
+    /// How many heartbeats were written; changed under the log's lock.
+    heartbeats: AtomicU64,
     regressed: Regressed,
 }
 
@@ -113,14 +116,15 @@ impl Telemetry {
             metrics.watch_access_log(Arc::clone(access_log));
         }
         metrics.set_callers(&callers);
+        let live = Live::default();
+        live.rename(&callers);
         Ok(Arc::new(Self {
             stamp: Stamp::new(&run.instance),
             run,
-        let live = Live::default();
-        live.rename(&callers);
             rules: ArcSwap::from_pointee(RulesKnown::default()),
             watched: ArcSwap::from_pointee(WatchedLogs::default()),
             sums: Mutex::default(),
+            heartbeats: AtomicU64::new(0),
             regressed: Regressed::default(),
             metrics,
             log,
@@ -282,7 +286,9 @@ impl Telemetry {
                     ..Counts::default()
                 };
                 let counts = counted.plus(&grown).plus(&pending);
-                self.run.write(event, now, &rules, &counts, out);
+                let more = u64::from(event == reader::HEARTBEAT);
+                let heartbeats = self.heartbeats.fetch_add(more, Relaxed) + more;
+                self.run.write(event, now, &rules, heartbeats, &counts, out);
             }
             grown
         });

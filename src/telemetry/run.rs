@@ -53,12 +53,13 @@ impl Run {
         }
     }
 
-    /// Appends one of these lines.
+    /// Appends one of these lines. `heartbeats` is how many the run has written, with this one.
     pub fn write(
         &self,
         event: &str,
         now: SystemTime,
         rules: &RulesKnown,
+        heartbeats: u64,
         counts: &Counts,
         out: &mut Vec<u8>,
     ) {
@@ -71,7 +72,8 @@ impl Run {
             .text("version", env!("CARGO_PKG_VERSION"))
             .text("rules", &rules.hash)
             .number("methods", rules.methods)
-            .number("interval_s", self.interval.as_secs());
+            .number("interval_s", self.interval.as_secs())
+            .number("heartbeats", heartbeats);
         let mut object = Object::begin(line.member("counts"));
         let Counts {
             requests,
@@ -169,14 +171,14 @@ mod tests {
             hash: "0123456789abcdef".to_owned(),
             methods: 234,
         };
-        run(3600).write("heartbeat", UNIX_EPOCH, &rules, &counts, &mut out);
+        run(3600).write("heartbeat", UNIX_EPOCH, &rules, 12, &counts, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             format!(
                 concat!(
                     r#"{{"schema":1,"timestamp":"1970-01-01T00:00:00.000Z","event":"heartbeat","instance":"pod-1","#,
                     r#""started":"2026-11-26T00:25:17.042Z","version":"{}","rules":"0123456789abcdef","methods":234,"#,
-                    r#""interval_s":3600,"counts":{{"requests":1,"calls":2,"batches":3,"rewritten":4,"observed":5,"#,
+                    r#""interval_s":3600,"heartbeats":12,"counts":{{"requests":1,"calls":2,"batches":3,"rewritten":4,"observed":5,"#,
                     r#""refused":6,"unread":7,"lines":8,"dropped":9}}}}"#,
                     "\n"
                 ),

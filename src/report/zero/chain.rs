@@ -28,6 +28,8 @@ struct Mark {
     rules: String,
     /// In milliseconds.
     interval: u64,
+    /// Its number among the heartbeats of its run, or that of the last one.
+    heartbeats: Option<u64>,
     counts: Counts,
 }
 
@@ -96,7 +98,7 @@ impl Chain {
                 self.run = Some(Run::begin(mark));
             }
             Some(mut run) if same(&run) && event != START => {
-                let next = self.check(&mut run, mark);
+                let next = self.check(&mut run, mark, event);
                 self.run = Some(next);
             }
             Some(run) => {
@@ -113,7 +115,7 @@ impl Chain {
     }
 
     /// A mark of the same run: its counts are to be those of the lines since the last one.
-    fn check(&mut self, run: &mut Run, mark: Mark) -> Run {
+    fn check(&mut self, run: &mut Run, mark: Mark, event: &str) -> Run {
         let (from, to) = (run.mark.at, mark.at);
         let before = self.holes.len();
         let mut hole = |why: Why| {
@@ -131,6 +133,10 @@ impl Chain {
             hole(Why::Clock);
         } else if to - from > gap(run.mark.interval) {
             hole(Why::Gap);
+        } else if let (Some(last), Some(number)) = (run.mark.heartbeats, mark.heartbeats)
+            && number != last + u64::from(event == HEARTBEAT)
+        {
+            hole(Why::Heartbeats);
         }
         match grown {
             None => hole(Why::Backwards),
@@ -257,6 +263,7 @@ impl Mark {
             started: line.started.as_deref().unwrap_or_default().to_owned(),
             rules: line.rules.as_deref().unwrap_or_default().to_owned(),
             interval: line.interval_s.unwrap_or(3600).saturating_mul(1000),
+            heartbeats: line.heartbeats,
             counts: line.counts.unwrap_or_default(),
         }
     }

@@ -25,6 +25,8 @@ pub enum Why {
     Clock,
     /// Counts grew by more or fewer lines than there are.
     Lines { counted: u64, found: u64 },
+    /// More or fewer heartbeats than there are.
+    Heartbeats,
     /// A count became smaller.
     Backwards,
     /// Counts and lines say different things.
@@ -67,6 +69,7 @@ impl fmt::Display for Why {
                 "{} were written and {found} are here: a file or a line is missing, was added or was changed",
                 counted(*lines, "line")
             ),
+            Self::Heartbeats => f.write_str("a heartbeat is missing: a file or a line was lost"),
             Self::Backwards => f.write_str("its counts became smaller: the log was changed"),
             Self::Counts => f.write_str("counts and lines say different things: the log was changed"),
             Self::Dropped(lines) => write!(f, "{} could not be written", counted(*lines, "line")),

@@ -8,6 +8,7 @@ struct Log {
     /// Minutes since the begin.
     now: u64,
     started: u64,
+    heartbeats: u64,
     counts: Counts,
 }
 
@@ -26,6 +27,7 @@ impl Log {
             instance,
             now,
             started: now,
+            heartbeats: 0,
             counts: Counts::default(),
         };
         log.mark("start");
@@ -33,10 +35,11 @@ impl Log {
     }
 
     fn mark(&mut self, event: &str) {
+        self.heartbeats += u64::from(event == "heartbeat");
         self.lines.push(json!({
             "schema": 1, "timestamp": output::moment(at(self.now)), "event": event, "instance": self.instance,
             "started": output::moment(at(self.started)), "version": "0.1.0", "rules": "known", "methods": 234,
-            "interval_s": 3600, "counts": self.counts,
+            "interval_s": 3600, "heartbeats": self.heartbeats, "counts": self.counts,
         }));
     }
 
@@ -214,6 +217,7 @@ fn any_line_that_is_deleted_shows() {
                 log.now += 1;
                 log.started = log.now;
                 log.counts = Counts::default();
+                log.heartbeats = 0;
                 log.mark("start");
                 log.now -= 2;
             } else {
@@ -230,13 +234,71 @@ fn any_line_that_is_deleted_shows() {
     for at in 0..lines.len() {
         let mut fewer = lines.clone();
         let gone = fewer.remove(at);
-        // One heartbeat is not needed: a stop follows it so soon that its counts tell all.
-        let spare = gone["event"] == "heartbeat"
-            && lines
-                .get(at + 1)
-                .is_some_and(|next| next["event"] == "stop");
-        let expected = if spare { 0 } else { 2 };
-        assert_eq!(status(&question, &fewer), expected, "{at}: {gone}");
+        assert_eq!(status(&question, &fewer), 2, "{at}: {gone}");
+    }
+}
+
+#[test]
+fn a_torn_line_is_a_hole_unless_it_was_written_again_whole() {
+    let mut log = Log::start("a", 0);
+    log.hours(10);
+    log.call("observed");
+    log.hours(38);
+    let at = log
+        .lines
+        .iter()
+        .position(|line| line["event"] == "deprecated_call");
+    let whole = log.lines[at.unwrap()].to_string();
+    let verdict = |replacement: &[&str]| {
+        let mut proof = Proof::new(question(), None);
+        for line in &log.lines {
+            let line = line.to_string();
+            let lines = if line == whole {
+                replacement.to_vec()
+            } else {
+                vec![&*line]
+            };
+            for line in lines.iter().filter_map(|line| Line::read(line.as_bytes())) {
+                proof.take(&line);
+            }
+        }
+        proof.verdict()
+    };
+    let torn = &whole[..whole.len() / 2];
+    assert_eq!(verdict(&[torn, &whole]).status(), 0);
+    let lost = verdict(&[torn]);
+    assert_eq!(lost.status(), 2);
+    assert_eq!(
+        (lost.holes[0].from, lost.holes[0].to),
+        (super::tests::at(10 * HOUR), super::tests::at(11 * HOUR))
+    );
+    assert!(
+        lost.holes[0]
+            .why
+            .to_string()
+            .starts_with("1 line was written and 0 are here")
+            || lost.holes[0]
+                .why
+                .to_string()
+                .starts_with("1 line were written and 0 are here")
+    );
+}
+
+#[test]
+fn any_file_that_is_deleted_shows() {
+    let mut log = Log::start("a", 0);
+    let mut files = Vec::new();
+    for _ in 0..6 {
+        log.hours(4);
+        log.call("observed");
+        log.hours(4);
+        files.push(std::mem::take(&mut log.lines));
+    }
+    assert_eq!(status(&question(), &files.concat()), 0);
+    for gone in 0..files.len() {
+        let mut fewer = files.clone();
+        fewer.remove(gone);
+        assert_eq!(status(&question(), &fewer.concat()), 2, "{gone}");
     }
 }
 

@@ -104,6 +104,7 @@ pub struct Line<'a> {
     pub rules: Option<Text<'a>>,
     pub methods: Option<u64>,
     pub interval_s: Option<u64>,
+    pub heartbeats: Option<u64>,
     pub counts: Option<Counts>,
     /// Before and after, of `mode_changed`.
     pub from: Text<'a>,
