@@ -30,7 +30,7 @@ changed.";
 const EXAMPLES: &str = "\
 Examples:
   b24-migration-proxy brownout --caller 1C --callers callers.toml --for 10m
-  b24-migration-proxy brownout --caller 1C --for 10m --dry-run --log /var/log/b24/deprecation.log
+  b24-migration-proxy brownout --caller 1C --for 10m --dry-run --log /var/log/b24-migration-proxy/deprecations.jsonl
   b24-migration-proxy brownout --rule 'crm.invoice.*' --when 'every Tuesday 10:00 Europe/Berlin for 15m'";
 
 pub fn command() -> Command {

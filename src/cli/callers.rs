@@ -23,11 +23,13 @@ run and printed nowhere.";
 
 const EXAMPLES: &str = "\
 Example:
-  b24-migration-proxy callers suggest --callers callers.toml /var/log/b24/deprecation.log* >> callers.toml";
+  b24-migration-proxy callers suggest --callers callers.toml /var/log/b24-migration-proxy/deprecations.jsonl* >> callers.toml";
 
 pub fn command() -> Command {
     Command::new("callers")
         .about("Name callers: suggest entries for the callers file")
+        .long_about("Gives callers names: prints entries for the callers file, to which you add names, owners and dates.")
+        .examples(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::harmless;
@@ -12,6 +13,11 @@ use super::{admin, assemble, effective, evidence, here, options, rule_files, war
 use crate::protocol::answer::error_code;
 use crate::protocol::target::mask;
 use crate::proxy::{Answered, probe};
+
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy check --upstream https://example.bitrix24.com
+  b24-migration-proxy check --here --connect --config /etc/b24-migration-proxy/b24-migration-proxy.toml";
 
 pub fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
@@ -29,6 +35,7 @@ pub fn command() -> Command {
              0: all is well; 1: the portal does not answer as one; 2: the configuration is wrong, 3: this machine is not ready, and one \
              line says why.",
         )
+        .examples(EXAMPLES)
         .arg(switch("here", "Judge also what this machine has: log folders, addresses, authorities"))
         .arg(switch("connect", "Ask also the portal: its name, TLS, and whether a portal answers"))
         .arg(switch("quiet", "Print nothing when all is well").short('q'));

@@ -37,4 +37,24 @@ mod tests {
         }
         assert!(seen > 6);
     }
+
+    #[test]
+    fn each_command_ends_with_an_example_that_can_be_pasted() {
+        for verb in crate::cli::command().get_subcommands() {
+            let name = verb.get_name();
+            let text = verb.get_after_help().map(ToString::to_string);
+            let text = text.unwrap_or_default();
+            let calls: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
+            assert!(!calls.is_empty(), "{name} has no example");
+            for call in calls {
+                let own = call.rsplit(" | ").next().unwrap_or(call);
+                let own = own.split(" >").next().unwrap_or(own).trim();
+                let words = shlex::split(own).expect("words of a shell");
+                let parsed = crate::cli::command().try_get_matches_from(&words);
+                let said = parsed.err().map(|error| error.to_string());
+                assert_eq!(said, None, "{call}");
+                assert_eq!(words[1], name, "{call}");
+            }
+        }
+    }
 }

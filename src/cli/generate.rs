@@ -3,6 +3,7 @@
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 
@@ -10,9 +11,9 @@ pub fn completions_command() -> Command {
     Command::new("completions")
         .about("Print the completion script for a shell")
         .long_about(
-            "Prints the completion script for a shell, for instance:\n  b24-migration-proxy completions bash \
-             > /etc/bash_completion.d/b24-migration-proxy",
+            "Prints the script by which a shell completes commands and options of this program.",
         )
+        .examples("Example:\n  b24-migration-proxy completions bash > /etc/bash_completion.d/b24-migration-proxy")
         .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"))
 }
 
@@ -29,10 +30,12 @@ pub fn completions(mut root: Command, matches: &ArgMatches) -> Outcome {
 }
 
 pub fn man_command() -> Command {
-    Command::new("man").about("Print the manual page (roff)").long_about(
-        "Prints the manual page, all commands and options in one, for instance:\n  b24-migration-proxy man \
-         > /usr/local/share/man/man1/b24-migration-proxy.1",
-    )
+    Command::new("man")
+        .about("Print the manual page (roff)")
+        .long_about("Prints the manual page, all commands and options in one.")
+        .examples(
+            "Example:\n  b24-migration-proxy man > /usr/local/share/man/man1/b24-migration-proxy.1",
+        )
 }
 
 pub fn man(root: &Command) -> Outcome {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::text::reason;
@@ -14,6 +15,11 @@ use super::values;
 /// A container's probe is repeated soon; waiting longer would only hide a stall.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy healthcheck
+  b24-migration-proxy healthcheck --ready --admin-listen 127.0.0.1:9090";
+
 pub fn command() -> Command {
     Command::new("healthcheck")
         .about("Ask a running proxy whether it works (exit status 0 or 1)")
@@ -21,6 +27,7 @@ pub fn command() -> Command {
             "Asks /healthz on the admin address of a proxy that runs on this machine: exit status 0 when it answers \
              200, else 1. With --ready it asks /readyz. Made for the HEALTHCHECK of a container image without a shell.",
         )
+        .examples(EXAMPLES)
         .arg(
             Arg::new("admin-listen")
                 .long("admin-listen")

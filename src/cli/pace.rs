@@ -31,7 +31,7 @@ on. Callers are told apart by the log's `flow`; lines of older versions have non
 
 const EXAMPLES: &str = "\
 Examples:
-  b24-migration-proxy pace --access-log /var/log/b24/access.log --portal-rate cloud
+  b24-migration-proxy pace --access-log /var/log/b24-migration-proxy/access.jsonl --portal-rate cloud
   b24-migration-proxy pace --access-log access.log.2.gz access.log.1 access.log --portal-rate 250:5 --sources 2";
 
 pub fn command() -> Command {

@@ -26,8 +26,8 @@ instance.";
 
 const EXAMPLES: &str = "\
 Examples:
-  b24-migration-proxy prove-zero /var/log/b24/deprecation.log*
-  b24-migration-proxy prove-zero --method crm.lead.list --days 90 deprecation.log*
+  b24-migration-proxy prove-zero /var/log/b24-migration-proxy/deprecations.jsonl*
+  b24-migration-proxy prove-zero --method crm.lead.list --days 90 deprecations.jsonl*
   b24-migration-proxy prove-zero --replicas 3 --since 2026-11-01 --until 2026-11-30 --format markdown logs/*";
 
 /// Days of the period, where nothing says otherwise.

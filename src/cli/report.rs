@@ -28,9 +28,9 @@ now (30d).";
 
 const EXAMPLES: &str = "\
 Examples:
-  b24-migration-proxy report /var/log/b24/deprecation.log*
-  b24-migration-proxy report --since 7d --callers callers.toml --format markdown deprecation.log
-  b24-migration-proxy report --for shop --format html --language de deprecation.log > letter.html
+  b24-migration-proxy report /var/log/b24-migration-proxy/deprecations.jsonl*
+  b24-migration-proxy report --since 7d --callers callers.toml --format markdown deprecations.jsonl
+  b24-migration-proxy report --for shop --format html --language de deprecations.jsonl > letter.html
   zcat old/*.gz | b24-migration-proxy report --caller shop --format csv -";
 
 pub fn command() -> Command {

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::harmless;
@@ -12,6 +13,11 @@ use crate::protocol::answer::error_code;
 use crate::protocol::target::mask;
 use crate::sandbox::{Recorded, RequestLimit, Sandbox, SandboxConfig};
 
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy sandbox
+  b24-migration-proxy sandbox --listen 127.0.0.1:8082 --rate 50:2";
+
 pub fn command() -> Command {
     Command::new("sandbox")
         .about("Run the sandbox portal alone, to try integrations against")
@@ -21,6 +27,7 @@ pub fn command() -> Command {
              their successors. It keeps nothing and touches nothing outside of this machine. Prints a line for each call that it gets, without secrets. Ends with \
              Ctrl-C.",
         )
+        .examples(EXAMPLES)
         .arg(
             Arg::new("listen")
                 .long("listen")

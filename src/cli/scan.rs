@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::text::reason;
@@ -22,10 +23,17 @@ Leaves out what .gitignore leaves out. Prints places and methods, never a line's
 
 Exit status: 0; with --fail 1 when something is found; 2 when a path cannot be read.";
 
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy scan .
+  b24-migration-proxy scan --with-log deprecations.jsonl src/
+  b24-migration-proxy scan --fail --format sarif . > deprecated.sarif";
+
 pub fn command() -> Command {
     Command::new("scan")
         .about("Find deprecated methods in source code")
         .long_about(LONG_ABOUT)
+        .examples(EXAMPLES)
         .arg(
             Arg::new("path")
                 .value_name("PATH")

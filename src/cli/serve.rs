@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::reload::Reload;
@@ -14,6 +15,11 @@ use super::{assemble, effective, here, operational_log, options, warnings};
 use crate::telemetry::log::survive_the_file_size_limit;
 use crate::telemetry::panics;
 
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy serve --upstream https://example.bitrix24.com --deprecation-log deprecations.jsonl
+  b24-migration-proxy serve --config /etc/b24-migration-proxy/b24-migration-proxy.toml";
+
 pub fn command() -> Command {
     let command = Command::new("serve")
         .about("Serve as the proxy in front of a portal")
@@ -23,6 +29,7 @@ pub fn command() -> Command {
              option's name, in the configuration file; an option wins over the environment, that over the file, that \
              over the default. SIGHUP reads the file again; SIGTERM lets calls in flight end.",
         )
+        .examples(EXAMPLES)
         .arg(
             Arg::new("print-config")
                 .long("print-config")

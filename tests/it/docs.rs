@@ -63,3 +63,176 @@ fn every_link_of_the_documentation_leads_somewhere() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+/// All that a reader may copy from: pages, and the examples in `deploy/`.
+fn texts() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "deploy", "deploy/kubernetes"];
+    let mut paths: Vec<PathBuf> = folders
+        .iter()
+        .flat_map(|folder| pages(&root.join(folder)))
+        .filter(|path| !path.ends_with("CHANGELOG.md"))
+        .collect();
+    let examples = [
+        "b24-migration-proxy.toml",
+        "b24-migration-proxy.service",
+        "callers.toml",
+        "logrotate",
+    ];
+    paths.extend(examples.map(|name| root.join("deploy").join(name)));
+    let text = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a text");
+        (path, text)
+    };
+    paths.into_iter().map(text).collect()
+}
+
+/// The lines inside of fences, each with its continuation lines.
+fn fenced(text: &str) -> Vec<String> {
+    let blocks = text.split("```").skip(1).step_by(2);
+    let joined = blocks.map(|block| block.replace("\\\n", " "));
+    joined
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+fn every_command_of_the_documentation_can_be_pasted() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, text) in texts() {
+        for line in fenced(&text) {
+            let line = line.trim_start_matches("$ ").trim_start_matches("./");
+            // What a pipe, a redirection or a comment follows; `…` stands for more of the same.
+            let line = line.split(" #").next().unwrap_or(line);
+            let line = line.split(" > ").next().unwrap_or(line);
+            let line = line.split(" >> ").next().unwrap_or(line);
+            let line = line.split(" | ").next().unwrap_or(line);
+            if !line.starts_with("b24-migration-proxy ") || line.contains('…') {
+                continue;
+            }
+            seen += 1;
+            let Some(words) = shlex::split(line) else {
+                wrong.push(format!("{}: {line}: unbalanced quotes", path.display()));
+                continue;
+            };
+            if let Err(error) = b24_migration_proxy::cli::command().try_get_matches_from(&words)
+                && error.use_stderr()
+            {
+                wrong.push(format!("{}: {line}: {error}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 25, "only {seen} commands");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn options_that_the_documentation_names_exist() {
+    let mut known: Vec<String> = vec!["help".to_owned(), "version".to_owned()];
+    let mut left = vec![b24_migration_proxy::cli::command()];
+    while let Some(command) = left.pop() {
+        let options = command.get_arguments().filter_map(clap_long);
+        known.extend(options);
+        left.extend(command.get_subcommands().cloned());
+    }
+    let mut wrong = Vec::new();
+    for (path, text) in texts() {
+        for rest in text.split("`--").skip(1) {
+            let ends = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            let name = rest.split(ends).next().unwrap_or_default();
+            // `--upstream…` stands for all that begin so; `--strict` and `--release` are those of the tools of CI.
+            let family = rest[name.len()..].starts_with('…');
+            let is_known = known
+                .iter()
+                .any(|option| option == name || family && option.starts_with(name));
+            if !is_known && !FOREIGN.contains(&name) {
+                wrong.push(format!("{}: --{name}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Options of other programs that pages name alone.
+const FOREIGN: &[&str] = &["release"];
+
+fn clap_long(argument: &clap::Arg) -> Option<String> {
+    argument.get_long().map(str::to_owned)
+}
+
+#[test]
+fn defaults_in_tables_are_those_of_the_program() {
+    use b24_migration_proxy::cli::options::OPTIONS;
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, text) in texts() {
+        let mut column = None;
+        for line in text.lines() {
+            let Some(row) = line.strip_prefix('|') else {
+                column = None;
+                continue;
+            };
+            let row = row.replace("\\|", "/");
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let Some(column) = column else {
+                column = Some(cells.iter().position(|cell| *cell == "default"));
+                continue;
+            };
+            let Some(default) = column.and_then(|column: usize| cells.get(column)) else {
+                continue;
+            };
+            let names: Vec<&str> = cells[..column.unwrap_or_default()]
+                .iter()
+                .filter_map(|cell| cell.strip_prefix("`--"))
+                .filter_map(|cell| cell.split(['`', ' ']).next())
+                .collect();
+            let Some(spec) = names
+                .first()
+                .and_then(|name| OPTIONS.iter().find(|spec| spec.name == *name))
+            else {
+                continue;
+            };
+            seen += 1;
+            let shown = default.trim_matches('`');
+            let is_right = match spec.default {
+                Some("false") => matches!(shown, "off" | "false"),
+                Some("0") => matches!(shown, "0" | "none"),
+                Some(text) => shown == text,
+                None => !default.starts_with('`') || default.is_empty(),
+            };
+            if !is_right {
+                wrong.push(format!("{}: --{} {default}", path.display(), spec.name));
+            }
+        }
+    }
+    assert!(seen > 90, "only {seen} rows");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn examples_use_one_path_for_the_log_and_the_configuration() {
+    let mut wrong = Vec::new();
+    let own = "b24-migration-proxy";
+    for (path, text) in texts() {
+        for (start, folder) in text
+            .match_indices("/etc/b24")
+            .chain(text.match_indices("/var/log/b24"))
+        {
+            let rest = &text[start + folder.len() - "b24".len()..];
+            if !rest.starts_with(own) {
+                wrong.push(format!(
+                    "{}: {}",
+                    path.display(),
+                    &rest[..rest.len().min(30)]
+                ));
+            }
+        }
+        for other in ["deprecation.log", " proxy.toml", "deprecations.log"] {
+            if text.contains(other) {
+                wrong.push(format!("{}: {other}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::evidence::Evidence;
 use self::judge::Played;
 use super::assemble::{self, Running};
+use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::{Paint, harmless};
@@ -35,6 +36,11 @@ use crate::telemetry::reader::HEARTBEAT;
 /// How long the rest may take when a call was answered.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+const EXAMPLES: &str = "\
+Examples:
+  b24-migration-proxy demo
+  b24-migration-proxy demo --once";
+
 pub fn command() -> Command {
     Command::new("demo")
         .about("Show it working: a sandbox portal, the proxy, real calls, and what became of each")
@@ -45,6 +51,7 @@ pub fn command() -> Command {
              what (report) and a certificate (prove-zero). Then it keeps running, for you to try, until Ctrl-C. Nothing \
              outside of this machine is touched.",
         )
+        .examples(EXAMPLES)
         .arg(
             Arg::new("once")
                 .long("once")

@@ -31,8 +31,8 @@ configuration file as `serve`.";
 const EXAMPLES: &str = "\
 Examples:
   b24-migration-proxy rules 'crm.lead.details.*'
-  b24-migration-proxy rules --config proxy.toml --explain https://proxy.example/rest/7/CODE/crm.lead.list
-  b24-migration-proxy rules --config proxy.toml --explain crm.lead.list --user 7 --at 2026-12-01T09:00Z
+  b24-migration-proxy rules --config b24-migration-proxy.toml --explain https://proxy.example/rest/7/CODE/crm.lead.list
+  b24-migration-proxy rules --config b24-migration-proxy.toml --explain crm.lead.list --user 7 --at 2026-12-01T09:00Z
   b24-migration-proxy rules check my-rules.json";
 
 /// The options of `serve` that matter here.
