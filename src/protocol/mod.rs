@@ -16,6 +16,7 @@ mod layer;
 mod mask;
 pub mod multipart;
 pub mod name;
+mod neighbours;
 mod place;
 mod secret;
 mod stops;

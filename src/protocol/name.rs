@@ -108,8 +108,21 @@ fn closing(text: &[u8], open: usize) -> Option<(Key, usize)> {
 pub struct Wanted<'w> {
     keys: Vec<&'w [u8]>,
     in_any_case: bool,
-    /// For each byte whether the raw name of such a key can begin with it.
-    begins: [bool; 256],
+    begins: Bytes,
+}
+
+/// A set of bytes: with which ones the raw name of a key that is looked for can begin.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bytes([u64; 4]);
+
+impl Bytes {
+    fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+
+    fn has(self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
+    }
 }
 
 impl<'w> Wanted<'w> {
@@ -118,15 +131,15 @@ impl<'w> Wanted<'w> {
         let mut wanted = Self {
             keys: Vec::with_capacity(8),
             in_any_case: false,
-            begins: [false; 256],
+            begins: Bytes::default(),
         };
         // A blank is dropped before a name, and an escape may be anything.
         for begin in b" +%" {
-            wanted.begins[usize::from(*begin)] = true;
+            wanted.begins.insert(*begin);
         }
         for key in keys {
             if let Some(first) = key.first() {
-                wanted.begins[usize::from(*first)] = true;
+                wanted.begins.insert(*first);
                 wanted.keys.push(key);
             }
         }
@@ -144,7 +157,7 @@ impl<'w> Wanted<'w> {
             .iter()
             .flat_map(|b| [b.to_ascii_lowercase(), b.to_ascii_uppercase()])
         {
-            wanted.begins[usize::from(begin)] = true;
+            wanted.begins.insert(begin);
         }
         wanted
     }
@@ -163,8 +176,7 @@ impl<'w> Wanted<'w> {
 
     /// Whether a pair of a form string may have such a key: a quick look.
     pub fn may_be_in(&self, pair: &[u8]) -> bool {
-        pair.first()
-            .is_some_and(|begin| self.begins[usize::from(*begin)])
+        pair.first().is_some_and(|begin| self.begins.has(*begin))
     }
 
     /// The name of a pair of a form string, where its top-level key is one of these.

@@ -8,10 +8,12 @@
 //! that counts in the place of the request's; [`super::address`] puts them together.
 use super::mask::is_secret;
 pub use super::mask::{mask, mask_user};
+use super::neighbours::{self, Neighbours, is};
 pub use super::place::{Access, BATCH, Place, Written, query};
 use super::{Secret, answer::Format};
 use memchr::{memchr, memchr2, memchr2_iter};
 use std::borrow::Cow;
+use wide::u8x16;
 
 /// Where the portal mounts its REST addresses: begins and ends with a slash, `/rest/` unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,13 +297,35 @@ fn under_rest<'s, 't>(segments: &'s [Segment<'t>], rest: &RestPath) -> Option<&'
     Some(under)
 }
 
+/// What ends a path, or makes it one that needs decoding or normalising.
+struct PathStop;
+
+impl Neighbours for PathStop {
+    fn blocks(block: u8x16, next: u8x16) -> u8x16 {
+        let slash = is(block, b'/') & (is(next, b'/') | is(next, b'.'));
+        is(block, b'?') | is(block, b'#') | is(block, b'%') | slash
+    }
+    fn bytes(byte: u8, next: Option<u8>) -> bool {
+        matches!(
+            (byte, next),
+            (b'?' | b'#' | b'%', _) | (b'/', Some(b'/' | b'.'))
+        )
+    }
+}
+
+/// The path of a target where nothing in it needs decoding or normalising.
+fn plain_path(target: &[u8]) -> Option<&[u8]> {
+    match neighbours::find::<PathStop>(target) {
+        None => Some(target),
+        Some(at) if matches!(target[at], b'?' | b'#') => Some(&target[..at]),
+        Some(_) => None,
+    }
+}
+
 /// The place of an ordinary path, which needs no decoding and no normalising; `None` where it does.
 fn plain_place<'t>(target: &'t [u8], rest: &RestPath) -> Option<Place<'t>> {
-    let path = &target[..memchr2(b'?', b'#', target).unwrap_or(target.len())];
-    let needs_work =
-        |pair: &[u8]| pair[0] == b'%' || pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    if path.first() != Some(&b'/') || path.last() == Some(&b'\n') || path.windows(2).any(needs_work)
-    {
+    let path = plain_path(target)?;
+    if path.first() != Some(&b'/') || path.last() == Some(&b'\n') {
         return None;
     }
     let Some(under) = path.strip_prefix(rest.0.as_bytes()) else {

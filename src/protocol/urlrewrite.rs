@@ -2,11 +2,13 @@
 //! `SEF_APPLICATION_CUR_PAGE_URL`, or what stands behind `404;http://host` in the query.
 use super::form::{self, Limit};
 use super::name::Name;
+use super::neighbours::{self, Neighbours, is};
 use super::target::query;
 use super::{Layer, batch, credentials, name};
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memmem};
 use std::borrow::Cow;
 use std::ops::Range;
+use wide::u8x16;
 
 const PARAMETER: &[u8] = b"SEF_APPLICATION_CUR_PAGE_URL";
 
@@ -41,13 +43,24 @@ fn look_into(target: &[u8]) -> Option<Made> {
             is_whole: true,
         });
     }
-    // The parameter's name can begin with a blank, and anything in it be escaped.
-    let begins_so = |at: usize| matches!(bytes.get(at), Some(b'S' | b'%' | b'+' | b' '));
-    let mut begins = memchr_iter(b'&', bytes).map(|at| at + 1);
-    if begins_so(0) || begins.any(begins_so) {
+    let first = matches!(bytes.first(), Some(b'S' | b'%' | b'+' | b' '));
+    if first || neighbours::find::<Begin>(bytes).is_some() {
         return of_parameter(target, query);
     }
     None
+}
+
+/// The end of a pair behind which the parameter can begin: its name can begin with a blank, and anything in it be escaped.
+struct Begin;
+
+impl Neighbours for Begin {
+    fn blocks(block: u8x16, next: u8x16) -> u8x16 {
+        let begin = is(next, b'S') | is(next, b'%') | is(next, b'+') | is(next, b' ');
+        is(block, b'&') & begin
+    }
+    fn bytes(byte: u8, next: Option<u8>) -> bool {
+        byte == b'&' && matches!(next, Some(b'S' | b'%' | b'+' | b' '))
+    }
 }
 
 fn behind_marker(query: &[u8]) -> Option<Vec<u8>> {

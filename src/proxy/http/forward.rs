@@ -5,8 +5,11 @@
 //! last, where no `Connection` of the client's can strike it out.
 
 use crate::digits::{address, decimal};
-use crate::proxy::http::head::{Fields, Framing, Name, RequestHead, ResponseHead, list_items};
+use crate::proxy::http::head::{
+    Field, Fields, Framing, Name, RequestHead, ResponseHead, list_items,
+};
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// What a forwarded request says that the client's did not.
 pub struct RequestPlan<'a> {
@@ -90,6 +93,34 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Copies lines of a head that follow each other as one piece.
+struct Lines<'h> {
+    fields: &'h Fields,
+    span: Range<usize>,
+}
+
+impl<'h> Lines<'h> {
+    fn of(fields: &'h Fields) -> Self {
+        Self { fields, span: 0..0 }
+    }
+
+    /// Takes a line, to be written with those before and behind it.
+    fn take(&mut self, field: &Field, out: &mut Vec<u8>) {
+        let span = self.fields.span(field);
+        if span.start != self.span.end {
+            self.write(out);
+            self.span.start = span.start;
+        }
+        self.span.end = span.end;
+    }
+
+    /// Writes what was taken.
+    fn write(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.fields.raw()[self.span.clone()]);
+        self.span = 0..0;
+    }
+}
+
 /// Writes the head that goes to the portal, without the empty line at its end.
 pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
     let fields = &head.fields;
@@ -100,15 +131,16 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let nominates = nominates(fields);
     let mut has_host = false;
+    let mut lines = Lines::of(fields);
     for field in fields.list() {
         match field.known {
             Name::Host => {
                 has_host = true;
-                match plan.host {
-                    Some(host) => line(out, "Host", host),
-                    None => out.extend_from_slice(fields.line(field)),
+                if let Some(host) = plan.host {
+                    lines.write(out);
+                    line(out, "Host", host);
+                    continue;
                 }
-                continue;
             }
             Name::Connection
             | Name::KeepAlive
@@ -123,6 +155,7 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
             Name::ContentLength | Name::TransferEncoding => {
                 if let BodyPlan::Whole(length) = plan.body {
                     // In the place where the body's framing stood.
+                    lines.write(out);
                     out.extend_from_slice(b"Content-Length: ");
                     decimal(out, length);
                     out.extend_from_slice(b"\r\n");
@@ -140,8 +173,9 @@ pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
             }
             _ => {}
         }
-        out.extend_from_slice(fields.line(field));
+        lines.take(field, out);
     }
+    lines.write(out);
     if !has_host {
         line(out, "Host", plan.host.unwrap_or(b""));
     }
@@ -230,6 +264,7 @@ pub fn response(head: &ResponseHead, plan: &ResponsePlan<'_>, out: &mut Vec<u8>)
     out.extend_from_slice(b"\r\n");
     let nominates = nominates(fields);
     let mut exposed = plan.expose.is_empty();
+    let mut lines = Lines::of(fields);
     for field in fields.list() {
         match field.known {
             Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding => {
@@ -246,6 +281,7 @@ pub fn response(head: &ResponseHead, plan: &ResponsePlan<'_>, out: &mut Vec<u8>)
                     .origin
                     .and_then(|turn| turn(field.known, fields.value(field)))
                 {
+                    lines.write(out);
                     out.extend_from_slice(fields.name(field));
                     out.extend_from_slice(b": ");
                     out.extend_from_slice(&turned);
@@ -257,6 +293,7 @@ pub fn response(head: &ResponseHead, plan: &ResponsePlan<'_>, out: &mut Vec<u8>)
                 exposed = true;
                 let value = fields.value(field);
                 if value != b"*" {
+                    lines.write(out);
                     out.extend_from_slice(fields.name(field));
                     out.extend_from_slice(b": ");
                     out.extend_from_slice(value);
@@ -271,8 +308,9 @@ pub fn response(head: &ResponseHead, plan: &ResponsePlan<'_>, out: &mut Vec<u8>)
             }
             _ => {}
         }
-        out.extend_from_slice(fields.line(field));
+        lines.take(field, out);
     }
+    lines.write(out);
     if !exposed {
         line(out, "Access-Control-Expose-Headers", plan.expose.as_bytes());
     }

@@ -3,6 +3,8 @@
 //! hyper's parser loses the case and the order of names and refuses targets that every web server in front of a portal
 //! accepts, while it lets through what RFC 9112 calls ambiguous. Here a head is read in exactly one way or refused.
 
+pub use crate::proxy::http::ends::is_token;
+use crate::proxy::http::ends::{is_name, line_feed, target_length, token_length};
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;
@@ -79,6 +81,10 @@ pub enum Name {
 }
 
 impl Name {
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
     fn of(name: &[u8]) -> Name {
         // Its length and first letter leave one candidate.
         let (text, candidate) = match (name.len(), name.first().map_or(0, |b| b | 0x20)) {
@@ -110,7 +116,7 @@ impl Name {
             ),
             _ => return Name::Other,
         };
-        if name.eq_ignore_ascii_case(text.as_bytes()) {
+        if is_name(name, text.as_bytes()) {
             candidate
         } else {
             Name::Other
@@ -135,6 +141,8 @@ pub struct Field {
 pub struct Fields {
     raw: Bytes,
     list: Vec<Field>,
+    /// A bit for each [`Name`] that is there.
+    names: u32,
 }
 
 impl Fields {
@@ -148,10 +156,6 @@ impl Fields {
     pub fn value(&self, field: &Field) -> &[u8] {
         &self.raw[field.value as usize..field.value_end as usize]
     }
-    /// The whole line with its line end.
-    pub fn line(&self, field: &Field) -> &[u8] {
-        &self.raw[field.start as usize..field.end as usize]
-    }
     /// The values of a name that the data path knows.
     pub fn known(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         self.list
@@ -161,7 +165,15 @@ impl Fields {
     }
     /// The first value of a name that the data path knows.
     pub fn first(&self, name: Name) -> Option<&[u8]> {
-        self.known(name).next()
+        if self.has(name) {
+            self.known(name).next()
+        } else {
+            None
+        }
+    }
+    /// Whether a name is there that the data path knows.
+    pub fn has(&self, name: Name) -> bool {
+        self.names & name.bit() != 0
     }
     /// The values of any name, compared without regard to case.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
@@ -172,8 +184,14 @@ impl Fields {
     }
     /// Whether a list-valued field of that name has the token (RFC 9110 §5.6.1).
     pub fn has_token(&self, name: Name, token: &str) -> bool {
-        self.known(name)
-            .any(|value| list_items(value).any(|item| item.eq_ignore_ascii_case(token.as_bytes())))
+        self.has(name)
+            && self.known(name).any(|value| {
+                list_items(value).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+            })
+    }
+    /// Where the field's line stands in the head's bytes, its line end included.
+    pub fn span(&self, field: &Field) -> Range<usize> {
+        field.start as usize..field.end as usize
     }
     /// The bytes of the head.
     pub fn raw(&self) -> &Bytes {
@@ -323,46 +341,6 @@ fn is_clean(head: &[u8]) -> bool {
     head.first() != Some(&b'\n') && head.iter().zip(&head[1..]).fold(true, ok)
 }
 
-const TOKEN: u8 = 1;
-const TARGET: u8 = 4;
-
-/// What each byte may be part of: a token (RFC 9110 §5.6.2), a request target.
-static CLASS: [u8; 256] = {
-    let mut table = [0u8; 256];
-    let mut b = 0;
-    while b < 256 {
-        let c = b as u8;
-        let mut class = 0;
-        if c.is_ascii_alphanumeric()
-            || matches!(
-                c,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            )
-        {
-            class |= TOKEN;
-        }
-        if (c.is_ascii_graphic() || c >= 0x80) && c != b'#' {
-            class |= TARGET;
-        }
-        table[b] = class;
-        b += 1;
-    }
-    table
-};
-
 /// Whether these bytes may stand in a field's value (RFC 9110 §5.5). Written so that it is done many bytes at a time.
 fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |ok, b| {
@@ -373,6 +351,7 @@ fn is_text(bytes: &[u8]) -> bool {
 struct Lines {
     raw: Bytes,
     list: Vec<Field>,
+    names: u32,
     content_length: Option<u64>,
     transfer_encodings: usize,
     chunked: bool,
@@ -381,7 +360,7 @@ struct Lines {
 
 /// The length of the first line, without its line end.
 fn first_line(raw: &[u8]) -> Result<usize, HeadError> {
-    match memchr::memchr(b'\n', raw) {
+    match line_feed(raw) {
         Some(at) if raw[..at].ends_with(b"\r") => Ok(at - 1),
         _ => Err(BARE_LF),
     }
@@ -395,15 +374,13 @@ fn line_number(list: &[Field]) -> u32 {
 /// Reads the fields from `at` to the empty line that ends the head.
 fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, HeadError> {
     let mut list: Vec<Field> = Vec::with_capacity(16);
+    let mut names = 0;
     let end = raw.len() - 2;
     let clean = is_clean(&raw);
     let (mut content_length, mut transfer_encodings, mut chunked, mut hosts) = (None, 0, false, 0);
     while at < end {
         let rest = &raw[at..];
-        let mut colon = 0;
-        while CLASS[rest[colon] as usize] & TOKEN != 0 {
-            colon += 1;
-        }
+        let colon = token_length(rest);
         if rest[colon] != b':' || colon == 0 {
             let what = match rest[0] {
                 b'\n' => return Err(BARE_LF),
@@ -415,7 +392,7 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
             };
             return Err(HeadError::Line(what, line_number(&list)));
         }
-        let line_end = memchr::memchr(b'\n', &rest[colon..]).map_or(rest.len(), |n| colon + n + 1);
+        let line_end = line_feed(&rest[colon..]).map_or(rest.len(), |n| colon + n + 1);
         if rest[line_end - 2] != b'\r' {
             return Err(BARE_LF);
         }
@@ -434,6 +411,7 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
         };
         let value = value[lead..].trim_ascii_end();
         let known = Name::of(&rest[..colon]);
+        names |= known.bit();
         match known {
             Name::ContentLength => {
                 if content_length.is_some() {
@@ -469,6 +447,7 @@ fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, Head
     Ok(Lines {
         raw,
         list,
+        names,
         content_length,
         transfer_encodings,
         chunked,
@@ -526,21 +505,17 @@ fn minor(version: &[u8]) -> Result<Minor, HeadError> {
 pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadError> {
     let line_end = first_line(&raw)?;
     let line = &raw[..line_end];
-    let method_end = line
-        .iter()
-        .position(|b| CLASS[*b as usize] & TOKEN == 0)
-        .unwrap_or(line.len());
+    let method_end = token_length(line);
     if method_end == 0 || line.get(method_end) != Some(&b' ') {
         return Err(HeadError::Malformed(
             "the request line does not begin with a method and a space",
         ));
     }
     let after = method_end + 1;
-    let target_end = after
-        + line[after..]
-            .iter()
-            .position(|b| CLASS[*b as usize] & TARGET == 0)
-            .ok_or(HeadError::Malformed("the request line has no version"))?;
+    let target_end = after + target_length(&line[after..]);
+    if target_end == line.len() {
+        return Err(HeadError::Malformed("the request line has no version"));
+    }
     if target_end - after > limits.target {
         return Err(HeadError::TargetTooLong);
     }
@@ -568,6 +543,7 @@ pub fn read_request(raw: Bytes, limits: &Limits) -> Result<RequestHead, HeadErro
     let fields = Fields {
         raw: lines.raw,
         list: lines.list,
+        names: lines.names,
     };
     if let Some(host) = fields.first(Name::Host)
         && !is_authority(host)
@@ -653,10 +629,22 @@ fn with_slash(raw: Bytes, at: usize) -> Bytes {
     raw.freeze()
 }
 
-/// Whether the byte may stand in a field's name (RFC 9110 §5.6.2).
-pub fn is_token(byte: u8) -> bool {
-    CLASS[byte as usize] & TOKEN != 0
-}
+/// What a host's name may be made of (RFC 3986 §3.2.2).
+static HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"-._~%!$&'()*+;=";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// Whether these bytes are `uri-host [":" port]` (RFC 9110 §7.2). Empty is allowed.
 pub fn is_authority(value: &[u8]) -> bool {
@@ -679,26 +667,7 @@ pub fn is_authority(value: &[u8]) -> bool {
             None => (value, &b""[..]),
         },
     };
-    let host_ok = host.iter().all(|b| {
-        b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'-' | b'.'
-                    | b'_'
-                    | b'~'
-                    | b'%'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b';'
-                    | b'='
-            )
-    });
+    let host_ok = host.iter().all(|byte| HOST[*byte as usize]);
     host_ok
         && match port {
             [] => true,
@@ -749,6 +718,7 @@ pub fn read_response(
     let fields = Fields {
         raw: lines.raw,
         list: lines.list,
+        names: lines.names,
     };
     let framing = match (lines.transfer_encodings, lines.content_length) {
         _ if to_head || status < 200 || status == 204 || status == 304 => Framing::None,
