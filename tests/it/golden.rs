@@ -27,18 +27,68 @@ fn every_golden_case_is_translated_as_it_says() {
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 std::fs::write(&file, &now).unwrap();
             } else {
-                wrong.push(format!(
-                    "{}:\n{}",
-                    file.display(),
-                    String::from_utf8_lossy(&now)
-                ));
+                wrong.push(format!("{}:\n{}", file.display(), difference(&text, &now)));
             }
         }
     }
     assert!(
         wrong.is_empty(),
-        "the engine now does this:\n{}",
+        "the engine does otherwise (- what the case says, + what it does; UPDATE_GOLDEN=1 writes that):\n{}",
         wrong.join("\n")
+    );
+}
+
+/// The lines in which two cases differ, with one line around them; long ones are cut around the first difference.
+fn difference(expected: &[u8], got: &[u8]) -> String {
+    let lines = |text: &[u8]| -> Vec<String> {
+        let text = String::from_utf8_lossy(text);
+        text.lines().map(str::to_owned).collect()
+    };
+    let (expected, got) = (lines(expected), lines(got));
+    let before = expected
+        .iter()
+        .zip(&got)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let rest = (&expected[before..], &got[before..]);
+    let after = rest.0.iter().rev().zip(rest.1.iter().rev());
+    let after = after.take_while(|(a, b)| a == b).count();
+    let column = match (expected.get(before), got.get(before)) {
+        (Some(a), Some(b)) => a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count(),
+        _ => 0,
+    };
+    let shown = |line: &str| -> String {
+        let is_long = line.chars().count() > 160;
+        let skipped = if is_long {
+            column.saturating_sub(60)
+        } else {
+            0
+        };
+        let cut: String = line.chars().skip(skipped).take(160).collect();
+        format!("{}{cut}", if skipped > 0 { "…" } else { "" })
+    };
+    let mut out = String::new();
+    let mut add = |sign: char, lines: &[String]| {
+        for line in lines {
+            out.push_str(&format!("  {sign} {}\n", shown(line)));
+        }
+    };
+    add(' ', &expected[before.saturating_sub(1)..before]);
+    add('-', &expected[before..expected.len() - after]);
+    add('+', &got[before..got.len() - after]);
+    add(' ', &expected[expected.len() - after..][..after.min(1)]);
+    out
+}
+
+#[test]
+fn a_difference_shows_the_lines_that_differ_and_where() {
+    let long = "x".repeat(200);
+    let expected = format!("--- request\nGET /a\n--- upstream\n{long}1 tail\n--- uses\n");
+    let got = format!("--- request\nGET /a\n--- upstream\n{long}2 tail\nmore\n--- uses\n");
+    let cut = "x".repeat(60);
+    assert_eq!(
+        difference(expected.as_bytes(), got.as_bytes()),
+        format!("    --- upstream\n  - …{cut}1 tail\n  + …{cut}2 tail\n  + more\n    --- uses\n")
     );
 }
 
