@@ -19,7 +19,7 @@ mod net;
 mod pacing;
 mod portal;
 mod server;
-mod worker;
+mod shared;
 
 pub use config::Config;
 pub use net::listening::Listening;
@@ -28,4 +28,4 @@ pub use net::tls::plain_client as tls_client;
 pub use net::tls::{check as check_tls, check_authorities};
 pub use portal::probe::{Answered, probe};
 pub use server::{Cut, Server};
-pub use worker::Shared;
+pub use shared::Shared;

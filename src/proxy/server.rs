@@ -1,13 +1,15 @@
 //! Starting and ending the data path: sockets, threads, drain.
 
+use crate::proxy::call::context::Context;
 use crate::proxy::client::listener;
+use crate::proxy::client::registry::Registry;
 #[cfg(feature = "rate-store")]
 use crate::proxy::config::Portal;
 use crate::proxy::net::listening::Listening;
 #[cfg(feature = "rate-store")]
 use crate::proxy::pacing::store;
 use crate::proxy::portal::Upstream;
-use crate::proxy::worker::{Shared, Worker};
+use crate::proxy::shared::Shared;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,17 +168,23 @@ async fn thread(
     first: bool,
 ) -> Cut {
     let local = shared.telemetry.metrics.local();
-    let upstream = Upstream::new(shared.clone(), local.clone());
-    let worker = Worker::new(shared, upstream, local);
+    let upstream = Upstream::new(
+        shared.upstream_tls.clone(),
+        shared.own_ends.clone(),
+        (shared.config.clone(), shared.telemetry.clone()),
+        local.clone(),
+    );
+    let context = Context::new(shared.calls.clone(), upstream, local);
+    let registry = Registry::new(context.clone(), shared.admission.clone());
     let mut accepting = Vec::new();
     for socket in sockets {
         accepting.push(tokio::task::spawn_local(listener::accept(
-            worker.clone(),
+            registry.clone(),
             socket,
         )));
     }
     if first {
-        let upstream = worker.upstream.clone();
+        let upstream = context.upstream.clone();
         tokio::task::spawn_local(async move {
             let _ = upstream.probe().await;
         });
@@ -184,31 +192,31 @@ async fn thread(
     let mut cut = Cut::default();
     let mut draining = false;
     loop {
-        let gone = worker.gone.notified();
-        if draining && worker.is_done() {
+        let gone = registry.gone.notified();
+        if draining && registry.is_done() {
             return cut;
         }
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Drain) if !draining => {
                     draining = true;
-                    worker.stop_accepting();
+                    registry.stop_accepting();
                     for accepting in accepting.drain(..) {
                         let _ = accepting.await;
                     }
-                    worker.drain();
+                    registry.drain();
                 }
                 Some(Command::Drain) => {}
-                Some(Command::LookAtPacing) => worker.look_at_pacing(),
+                Some(Command::LookAtPacing) => context.look_at_pacing(),
                 Some(Command::Cut) | None => {
-                    worker.answer_who_waits().await;
-                    cut.requests += worker.in_flight();
-                    cut.tunnels += worker.tunnels();
-                    worker.cut();
-                    worker.stop_accepting();
+                    registry.answer_who_waits().await;
+                    cut.requests += registry.in_flight();
+                    cut.tunnels += registry.tunnels();
+                    registry.cut();
+                    registry.stop_accepting();
                     // Connections end as soon as their tasks have seen it.
                     let until = Instant::now() + Duration::from_secs(1);
-                    while !worker.is_done() && Instant::now() < until {
+                    while !registry.is_done() && Instant::now() < until {
                         tokio::task::yield_now().await;
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }

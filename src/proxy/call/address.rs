@@ -6,19 +6,19 @@ use crate::protocol::address::Address;
 use crate::protocol::target::{self, Place};
 use crate::protocol::urlrewrite::Made;
 use crate::protocol::{call, unnamed};
+use crate::proxy::call::context::Context;
 use crate::proxy::http::head::{Framing, Name, RequestHead};
-use crate::proxy::worker::Worker;
 use crate::translate::{self, Doubt};
 
 /// The address of a request. `came` is its target, `made` what `urlrewrite.php` makes of that.
 pub fn of<'t>(
-    worker: &Worker,
+    context: &Context,
     head: &RequestHead,
     came: &'t [u8],
     made: Option<&'t Made>,
 ) -> Address<'t> {
-    let rest = &worker.config.rest_path;
-    let has_none = worker.host.is_none()
+    let rest = &context.config.rest_path;
+    let has_none = context.host.is_none()
         && target::leaves_no_address(head.fields.first(Name::Host).unwrap_or_default());
     let may_be_named = OnceCell::new();
     let place_of = |target| match target::place(target, rest) {
@@ -32,7 +32,7 @@ pub fn of<'t>(
         place => place,
     };
     let concerns =
-        |place: &Place<'_>| translate::concerns(place, worker.shared.policy.load().catalogue());
+        |place: &Place<'_>| translate::concerns(place, context.calls.policy.load().catalogue());
     Address::of(came, made, place_of, concerns)
 }
 

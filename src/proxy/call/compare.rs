@@ -8,13 +8,13 @@ use crate::protocol::answer::Format;
 use crate::protocol::target::Place;
 use crate::proxy::body::RequestBody;
 use crate::proxy::call::address;
-use crate::proxy::call::handle::Client;
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context;
 use crate::proxy::http::forward;
 use crate::proxy::http::forward::{BodyPlan, RequestPlan};
 use crate::proxy::http::head::RequestHead;
 use crate::proxy::portal::Sending;
 use crate::proxy::portal::body::peek;
-use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::Comparison;
 use crate::translate::{self, Call, Outcome};
 use bytes::Bytes;
@@ -22,8 +22,8 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Read;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Bytes of each answer that are compared; longer ones are not.
 pub const LIMIT: usize = 1024 * 1024;
@@ -33,46 +33,6 @@ const NAMED: usize = 10;
 
 /// So many bytes of a difference's path are named.
 const NAMED_PATH: usize = 200;
-
-/// A portal gives its callers two requests a second: at most half of them go to comparisons.
-const EVERY: Duration = Duration::from_secs(1);
-
-/// Whose turn it is to compare, of all threads.
-#[derive(Default)]
-pub struct Turns(Mutex<Last>);
-
-/// The last comparison.
-#[derive(Clone, Copy, Default)]
-enum Last {
-    /// There was none.
-    #[default]
-    Never,
-    GoingOn,
-    Ended(Instant),
-}
-
-/// A comparison going on; the next may begin a while after its end.
-pub struct Turn<'t>(&'t Turns);
-
-impl Turns {
-    /// The turn to compare: one at a time, and not too often.
-    pub fn take(&self) -> Option<Turn<'_>> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match *last {
-            Last::GoingOn => return None,
-            Last::Ended(at) if at.elapsed() < EVERY => return None,
-            Last::Never | Last::Ended(_) => {}
-        }
-        *last = Last::GoingOn;
-        Some(Turn(self))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Last::Ended(Instant::now());
-    }
-}
 
 /// The legacy answer.
 pub struct Legacy {
@@ -113,7 +73,7 @@ impl Successor {
     /// Translates the call; `None` where it cannot be.
     pub fn of(
         rule: &Arc<Rule>,
-        worker: &Worker,
+        context: &Context,
         at: &Address<'_>,
         head: &RequestHead,
         body: &Bytes,
@@ -136,7 +96,7 @@ impl Successor {
             body,
             doubt: address::doubt(head, at, !body.is_empty()),
         };
-        let policy = worker.shared.policy.load();
+        let policy = context.calls.policy.load();
         let verdict = translate::translate(&call, policy.catalogue(), &|_| Mode::Rewrite);
         let Outcome::Rewritten { target, body: new } = verdict.outcome else {
             return None;
@@ -154,30 +114,30 @@ impl Successor {
     /// Sends it and compares its answer with the legacy one: status and body.
     pub async fn compare(
         self,
-        worker: Rc<Worker>,
+        context: Rc<Context>,
         client: Rc<Client>,
         head: RequestHead,
         legacy: Legacy,
     ) {
-        let shared = worker.shared.clone();
+        let shared = context.calls.clone();
         // A portal in trouble is not asked once more.
         let is_asked = legacy.status < 500 && !is_busy(legacy.status);
         let Some(_turn) = is_asked.then(|| shared.comparing.take()).flatten() else {
-            return self.skip(&worker);
+            return self.skip(&context);
         };
-        let paced = worker.paces().then(|| shared.pacing.spare(0));
+        let paced = context.paces().then(|| shared.pacing.spare(0));
         let source = match paced {
             // Callers come first: a comparison is made only while half of the portal's limit is free.
-            Some(None) => return self.skip(&worker),
+            Some(None) => return self.skip(&context),
             Some(Some(grant)) => grant.source,
             None => 0,
         };
         let Some(plain) = legacy.plain() else {
-            return self.skip(&worker);
+            return self.skip(&context);
         };
         let plan = RequestPlan {
             target: self.target.as_deref(),
-            host: worker.host.as_deref(),
+            host: context.host.as_deref(),
             client: client.address,
             scheme: client.scheme,
             trusted: client.trusted,
@@ -201,7 +161,7 @@ impl Successor {
         } else {
             RequestBody::Whole(Some(self.body))
         };
-        let result = match worker.upstream.send(&sending, body).await {
+        let result = match context.upstream.send(&sending, body).await {
             Err(_) => Comparison::Failed,
             Ok(answer) if is_busy(answer.head.status) => Comparison::Failed,
             Ok(mut answer) => match peek(&mut answer.body, LIMIT).await {
@@ -225,14 +185,14 @@ impl Successor {
     }
 
     /// Counts a call that is not compared.
-    pub fn skip(&self, worker: &Worker) {
-        skipped(worker, &self.rule);
+    pub fn skip(&self, context: &Context) {
+        skipped(context, &self.rule);
     }
 }
 
 /// Counts a call in mode `compare` that is not compared.
-pub fn skipped(worker: &Worker, rule: &Rule) {
-    let metrics = &worker.shared.telemetry.metrics;
+pub fn skipped(context: &Context, rule: &Rule) {
+    let metrics = &context.calls.telemetry.metrics;
     metrics.compared(&rule.method, Comparison::Skipped);
 }
 
@@ -332,18 +292,6 @@ mod tests {
         assert_eq!(differences(200, b"{}", 400, b"{}"), ["the status"]);
         let long = format!(r#"{{"{}":1}}"#, "x".repeat(1000));
         assert_eq!(of(&long, "{}")[0].chars().count(), NAMED_PATH + 1);
-    }
-
-    #[test]
-    fn one_compares_at_a_time_and_a_while_lies_between() {
-        let turns = Turns::default();
-        let turn = turns.take();
-        assert!(turn.is_some());
-        assert!(turns.take().is_none(), "one is going on");
-        drop(turn);
-        assert!(turns.take().is_none(), "one has just ended");
-        *turns.0.lock().unwrap() = Last::Ended(Instant::now() - EVERY);
-        assert!(turns.take().is_some());
     }
 
     #[test]

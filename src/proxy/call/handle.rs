@@ -7,38 +7,35 @@ use crate::protocol::target::{self, Place};
 use crate::protocol::{self, urlrewrite};
 use crate::proxy::body::{ClientBody, RequestBody};
 use crate::proxy::call::address;
-use crate::proxy::call::coding::Coding;
+use crate::proxy::call::client::Client;
 use crate::proxy::call::collect::{Unread, collect, discard};
 use crate::proxy::call::compare;
 use crate::proxy::call::compare::Successor;
+use crate::proxy::call::context::Context;
 use crate::proxy::call::job::{Carried, Job, Moment, record_refusal};
+use crate::proxy::call::limits::{Looked, QUERY_LIMIT_EXCEEDED, look_at_error};
 use crate::proxy::call::preflight;
 use crate::proxy::call::preflight::Preflight;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::{Additions, Reply};
 use crate::proxy::call::room;
 use crate::proxy::call::room::Reserved;
+use crate::proxy::call::send::{Outgoing, blame, client_error, send};
 use crate::proxy::call::span;
 use crate::proxy::call::span::Span;
 use crate::proxy::call::turn::{Asking, Turn};
-use crate::proxy::client::tunnel::Tunnel;
 use crate::proxy::error::ProxyError;
-use crate::proxy::http::forward;
-use crate::proxy::http::forward::{BodyPlan, RequestPlan};
-use crate::proxy::http::head::{Fields, Framing, Name, RequestHead};
+use crate::proxy::http::forward::BodyPlan;
+use crate::proxy::http::head::{Framing, Name, RequestHead};
 use crate::proxy::net::background::Finish;
 use crate::proxy::net::caught::{Panicked, caught};
-use crate::proxy::net::fault::Fault;
-use crate::proxy::net::link::{BadRequest, Control, Link};
-use crate::proxy::portal::body::{ERROR_LIMIT, peek};
-use crate::proxy::portal::{Answer, Sending};
-use crate::proxy::worker::Worker;
+use crate::proxy::net::link::BadRequest;
+use crate::proxy::portal::Answer;
 use crate::telemetry::caller::{Auth, Caller};
 use crate::telemetry::metrics::{Kind, Outcome as Class};
 use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
 use bytes::Bytes;
-use std::cell::{Cell, OnceCell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::cell::{Cell, OnceCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,70 +50,6 @@ const DISCARDING: Duration = Duration::from_secs(1);
 /// The longest id of a client's that is logged, in bytes.
 const CLIENT_ID: usize = 128;
 
-/// Who is at the other end of a client's connection.
-pub struct Client {
-    pub link: Rc<Link>,
-    pub control: Rc<Control>,
-    /// The peer's address, or the one that a trusted peer's PROXY header names.
-    pub address: Option<IpAddr>,
-    /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
-    pub trusted: bool,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// HTTP/2.
-    pub http2: bool,
-    /// Our end of the connection and the peer's.
-    pub ends: Option<(SocketAddr, SocketAddr)>,
-    /// Whether they were looked for among our connections to the portal.
-    pub checked: Cell<bool>,
-    /// The caller of this connection's last webhook call: most connections have one.
-    pub last: RefCell<Option<LastCaller>>,
-    /// A small body that a refusal has left unread.
-    pub unread: Cell<Option<ClientBody>>,
-    /// Both sides have switched protocols.
-    pub tunnel: Cell<Option<Tunnel>>,
-}
-
-/// A caller, and the bytes from which it was read.
-pub struct LastCaller {
-    pub access: Vec<u8>,
-    pub user_agent: Vec<u8>,
-    pub caller: Arc<Caller>,
-}
-
-impl Client {
-    /// The same client, for one of its HTTP/2 streams: a stream's faults are not its neighbours'.
-    pub fn stream(&self, link: Rc<Link>) -> Client {
-        Client {
-            link,
-            control: Rc::new(Control::default()),
-            checked: Cell::new(self.checked.get()),
-            last: RefCell::default(),
-            unread: Cell::new(None),
-            tunnel: Cell::new(None),
-            ..*self
-        }
-    }
-    /// The protocol's version, as logs say it.
-    pub fn version(&self) -> &'static str {
-        if self.http2 { "2" } else { "1.1" }
-    }
-}
-
-/// A head's fields as the core asks for them.
-impl protocol::Fields for Fields {
-    fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
-        let same = |name: &[u8]| name.eq_ignore_ascii_case(lower_case_name.as_bytes());
-        self.list()
-            .iter()
-            .find(|f| same(self.name(f)))
-            .map(|f| self.value(f))
-    }
-    fn all<'a>(&'a self, lower_case_name: &'a str) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
-        Box::new(self.named(lower_case_name))
-    }
-}
-
 /// What has to be known of a request to answer it with an error.
 struct Known {
     span: Rc<Span>,
@@ -126,7 +59,7 @@ struct Known {
 
 /// Answers one request, whatever comes of it.
 pub async fn handle(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     head: Result<RequestHead, BadRequest>,
     body: ClientBody,
@@ -134,12 +67,12 @@ pub async fn handle(
     let began = Instant::now();
     let known = OnceCell::new();
     let answered = {
-        let answering = pin!(answered(worker, client, head, body, began, &known));
+        let answering = pin!(answered(context, client, head, body, began, &known));
         caught(answering).await
     };
     answered.unwrap_or_else(|Panicked| {
         let known = known.into_inner().unwrap_or_else(|| Known {
-            span: Span::begin(worker, client, None, Kind::Other, began),
+            span: Span::begin(context, client, None, Kind::Other, began),
             format: Format::Json,
             to_head: false,
         });
@@ -152,7 +85,7 @@ pub async fn handle(
 }
 
 async fn answered(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     head: Result<RequestHead, BadRequest>,
     body: ClientBody,
@@ -166,8 +99,8 @@ async fn answered(
                 BadRequest::Head(error) => ProxyError::head(error),
                 BadRequest::HeadTimeout => ProxyError::client_timeout("head", false),
             };
-            let span = Span::begin(worker, client, None, Kind::Other, began);
-            worker.local.head_error(error.status);
+            let span = Span::begin(context, client, None, Kind::Other, began);
+            context.local.head_error(error.status);
             let reply = fail(&span, &error, Format::Json, false);
             span.answered(reply.status.as_u16(), reply.head.len());
             return (reply, span);
@@ -177,7 +110,7 @@ async fn answered(
     let raw = head.fields.raw().clone();
     let came = &raw[head.target_span()];
     let made = urlrewrite::made(came);
-    let at = address::of(worker, &head, came, made.as_ref());
+    let at = address::of(context, &head, came, made.as_ref());
     let format = format_of(&at.place);
     let kind = match &at.place {
         Place::Call { method, .. } if method == "batch" => Kind::Batch,
@@ -185,19 +118,19 @@ async fn answered(
         _ => Kind::Other,
     };
     let to_head = head.method() == b"HEAD";
-    let span = Span::begin(worker, client, Some((&head, &at.place)), kind, began);
+    let span = Span::begin(context, client, Some((&head, &at.place)), kind, began);
     let _ = known.set(Known {
         span: span.clone(),
         format,
         to_head,
     });
-    let guarded = kind != Kind::Other && worker.shared.policy.load().is_guarded();
-    let guarded = guarded.then(|| worker.caller(client, &at, &head, None));
+    let guarded = kind != Kind::Other && context.calls.policy.load().is_guarded();
+    let guarded = guarded.then(|| context.caller(client, &at, &head, None));
     let is_cut = at.is_made && made.as_ref().is_some_and(|made| !made.is_whole);
     let answered = if is_cut || at.is_twofold {
         Err(ProxyError::address())
     } else {
-        answer(worker, client, &span, head, &at, body).await
+        answer(context, client, &span, head, &at, body).await
     };
     let by_portal = answered.is_ok();
     let reply = match answered {
@@ -212,7 +145,7 @@ async fn answered(
         && by_portal
         && !span.is_refused()
     {
-        worker.guard(&caller, reply.status.as_u16());
+        context.guard(&caller, reply.status.as_u16());
     }
     (reply, span)
 }
@@ -238,7 +171,7 @@ enum Taken {
 }
 
 async fn answer(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
@@ -250,26 +183,26 @@ async fn answer(
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
         return Err(ProxyError::method_not_allowed());
     }
-    if worker.is_loop(client) {
+    if context.is_loop(client) {
         return Err(ProxyError::loop_detected());
     }
     // The mode may depend on who calls, and that may stand in a body that is not read yet.
     let by_head = OnceCell::new();
     if preflight::is_one(&head) {
-        return preflight(worker, client, span, head, at, body).await;
+        return preflight(context, client, span, head, at, body).await;
     }
     let mode = |rule: &Rule| {
-        worker.fixed_mode(rule).unwrap_or_else(|| {
-            let caller = by_head.get_or_init(|| worker.caller(client, at, &head, None));
+        context.fixed_mode(rule).unwrap_or_else(|| {
+            let caller = by_head.get_or_init(|| context.caller(client, at, &head, None));
             match rule.kind {
-                _ if caller.auth != Auth::None || !counts_body(&head) => worker.mode(rule, caller),
+                _ if caller.auth != Auth::None || !counts_body(&head) => context.mode(rule, caller),
                 RuleKind::Exact => Mode::Rewrite,
                 RuleKind::Watched => Mode::Observe,
             }
         })
     };
     let taken = {
-        let policy = worker.shared.policy.load();
+        let policy = context.calls.policy.load();
         match translate::intake(head.method(), &at.place, policy.catalogue(), &mode) {
             Intake::Stream => Taken::Stream,
             Intake::Observe(rule) => Taken::Observe(rule.clone()),
@@ -278,11 +211,11 @@ async fn answer(
         }
     };
     let work = match taken {
-        Taken::Stream => untouched(worker, client, span, at, head, body).await?,
+        Taken::Stream => untouched(context, client, span, at, head, body).await?,
         Taken::Observe(rule) => {
             let by_head = by_head.into_inner();
-            let caller = by_head.unwrap_or_else(|| worker.caller(client, at, &head, None));
-            observe(worker, client, span, head, at, &rule, caller, body).await?
+            let caller = by_head.unwrap_or_else(|| context.caller(client, at, &head, None));
+            observe(context, client, span, head, at, &rule, caller, body).await?
         }
         Taken::Head => {
             // Nothing of the body counts, but it may tell who is refused: a token counts before all else.
@@ -297,21 +230,21 @@ async fn answer(
             } else {
                 Read::Stream(body)
             };
-            translated(worker, client, span, head, at, read)?
+            translated(context, client, span, head, at, read)?
         }
         Taken::Body => {
-            let read = read_whole(worker, client, span, &head, body).await?;
+            let read = read_whole(context, client, span, &head, body).await?;
             match (&at.place, &read) {
                 (Place::Unnamed, Read::Whole(bytes, _)) => {
                     let named = address::named(&head, at, bytes);
-                    translated(worker, client, span, head, &named, read)?
+                    translated(context, client, span, head, &named, read)?
                 }
-                _ => translated(worker, client, span, head, at, read)?,
+                _ => translated(context, client, span, head, at, read)?,
             }
         }
     };
     let asking = Asking {
-        worker,
+        context,
         client,
         span,
         at,
@@ -351,14 +284,14 @@ async fn carry_out(asking: Asking<'_>, mut work: Work) -> Result<Reply, ProxyErr
 
 /// Answers a preflight whose address calls what is switched off, or forwards it.
 async fn preflight(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
     at: &Address<'_>,
     body: ClientBody,
 ) -> Result<Reply, ProxyError> {
-    let work = match preflight::look_into(worker, client, &head, at) {
+    let work = match preflight::look_into(context, client, &head, at) {
         Preflight::Answered(reply) => {
             span.outcome(Class::Refused);
             return Ok(*reply);
@@ -368,13 +301,13 @@ async fn preflight(
             span.outcome(Class::Observed);
             let batch = uses.iter().any(|used| used.batch_key.is_some());
             let body = streamed(&head, body);
-            let mut job = as_it_came(worker, client, span, head, at, caller, body);
+            let mut job = as_it_came(context, client, span, head, at, caller, body);
             (job.batch, job.uses) = (batch, uses);
             Work::Deprecated(Box::new(job))
         }
     };
     let asking = Asking {
-        worker,
+        context,
         client,
         span,
         at,
@@ -384,7 +317,7 @@ async fn preflight(
 
 /// A call that goes on as it came; its uses are to be put in.
 fn as_it_came(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
@@ -393,10 +326,10 @@ fn as_it_came(
     body: RequestBody,
 ) -> Job {
     Job {
-        worker: worker.clone(),
+        context: context.clone(),
         client: client.clone(),
         span: span.clone(),
-        moment: moment(worker, span, &head, at),
+        moment: moment(context, span, &head, at),
         body,
         plan: BodyPlan::AsItCame,
         batch: false,
@@ -480,7 +413,7 @@ impl Untouched {
 /// A request in which nothing is looked for: nearly all traffic. Where callers are selected by their application, a small
 /// body is read, since a token in it is known by the answer from then on.
 async fn untouched(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     at: &Address<'_>,
@@ -490,11 +423,11 @@ async fn untouched(
     if matches!(at.place, Place::Call { .. })
         && counts_body(&head)
         && has_small_body(&head)
-        && worker.asks_for_applications()
+        && context.asks_for_applications()
     {
         let bytes = read_small(span, client, body).await?;
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
-        let caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
+        let caller = context.caller(client, at, &head, Some((content_type, &bytes)));
         return Ok(Work::Untouched(Untouched {
             target: None,
             body: RequestBody::Whole(Some(bytes)),
@@ -517,7 +450,7 @@ async fn untouched(
 
 /// Reads the body of a call that is to be translated, when there is room for it.
 async fn read_whole(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: &RequestHead,
@@ -528,7 +461,7 @@ async fn read_whole(
         Framing::Length(length) => Some(length),
         _ => None,
     };
-    let limit = worker.config.max_rewrite_body;
+    let limit = context.config.max_rewrite_body;
     if length.is_some_and(|length| length > limit) {
         return Ok(Read::TooLarge);
     }
@@ -537,11 +470,11 @@ async fn read_whole(
     }
     let since = Instant::now();
     let mut reserved = length.is_none_or(|length| length > room::FREE).then(|| {
-        let (shared, wait) = (&worker.shared, worker.config.timeouts.rewrite_wait);
-        let address = worker.client_address(client, head);
-        Reserved::nothing(&shared.rewrite_room, &worker.local, address, wait)
+        let (shared, wait) = (&context.calls, context.config.timeouts.rewrite_wait);
+        let address = context.client_address(client, head);
+        Reserved::nothing(&shared.rewrite_room, &context.local, address, wait)
     });
-    let collected = collect(body, limit, &client.link.fault_cell(), reserved.as_mut()).await;
+    let collected = collect(body, limit, &client.fault, reserved.as_mut()).await;
     span.waited(since.elapsed());
     match collected {
         Ok(bytes) => Ok(Read::Whole(bytes, reserved)),
@@ -585,7 +518,7 @@ async fn read_small(
     body: ClientBody,
 ) -> Result<Bytes, ProxyError> {
     let since = Instant::now();
-    let collected = collect(body, CALLER_BODY, &client.link.fault_cell(), None).await;
+    let collected = collect(body, CALLER_BODY, &client.fault, None).await;
     span.waited(since.elapsed());
     collected.map_err(unread_error)
 }
@@ -593,7 +526,7 @@ async fn read_small(
 /// Forwards a deprecated call as it came. Its body is read only where it is small and may say who calls.
 #[allow(clippy::too_many_arguments)]
 async fn observe(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
@@ -604,8 +537,8 @@ async fn observe(
 ) -> Result<Work, ProxyError> {
     let counts = counts_body(&head);
     let small = has_small_body(&head);
-    let compares = |worker: &Worker, caller: &Caller| {
-        rule.kind == RuleKind::Exact && worker.mode_of(rule, caller) == Mode::Compare
+    let compares = |context: &Context, caller: &Caller| {
+        rule.kind == RuleKind::Exact && context.mode_of(rule, caller) == Mode::Compare
     };
     let mut read = None;
     let body = if head.framing == Framing::None {
@@ -613,34 +546,34 @@ async fn observe(
         RequestBody::Empty
     } else if counts
         && small
-        && (!protocol::credentials::is_told_by_head(&head.fields) || compares(worker, &caller))
+        && (!protocol::credentials::is_told_by_head(&head.fields) || compares(context, &caller))
     {
         let bytes = read_small(span, client, body).await?;
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
-        caller = worker.caller(client, at, &head, Some((content_type, &bytes)));
-        let is_more = match (worker.mode_of(rule, &caller), rule.kind) {
+        caller = context.caller(client, at, &head, Some((content_type, &bytes)));
+        let is_more = match (context.mode_of(rule, &caller), rule.kind) {
             (Mode::Brownout | Mode::Block, _) | (Mode::Rewrite, RuleKind::Exact) => true,
             (Mode::Observe | Mode::Compare | Mode::Rewrite, _) => false,
         };
         if is_more {
             let read = Read::Whole(bytes, None);
-            return translated(worker, client, span, head, at, read);
+            return translated(context, client, span, head, at, read);
         }
         read = Some(bytes.clone());
         RequestBody::Whole(Some(bytes))
     } else {
         if counts && caller.auth == Auth::None {
-            if worker.refuses_whoever_calls(rule, &caller) {
-                return translated(worker, client, span, head, at, Read::Stream(body));
+            if context.refuses_whoever_calls(rule, &caller) {
+                return translated(context, client, span, head, at, Read::Stream(body));
             }
             caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
         }
         body.into()
     };
-    let successor = if compares(worker, &caller) {
-        let made = read.and_then(|bytes| Successor::of(rule, worker, at, &head, &bytes));
+    let successor = if compares(context, &caller) {
+        let made = read.and_then(|bytes| Successor::of(rule, context, at, &head, &bytes));
         if made.is_none() {
-            compare::skipped(worker, rule);
+            compare::skipped(context, rule);
         }
         made
     } else {
@@ -650,7 +583,7 @@ async fn observe(
     let encoding = Encoding::of(head.method(), content_type, head.framing != Framing::None);
     span.outcome(Class::Observed);
     let mut used = DeprecatedUse::observed(rule, encoding);
-    if worker.looks_for_names(rule, &caller) {
+    if context.looks_for_names(rule, &caller) {
         used.parameters = translate::sent::names(&Call {
             verb: head.method(),
             target: at.target,
@@ -662,7 +595,7 @@ async fn observe(
         });
     }
     let uses = vec![used];
-    let mut job = as_it_came(worker, client, span, head, at, caller, body);
+    let mut job = as_it_came(context, client, span, head, at, caller, body);
     (job.successor, job.uses) = (successor, uses);
     Ok(Work::Deprecated(Box::new(job)))
 }
@@ -677,7 +610,7 @@ enum Read {
 
 /// Translates a call.
 fn translated(
-    worker: &Rc<Worker>,
+    context: &Rc<Context>,
     client: &Rc<Client>,
     span: &Rc<Span>,
     head: RequestHead,
@@ -704,28 +637,28 @@ fn translated(
         known.get_or_init(|| {
             let body = Some((content_type.unwrap_or(b""), &bytes[..]));
             let body = body.filter(|(_, bytes)| !bytes.is_empty());
-            let caller = worker.caller(client, at, &head, body);
+            let caller = context.caller(client, at, &head, body);
             if matches!(read, Read::Whole(..)) && !is_packed || !counts_body(&head) {
                 return caller;
             }
             Arc::new(Arc::unwrap_or_clone(caller).with_unread_body())
         })
     };
-    let policy = worker.shared.policy.load_full();
+    let policy = context.calls.policy.load_full();
     let catalogue = policy.catalogue();
     let mut verdict = match &read {
         Read::TooLarge => {
-            let limit = usize::try_from(worker.config.max_rewrite_body).unwrap_or(usize::MAX);
+            let limit = usize::try_from(context.config.max_rewrite_body).unwrap_or(usize::MAX);
             translate::too_large(&call, catalogue, limit)
         }
         _ => translate::translate(&call, catalogue, &|rule| {
-            worker
+            context
                 .fixed_mode(rule)
-                .unwrap_or_else(|| worker.mode(rule, caller()))
+                .unwrap_or_else(|| context.mode(rule, caller()))
         }),
     };
     translate::sent::note(&call, &mut verdict.uses, |used| {
-        worker.looks_for_names(&used.rule, caller())
+        context.looks_for_names(&used.rule, caller())
     });
     let (new_target, new_body) = match verdict.outcome {
         Outcome::Untouched => (None, None),
@@ -734,7 +667,7 @@ fn translated(
             span.outcome(Class::Refused);
             let refusal = match verdict.uses.first() {
                 Some(used) => used
-                    .switched_off(worker.until(&used.rule, caller()))
+                    .switched_off(context.until(&used.rule, caller()))
                     .unwrap_or(refusal),
                 None => refusal,
             };
@@ -746,15 +679,15 @@ fn translated(
             }
             let error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
             record_refusal(
-                worker,
-                &moment(worker, span, &head, at),
+                context,
+                &moment(context, span, &head, at),
                 caller(),
                 &uses,
                 &error,
             );
             if let Some(reason) = verdict.unread {
-                let moment = moment(worker, span, &head, at);
-                worker.unread(&moment.unread(reason, caller().clone()));
+                let moment = moment(context, span, &head, at);
+                context.unread(&moment.unread(reason, caller().clone()));
             }
             // Who waits for a go-ahead sends no body.
             let is_small = has_small_body(&head) || head.framing == Framing::Chunked;
@@ -768,10 +701,10 @@ fn translated(
         }
     };
     if let Some(reason) = verdict.unread {
-        let moment = moment(worker, span, &head, at);
-        worker.unread(&moment.unread(reason, caller().clone()));
+        let moment = moment(context, span, &head, at);
+        context.unread(&moment.unread(reason, caller().clone()));
     }
-    let is_told = !verdict.uses.is_empty() || worker.asks_for_applications();
+    let is_told = !verdict.uses.is_empty() || context.asks_for_applications();
     let caller = is_told.then(|| caller().clone());
     let (body, plan, reserved) = match (read, new_body) {
         (Read::Whole(_, reserved), Some(new)) => {
@@ -816,10 +749,10 @@ fn translated(
         },
     );
     Ok(Work::Deprecated(Box::new(Job {
-        worker: worker.clone(),
+        context: context.clone(),
         client: client.clone(),
         span: span.clone(),
-        moment: moment(worker, span, &head, at),
+        moment: moment(context, span, &head, at),
         head,
         uses: verdict.uses,
         batch: verdict.batch,
@@ -850,7 +783,7 @@ async fn forward(
     turn: Turn,
 ) -> Result<Forwarded, ProxyError> {
     let Asking {
-        worker,
+        context,
         client,
         span,
         at,
@@ -859,25 +792,22 @@ async fn forward(
     let outgoing = Outgoing {
         upgrade: request.upgrade,
         source: turn.source(),
-        keep: worker.is_paced(&at.place),
+        keep: context.is_paced(&at.place),
         ..Outgoing::new(request.target.as_deref(), body, request.plan)
     };
-    let answer = send(worker, client, span, &request.head, outgoing).await;
+    let answer = send(context, client, span, &request.head, outgoing).await;
     let mut answer = answer.map_err(|error| blame(client, error))?;
-    if answer.head.status == 101 {
-        client.tunnel.set(answer.switched.take());
-    }
     let looked = match &at.place {
         Place::Elsewhere => None,
         _ if answer.head.status < 400 || request.head.method() == b"HEAD" => None,
-        _ => Box::pin(look_at_error(worker, &at.place, &mut answer)).await,
+        _ => Box::pin(look_at_error(context, &at.place, &mut answer)).await,
     };
     let read = match looked {
         None => None,
         Some(Looked { code, read }) => {
             let refused = answer.head.status == 503
                 && code.as_deref() == Some(QUERY_LIMIT_EXCEEDED)
-                && worker.is_paced(&at.place);
+                && context.is_paced(&at.place);
             match answer.again.take().filter(|_| refused) {
                 Some(body) => {
                     request.body = body;
@@ -890,57 +820,13 @@ async fn forward(
         }
     };
     Ok(Forwarded::Answered(pass_on(
-        worker, client, span, at, &request, answer, read,
+        context, client, span, at, &request, answer, read,
     )))
-}
-
-/// The portal's code for what is over its request limit: nothing was executed.
-pub const QUERY_LIMIT_EXCEEDED: &str = "QUERY_LIMIT_EXCEEDED";
-
-/// What was read of an error that passes by.
-struct Looked {
-    code: Option<String>,
-    /// What was read, and whether that is all of it.
-    read: (Bytes, bool),
-}
-
-/// The code of an error that passes by, counted: how ops see that the portal refuses calls for its limits.
-async fn look_at_error(worker: &Worker, place: &Place<'_>, answer: &mut Answer) -> Option<Looked> {
-    let head = &answer.head;
-    let small = match head.framing {
-        Framing::Length(length) => length <= ERROR_LIMIT as u64,
-        // Errors for limits may come without a length; of all others only the short ones are read.
-        Framing::Chunked => matches!(head.status, 429 | 503),
-        _ => false,
-    };
-    if !small {
-        return None;
-    }
-    let coding = Coding::of(head);
-    let read = peek(&mut answer.body, ERROR_LIMIT).await.ok()?;
-    let plain = if read.1 {
-        coding.plain(&read.0, ERROR_LIMIT)
-    } else {
-        None
-    };
-    let code = plain.and_then(|plain| protocol::answer::error_code(&plain));
-    if let Some(code) = &code {
-        worker.local.portal_error(code);
-        count_limit(worker, place, code);
-    }
-    Some(Looked { code, read })
-}
-
-/// Counts by method what the portal refuses for the time that a method has used, or for overload.
-fn count_limit(worker: &Worker, place: &Place<'_>, code: &str) {
-    if let Place::Call { method, .. } = place {
-        worker.shared.telemetry.metrics.method_limited(method, code);
-    }
 }
 
 /// Passes on an answer to which nothing is added.
 fn pass_on(
-    worker: &Worker,
+    context: &Context,
     client: &Client,
     span: &Span,
     at: &Address<'_>,
@@ -950,15 +836,15 @@ fn pass_on(
 ) -> Reply {
     let head = &request.head;
     if matches!(at.place, Place::Call { .. })
-        && worker.asks_for_applications()
+        && context.asks_for_applications()
         && let Some(application) = answer.head.fields.named("x-bitrix-rest-application").next()
     {
-        let by_head = || worker.caller(client, at, head, None);
+        let by_head = || context.caller(client, at, head, None);
         let caller = request.caller.clone().unwrap_or_else(by_head);
-        worker.shared.applications.learn(&caller, application);
+        context.calls.applications.learn(&caller, application);
     }
-    let turn = |name: Name, value: &[u8]| worker.turn_origin(client, head, name, value);
-    let lines = worker.id_line(span);
+    let turn = |name: Name, value: &[u8]| context.turn_origin(client, head, name, value);
+    let lines = span.id_line_if_asked();
     reply::pass_on(
         head,
         answer,
@@ -971,98 +857,8 @@ fn pass_on(
     )
 }
 
-/// What of a request goes out otherwise than it came.
-pub struct Outgoing<'a> {
-    /// The target, if translation changed it.
-    pub target: Option<&'a [u8]>,
-    pub body: RequestBody,
-    pub plan: BodyPlan,
-    /// Pass `Upgrade` on.
-    pub upgrade: bool,
-    /// The answer has to be read: it must not be compressed.
-    pub plain_answer: bool,
-    /// From which of the source addresses, by number.
-    pub source: usize,
-    /// The portal may refuse it for its limit: it may have to be sent again.
-    pub keep: bool,
-}
-
-impl<'a> Outgoing<'a> {
-    pub fn new(target: Option<&'a [u8]>, body: RequestBody, plan: BodyPlan) -> Self {
-        Outgoing {
-            target,
-            body,
-            plan,
-            upgrade: false,
-            plain_answer: false,
-            source: 0,
-            keep: false,
-        }
-    }
-}
-
-/// Sends a request to the portal and waits for the head of its answer.
-pub async fn send(
-    worker: &Rc<Worker>,
-    client: &Client,
-    span: &Span,
-    head: &RequestHead,
-    outgoing: Outgoing<'_>,
-) -> Result<Answer, ProxyError> {
-    let id_line = worker.id_line(span);
-    let plan = RequestPlan {
-        target: outgoing.target,
-        host: worker.host.as_deref(),
-        client: client.address,
-        scheme: client.scheme,
-        trusted: client.trusted,
-        body: outgoing.plan,
-        upgrade: outgoing.upgrade,
-        plain_answer: outgoing.plain_answer,
-        add: id_line.as_bytes(),
-    };
-    let since = Instant::now();
-    let sending = Sending {
-        source: outgoing.source,
-        since,
-        head: &|out| forward::request(head, &plan, out),
-        to_head: head.method() == b"HEAD",
-        upgrade: outgoing.upgrade,
-        framing: outgoing.plan.framing(head.framing),
-        trailer: head.fields.first(Name::Trailer),
-        keep: outgoing.keep,
-    };
-    let answer = worker.upstream.send(&sending, outgoing.body).await;
-    match &answer {
-        Ok(answer) => {
-            span.waited(answer.came - since);
-            span.upstream(answer.after);
-        }
-        Err(_) => span.waited(since.elapsed()),
-    }
-    answer
-}
-
-/// A call that failed because its client did is the client's error.
-pub fn blame(client: &Client, error: ProxyError) -> ProxyError {
-    match client.link.fault() {
-        Some(
-            fault @ (Fault::BadChunk(_) | Fault::ReadTimeout | Fault::Closed | Fault::Broken(_)),
-        ) => client_error(Some(fault), true),
-        _ => error,
-    }
-}
-
-fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
-    match fault {
-        Some(Fault::BadChunk(what)) => ProxyError::bad_body(what),
-        Some(Fault::ReadTimeout) => ProxyError::client_timeout("body", sent),
-        _ => ProxyError::client_gone(),
-    }
-}
-
 /// When the request came and how it is called, for its events.
-fn moment(worker: &Worker, span: &Span, head: &RequestHead, at: &Address<'_>) -> Moment {
+fn moment(context: &Context, span: &Span, head: &RequestHead, at: &Address<'_>) -> Moment {
     Moment {
         began: span.began(),
         timestamp: SystemTime::now(),
@@ -1070,7 +866,7 @@ fn moment(worker: &Worker, span: &Span, head: &RequestHead, at: &Address<'_>) ->
         client_request_id: client_request_id(head),
         trace_id: span::trace_id(&head.fields).map(Into::into),
         target: target::masked_plain_call(at.target, &at.place)
-            .unwrap_or_else(|| target::masked_path(at.target, &worker.config.rest_path))
+            .unwrap_or_else(|| target::masked_path(at.target, &context.config.rest_path))
             .into(),
     }
 }

@@ -3,20 +3,23 @@
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::answer::{self, Format};
 use crate::proxy::body::RequestBody;
+use crate::proxy::call::client::Client;
 use crate::proxy::call::coding::Coding;
 use crate::proxy::call::compare;
 use crate::proxy::call::compare::{Legacy, Successor};
-use crate::proxy::call::handle::{Client, Outgoing, QUERY_LIMIT_EXCEEDED, blame, send};
+use crate::proxy::call::context::Context;
+use crate::proxy::call::limits::QUERY_LIMIT_EXCEEDED;
+use crate::proxy::call::notice;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::{Additions, Reply};
 use crate::proxy::call::room::Reserved;
+use crate::proxy::call::send::{Outgoing, blame, send};
 use crate::proxy::call::span::Span;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, RequestHead};
 use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
-use crate::proxy::worker::Worker;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::{DeprecationEvent, UnreadCall};
 use crate::translate::order::Order;
@@ -36,7 +39,7 @@ const REPLACED_LIMIT: usize = 16 * 1024 * 1024;
 
 /// All that a call with deprecated uses needs; owned, so that it can be finished without its client.
 pub struct Job {
-    pub worker: Rc<Worker>,
+    pub context: Rc<Context>,
     pub client: Rc<Client>,
     pub span: Rc<Span>,
     pub head: RequestHead,
@@ -126,7 +129,7 @@ struct Told {
 impl Job {
     /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
     pub async fn carry_out(mut self: Box<Self>, source: usize) -> Result<Carried, ProxyError> {
-        if !self.worker.shared.telemetry.log.can_accept()
+        if !self.context.calls.telemetry.log.can_accept()
             && self.uses.iter().any(|u| u.action == Action::Rewritten)
         {
             for usage in &mut self.uses {
@@ -146,18 +149,18 @@ impl Job {
         let outgoing = Outgoing {
             plain_answer: !switched_off.is_empty(),
             source,
-            keep: self.worker.paces(),
+            keep: self.context.paces(),
             ..Outgoing::new(self.target.as_deref(), body, self.plan)
         };
         let sent = {
             let sending = pin!(send(
-                &self.worker,
+                &self.context,
                 &self.client,
                 &self.span,
                 &self.head,
                 outgoing
             ));
-            self.worker.unless_cut(sending).await
+            self.context.cut.unless_cut(sending).await
         };
         let Some(sent) = sent else {
             return Err(self.cut());
@@ -179,8 +182,8 @@ impl Job {
                 if let Some(application) =
                     answer.head.fields.named("x-bitrix-rest-application").next()
                 {
-                    if self.worker.asks_for_applications() {
-                        let applications = &self.worker.shared.applications;
+                    if self.context.asks_for_applications() {
+                        let applications = &self.context.calls.applications;
                         applications.learn(&self.caller, application);
                         self.asked = Some(self.caller.clone());
                     }
@@ -194,7 +197,7 @@ impl Job {
                 let looked = {
                     let whole = !switched_off.is_empty();
                     let looking = pin!(self.look_into(&mut answer, &mut told, whole));
-                    self.worker.unless_cut(looking).await
+                    self.context.cut.unless_cut(looking).await
                 };
                 let read = match looked {
                     None => return Err(self.cut()),
@@ -215,7 +218,7 @@ impl Job {
                 };
                 let is_refused = told.status == Some(503)
                     && told.error.as_deref() == Some(QUERY_LIMIT_EXCEEDED)
-                    && self.worker.paces();
+                    && self.context.paces();
                 if let Some(body) = answer.again.take().filter(|_| is_refused) {
                     self.body = body;
                     return Ok(Carried::Refused(self));
@@ -234,21 +237,21 @@ impl Job {
                             is_gzip: Coding::of(&answer.head) == Coding::Gzip,
                             body: body.clone(),
                         };
-                        let (worker, client) = (self.worker.clone(), self.client.clone());
+                        let (context, client) = (self.context.clone(), self.client.clone());
                         let head = self.head.clone();
                         crate::proxy::net::background::finish(
-                            successor.compare(worker, client, head, legacy),
+                            successor.compare(context, client, head, legacy),
                         );
                     }
-                    (Some(successor), _) => successor.skip(&self.worker),
+                    (Some(successor), _) => successor.skip(&self.context),
                     (None, _) => {}
                 }
                 let lines = self.deprecation_lines();
                 let origin = |name, value: &[u8]| {
-                    self.worker
+                    self.context
                         .turn_origin(&self.client, &self.head, name, value)
                 };
-                let id_line = self.worker.id_line(&self.span);
+                let id_line = self.span.id_line_if_asked();
                 let replaced = read
                     .as_ref()
                     .filter(|(_, whole)| *whole && !switched_off.is_empty())
@@ -311,7 +314,7 @@ impl Job {
             let plain = coding.plain(&read, ERROR_LIMIT);
             told.error = plain.and_then(|plain| answer::error_code(&plain));
             if let Some(code) = &told.error {
-                self.worker.local.portal_error(code);
+                self.context.local.portal_error(code);
                 self.count_limits(None, code);
             }
         }
@@ -330,7 +333,7 @@ impl Job {
 
     /// Counts by method what the portal refuses for the time that a method has used, or for overload.
     fn count_limits(&self, key: Option<&str>, code: &str) {
-        let metrics = &self.worker.shared.telemetry.metrics;
+        let metrics = &self.context.calls.telemetry.metrics;
         for usage in &self.uses {
             if key.is_none() || usage.batch_key.as_deref() == key {
                 metrics.method_limited(&usage.rule.method, code);
@@ -361,9 +364,9 @@ impl Job {
     fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
         self.recorded.set(true);
         let asked = self.asked.as_ref().unwrap_or(&self.caller);
-        let decided = |usage: &DeprecatedUse| decide(&self.worker, asked, usage);
+        let decided = |usage: &DeprecatedUse| decide(&self.context, asked, usage);
         record(
-            &self.worker,
+            &self.context,
             &self.moment,
             &self.caller,
             &self.uses,
@@ -376,7 +379,7 @@ impl Job {
     /// The commands of a batch that were refused, by their keys, and what their senders are told.
     fn switched_off(&self) -> Vec<(String, Refusal)> {
         let told = |usage: &DeprecatedUse| {
-            let until = self.worker.until(&usage.rule, &self.caller);
+            let until = self.context.until(&usage.rule, &self.caller);
             Some((usage.batch_key.clone()?, usage.refusal_of_command(until)?))
         };
         self.uses
@@ -390,11 +393,11 @@ impl Job {
         let [first, more @ ..] = &self.uses[..] else {
             return Bytes::new();
         };
-        if !self.worker.config.deprecation_headers {
+        if !self.context.config.deprecation_headers {
             return Bytes::new();
         }
         if more.iter().all(|usage| usage.rule.id == first.rule.id) {
-            return self.worker.deprecation_lines(&first.rule);
+            return self.context.deprecation_lines(&first.rule);
         }
         let mut rules: Vec<&Rule> = Vec::new();
         for usage in &self.uses {
@@ -402,13 +405,13 @@ impl Job {
                 rules.push(&usage.rule);
             }
         }
-        reply::deprecation_lines(rules.iter().copied()).into()
+        notice::lines(rules.iter().copied()).into()
     }
 }
 
 /// Logs uses whose call went no further than here.
 pub fn record_refusal(
-    worker: &Worker,
+    context: &Context,
     moment: &Moment,
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
@@ -419,17 +422,17 @@ pub fn record_refusal(
         error: Some(error.code.into()),
         ..Told::default()
     };
-    let decided = |usage: &DeprecatedUse| decide(worker, caller, usage);
-    let _ = record(worker, moment, caller, uses, &told, None, &decided);
+    let decided = |usage: &DeprecatedUse| decide(context, caller, usage);
+    let _ = record(context, moment, caller, uses, &told, None, &decided);
     debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
 }
 
 /// The mode that a use's rule is in, told to the guard where it is a brownout.
-fn decide(worker: &Worker, caller: &Caller, usage: &DeprecatedUse) -> Mode {
-    worker.fixed_mode(&usage.rule).unwrap_or_else(|| {
-        let decision = worker.decision(&usage.rule, caller);
+fn decide(context: &Context, caller: &Caller, usage: &DeprecatedUse) -> Mode {
+    context.fixed_mode(&usage.rule).unwrap_or_else(|| {
+        let decision = context.decision(&usage.rule, caller);
         if usage.refusal == Some(Reason::Brownout) {
-            let policy = worker.shared.policy.load();
+            let policy = context.calls.policy.load();
             policy.refused(&decision, &caller.key, jiff::Timestamp::now());
         }
         decision.mode
@@ -437,7 +440,7 @@ fn decide(worker: &Worker, caller: &Caller, usage: &DeprecatedUse) -> Mode {
 }
 
 fn record(
-    worker: &Worker,
+    context: &Context,
     moment: &Moment,
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
@@ -485,5 +488,5 @@ fn record(
             waited,
         })
         .collect();
-    worker.record(&events)
+    context.record(&events)
 }

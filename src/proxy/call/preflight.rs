@@ -4,11 +4,11 @@
 use crate::protocol::Fields;
 use crate::protocol::address::Address;
 use crate::proxy::call::address;
-use crate::proxy::call::handle::Client;
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::http::head::{Framing, RequestHead};
-use crate::proxy::worker::Worker;
 use crate::telemetry::caller::{Auth, Caller};
 use crate::translate::{self, Call, DeprecatedUse, Encoding, Reason};
 use std::sync::Arc;
@@ -30,16 +30,16 @@ pub enum Preflight {
 
 /// Looks into a preflight.
 pub fn look_into(
-    worker: &Worker,
+    context: &Context,
     client: &Client,
     head: &RequestHead,
     address: &Address<'_>,
 ) -> Preflight {
-    let policy = worker.shared.policy.load();
+    let policy = context.calls.policy.load();
     if !translate::concerns(&address.place, policy.catalogue()) {
         return Preflight::Forwarded(None);
     }
-    let caller = worker.caller(client, address, head, None);
+    let caller = context.caller(client, address, head, None);
     let call = Call {
         verb: head.method(),
         target: address.target,
@@ -50,7 +50,7 @@ pub fn look_into(
         doubt: address::doubt(head, address, false),
     };
     let verdict = translate::translate(&call, policy.catalogue(), &|rule| {
-        worker.mode_of(rule, &caller)
+        context.mode_of(rule, &caller)
     });
     let is_off =
         |used: &DeprecatedUse| matches!(used.refusal, Some(Reason::Brownout | Reason::Blocked));
@@ -97,5 +97,6 @@ fn allowed(head: &RequestHead) -> Reply {
         body: ResponseBody::Empty,
         close: false,
         trailer: None,
+        tunnel: None,
     }
 }

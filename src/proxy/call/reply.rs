@@ -1,6 +1,5 @@
 //! What the client gets: the portal's answer, or one of ours.
 
-use crate::catalogue::Rule;
 use crate::protocol::answer::{self, Format};
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::error::ProxyError;
@@ -8,6 +7,7 @@ use crate::proxy::http::forward;
 use crate::proxy::http::forward::{ResponsePlan, Turn};
 use crate::proxy::http::head::{Framing, Minor, Name, RequestHead};
 use crate::proxy::net::stall::Stall;
+use crate::proxy::net::stream::Switched;
 use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::PortalBody;
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub struct Reply {
     pub close: bool,
     /// The value of `Trailer`.
     pub trailer: Option<Vec<u8>>,
+    /// The portal's side, when both sides switch protocols.
+    pub tunnel: Option<Box<Switched>>,
 }
 
 /// What is added to, or changed in, the portal's answer.
@@ -115,6 +117,7 @@ pub fn pass_on(request: &RequestHead, answer: Answer, additions: Additions<'_>) 
         body,
         close: false,
         trailer,
+        tunnel: answer.switched.map(Box::new),
     }
 }
 
@@ -163,74 +166,6 @@ pub fn error(error: &ProxyError, format: Format, to_head: bool, extra: &[u8]) ->
         },
         close: error.close,
         trailer: None,
-    }
-}
-
-/// The lines that tell a caller of deprecated methods: since when (RFC 9745), until when (RFC 8594), and where to read on.
-/// Both dates are single values by their RFCs, so that of several rules the earliest is told; each rule has its links.
-pub fn deprecation_lines<'r>(rules: impl Iterator<Item = &'r Rule> + Clone) -> Vec<u8> {
-    let earliest = |date: fn(&Rule) -> Option<&str>| {
-        rules.clone().filter_map(|rule| midnight(date(rule)?)).min()
-    };
-    let mut lines = String::new();
-    if let Some(since) = earliest(|rule| rule.deprecated.as_deref()) {
-        lines.push_str(&format!("Deprecation: @{since}\r\n"));
-    }
-    if let Some(until) = earliest(|rule| rule.sunset.as_deref()) {
-        let date = jiff::Timestamp::from_second(until).unwrap_or_default();
-        lines.push_str(&format!(
-            "Sunset: {}\r\n",
-            date.strftime("%a, %d %b %Y %H:%M:%S GMT")
-        ));
-    }
-    let links: Vec<String> = rules.flat_map(links).collect();
-    if !links.is_empty() {
-        lines.push_str(&format!("Link: {}\r\n", links.join(", ")));
-    }
-    lines.into_bytes()
-}
-
-/// The documentation, and the method to call instead where it is a single one; its address is relative to the call's.
-fn links(rule: &Rule) -> impl Iterator<Item = String> + use<> {
-    let page = rule
-        .documentation_url()
-        .map(|page| format!("<{page}>; rel=\"deprecation\"; type=\"text/html\""));
-    let is_single = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
-    let successor = rule
-        .replacement
-        .as_deref()
-        .filter(is_single)
-        .map(|name| format!("<{name}>; rel=\"successor-version\""));
-    page.into_iter().chain(successor)
-}
-
-/// The seconds since 1970 of a date at midnight UTC.
-fn midnight(date: &str) -> Option<i64> {
-    let date: jiff::civil::Date = date.parse().ok()?;
-    let midnight = date.to_datetime(jiff::civil::Time::midnight());
-    jiff::tz::TimeZone::UTC
-        .to_timestamp(midnight)
-        .ok()
-        .map(|moment| moment.as_second())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalogue::Catalogue;
-
-    #[test]
-    fn several_rules_have_one_date_and_all_their_links() {
-        let catalogue = Catalogue::builtin();
-        let rules: Vec<&Rule> = catalogue
-            .rules()
-            .iter()
-            .map(|rule| &**rule)
-            .take(2)
-            .collect();
-        let lines = String::from_utf8(deprecation_lines(rules.iter().copied())).unwrap();
-        assert_eq!(lines.matches("Deprecation: @").count(), 1, "{lines}");
-        assert_eq!(lines.matches("Link: ").count(), 1, "{lines}");
-        assert_eq!(lines.matches("rel=\"deprecation\"").count(), 2, "{lines}");
+        tunnel: None,
     }
 }

@@ -2,14 +2,13 @@
 
 use crate::protocol::target::Place;
 use crate::protocol::{self, target};
-use crate::proxy::call::handle::Client;
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::head::{Fields, Framing, RequestHead};
-use crate::proxy::net::link::Link;
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::portal::body::Truncated;
-use crate::proxy::worker::Worker;
 use crate::telemetry::access::AccessLine;
 use crate::telemetry::metrics::{Fault, Held, Kind, Open, Outcome, Phase, RequestSeen};
 use bytes::Bytes;
@@ -18,13 +17,13 @@ use std::cell::{Cell, OnceCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 /// One request, from its head to the end of its answer; counted when it is dropped.
 pub struct Span {
-    worker: Rc<Worker>,
-    link: Rc<Link>,
+    context: Rc<Context>,
+    received: Rc<Cell<u64>>,
     /// Of the connection before the request, where its body's length is not known from its head.
     bytes_before: Option<u64>,
     /// Of the head, and of the body where its length is known.
@@ -64,7 +63,7 @@ struct Access {
 
 impl Span {
     pub fn begin(
-        worker: &Rc<Worker>,
+        context: &Rc<Context>,
         client: &Client,
         head: Option<(&RequestHead, &Place<'_>)>,
         kind: Kind,
@@ -77,17 +76,17 @@ impl Span {
             Some(Framing::Length(length)) => Some(length),
             Some(Framing::Chunked | Framing::Close) => None,
         };
-        let access = worker
-            .shared
+        let access = context
+            .calls
             .telemetry
             .access_log
             .as_ref()
-            .map(|_| Box::new(Access::of(worker, client, head, place)));
+            .map(|_| Box::new(Access::of(context, client, head, place)));
         Rc::new(Span {
-            _open: worker.local.open(Open::Request),
-            worker: worker.clone(),
-            link: client.link.clone(),
-            bytes_before: body_length.is_none().then(|| client.link.bytes_in()),
+            _open: context.local.open(Open::Request),
+            context: context.clone(),
+            received: client.received.clone(),
+            bytes_before: body_length.is_none().then(|| client.received.get()),
             bytes_in: head_length + body_length.unwrap_or(0),
             bytes_out: Cell::new(0),
             began,
@@ -112,6 +111,15 @@ impl Span {
     /// The line that tells our id of the request.
     pub fn id_line(&self) -> String {
         format!("X-B24-Proxy-Request-Id: {}\r\n", self.id())
+    }
+
+    /// The line that tells our id, where ops ask for one.
+    pub fn id_line_if_asked(&self) -> String {
+        if self.context.config.request_id_header {
+            self.id_line()
+        } else {
+            String::new()
+        }
     }
 
     /// Time that was the client's or the portal's.
@@ -141,7 +149,7 @@ impl Span {
 
     /// Our id of the request: always our own, whatever the client sent.
     pub fn id(&self) -> &Arc<str> {
-        self.id.get_or_init(|| self.worker.next_id())
+        self.id.get_or_init(|| self.context.next_id())
     }
 
     /// Whether a deprecated call was refused.
@@ -175,9 +183,9 @@ impl Span {
         if self.outcome.get() != Outcome::Refused {
             self.outcome.set(Outcome::Error);
         }
-        self.worker.local.own_error(error.code);
+        self.context.local.own_error(error.code);
         if let Some(phase) = error.timeout {
-            self.worker.local.timeout(match phase {
+            self.context.local.timeout(match phase {
                 "connect" => Phase::Connect,
                 "head" => Phase::Header,
                 "body" => Phase::Body,
@@ -189,19 +197,19 @@ impl Span {
 
 impl Access {
     fn of(
-        worker: &Worker,
+        context: &Context,
         client: &Client,
         head: Option<&RequestHead>,
         place: Option<&Place<'_>>,
     ) -> Self {
         let text = |value: Option<&[u8]>| value.map(target::mask);
         let fields = head.map(|h| &h.fields);
-        let address = head.map_or(client.address, |h| worker.client_address(client, h));
+        let address = head.map_or(client.address, |h| context.client_address(client, h));
         let is_rest = |place: &&Place<'_>| !matches!(place, Place::Elsewhere);
         let flow = head.zip(place.filter(is_rest)).map(|(head, place)| {
-            let rest = &worker.config.rest_path;
+            let rest = &context.config.rest_path;
             let who = Who::of(place, rest, &head.fields, head.target(), address);
-            worker.shared.telemetry.fingerprints.of_bytes(&who.bytes())
+            context.calls.telemetry.fingerprints.of_bytes(&who.bytes())
         });
         Access {
             flow,
@@ -214,7 +222,7 @@ impl Access {
             ),
             path: head.map_or_else(
                 || "?".into(),
-                |h| target::masked_path(h.target(), &worker.config.rest_path),
+                |h| target::masked_path(h.target(), &context.config.rest_path),
             ),
             user_agent: fields.and_then(|f| text(protocol::Fields::get(f, "user-agent"))),
             client: address,
@@ -242,7 +250,7 @@ impl Drop for Span {
         let until_ready = self.ready.get().unwrap_or(now) - self.began;
         let of_body = self
             .bytes_before
-            .map_or(0, |before| self.link.bytes_in().saturating_sub(before));
+            .map_or(0, |before| self.received.get().saturating_sub(before));
         let seen = RequestSeen {
             outcome: self.outcome.get(),
             kind: self.kind,
@@ -254,9 +262,9 @@ impl Drop for Span {
             bytes_in: self.bytes_in + of_body,
             bytes_out: self.bytes_out.get(),
         };
-        self.worker.local.request(&seen);
+        self.context.local.request(&seen);
         if let Some(access) = &self.access {
-            self.worker.shared.telemetry.access(&AccessLine {
+            self.context.calls.telemetry.access(&AccessLine {
                 timestamp: access.timestamp,
                 request_id: self.id(),
                 client_request_id: access.client_request_id.as_deref(),
@@ -298,7 +306,7 @@ impl Body for SpannedBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled

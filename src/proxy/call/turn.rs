@@ -3,13 +3,13 @@
 use crate::pace::desk::{Grant, Refused};
 use crate::pace::queue::Flow;
 use crate::protocol::address::Address;
-use crate::proxy::call::handle::Client;
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context;
 use crate::proxy::call::span::Span;
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::head::RequestHead;
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::pacing::{Asked, Held, Waiting};
-use crate::proxy::worker::Worker;
 use crate::telemetry::budget::Budget;
 use crate::telemetry::metrics::{Open, Paced};
 use std::rc::Rc;
@@ -30,7 +30,7 @@ pub struct Turn {
 /// What is known of a request that takes its turn.
 #[derive(Clone, Copy)]
 pub struct Asking<'a> {
-    pub worker: &'a Rc<Worker>,
+    pub context: &'a Rc<Context>,
     pub client: &'a Rc<Client>,
     pub span: &'a Span,
     pub at: &'a Address<'a>,
@@ -58,9 +58,9 @@ impl Asking<'_> {
     /// # Errors
     /// It would wait or has waited for too long, or the proxy stops: nothing was executed.
     pub async fn take(&self, head: &RequestHead) -> Result<Turn, ProxyError> {
-        let pacing = &self.worker.shared.pacing;
-        if !self.worker.is_paced(&self.at.place) || !pacing.holds() {
-            return Ok(match self.worker.config.upstream_sources.len() {
+        let pacing = &self.context.calls.pacing;
+        if !self.context.is_paced(&self.at.place) || !pacing.holds() {
+            return Ok(match self.context.config.upstream_sources.len() {
                 0 | 1 => Turn::FREE,
                 _ => Turn {
                     grant: pacing.unpaced(self.flow(head)),
@@ -71,7 +71,7 @@ impl Asking<'_> {
         let asked = pacing.ask(self.flow(head));
         match asked {
             Asked::Go(grant) => {
-                self.worker.local.pace_granted();
+                self.context.local.pace_granted();
                 Ok(Turn {
                     grant,
                     deadline: None,
@@ -87,7 +87,7 @@ impl Asking<'_> {
     /// # Errors
     /// As [`Asking::take`].
     pub async fn take_again(&self, head: &RequestHead, turn: Turn) -> Result<Turn, ProxyError> {
-        let pacing = &self.worker.shared.pacing;
+        let pacing = &self.context.calls.pacing;
         let deadline = turn
             .deadline
             .unwrap_or_else(|| self.span.began() + pacing.timeout());
@@ -97,17 +97,17 @@ impl Asking<'_> {
 
     /// Tells the budget that the portal refused the request for its limit.
     pub fn refused(&self, head: &RequestHead, turn: Turn) {
-        if !self.worker.is_paced(&self.at.place) {
+        if !self.context.is_paced(&self.at.place) {
             return;
         }
         self.count(head, Paced::RefusedByPortal);
-        match self.worker.shared.pacing.refused(turn.grant) {
+        match self.context.calls.pacing.refused(turn.grant) {
             Refused::Ours => {}
             Refused::Began => tracing::info!(
                 "the portal refused a call for its limit (QUERY_LIMIT_EXCEEDED): calls are held back from now on"
             ),
             Refused::Others => tracing::warn!(
-                others = self.worker.shared.pacing.state().others,
+                others = self.context.calls.pacing.state().others,
                 "someone else calls from this address: the portal refuses more than our calls explain, and the rate was lowered"
             ),
         }
@@ -116,7 +116,7 @@ impl Asking<'_> {
     async fn wait(&self, head: &RequestHead, waiting: Waiting) -> Result<Turn, ProxyError> {
         let deadline = waiting.until();
         let (name, of_file) = self.who(head);
-        let counted = self.worker.local.open(Open::PaceWaiting);
+        let counted = self.context.local.open(Open::PaceWaiting);
         let since = Instant::now();
         let over = waiting.named(name.clone()).await;
         drop(counted);
@@ -124,15 +124,15 @@ impl Asking<'_> {
         self.span.waited(waited);
         if waited >= AT_ONCE {
             self.span.held_back(waited);
-            self.worker.local.pace_waited(waited);
-            let telemetry = &self.worker.shared.telemetry;
+            self.context.local.pace_waited(waited);
+            let telemetry = &self.context.calls.telemetry;
             telemetry
                 .metrics
                 .paced(of_file.then_some(&*name), Paced::Waited);
         }
         match over {
             Ok(grant) => {
-                self.worker.local.pace_granted();
+                self.context.local.pace_granted();
                 Ok(Turn {
                     grant,
                     deadline: Some(deadline),
@@ -155,17 +155,20 @@ impl Asking<'_> {
     /// Counts by the caller's name.
     fn count(&self, head: &RequestHead, what: Paced) {
         let (name, of_file) = self.who(head);
-        let telemetry = &self.worker.shared.telemetry;
+        let telemetry = &self.context.calls.telemetry;
         telemetry.metrics.paced(of_file.then_some(&*name), what);
     }
 
     /// The caller's name in the callers file, else its key; and whether it is a name.
     fn who(&self, head: &RequestHead) -> (Arc<str>, bool) {
         let Asking {
-            worker, client, at, ..
+            context,
+            client,
+            at,
+            ..
         } = *self;
-        let caller = worker.caller(client, at, head, None);
-        let callers = worker.shared.telemetry.callers.load();
+        let caller = context.caller(client, at, head, None);
+        let callers = context.calls.telemetry.callers.load();
         match callers.name_of(&caller) {
             Some(name) => (name.into(), true),
             None => (caller.key.as_str().into(), false),
@@ -174,11 +177,14 @@ impl Asking<'_> {
 
     fn flow(&self, head: &RequestHead) -> Flow {
         let Asking {
-            worker, client, at, ..
+            context,
+            client,
+            at,
+            ..
         } = *self;
-        let rest = &worker.config.rest_path;
-        let address = worker.client_address(client, head);
+        let rest = &context.config.rest_path;
+        let address = context.client_address(client, head);
         let who = Who::of(&at.place, rest, &head.fields, head.target(), address);
-        who.flow(worker.shared.pacing.keys())
+        who.flow(context.calls.pacing.keys())
     }
 }

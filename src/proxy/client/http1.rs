@@ -5,10 +5,13 @@
 //! request that the portal has answered early.
 
 use crate::proxy::body::ClientBody;
-use crate::proxy::call::handle::{Client, handle};
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context;
+use crate::proxy::call::handle::handle;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::span::Span;
-use crate::proxy::client::tunnel::{self, Tunnel};
+use crate::proxy::client::registry::Registry;
+use crate::proxy::client::tunnel;
 use crate::proxy::config::Timeouts;
 use crate::proxy::http::head::{Framing, Minor, Name, RequestHead};
 use crate::proxy::http::message_out::{MessageOut, WrongLength};
@@ -16,10 +19,9 @@ use crate::proxy::net::client_io::{BodyReader, ClientIo, Next};
 use crate::proxy::net::fault::Fault;
 use crate::proxy::net::link::{BadRequest, Control, Handle, Link};
 use crate::proxy::net::scratch::with_scratch;
-use crate::proxy::net::stream::{Prefix, Stream};
+use crate::proxy::net::stream::{Prefix, Stream, Switched};
 use crate::proxy::net::watch::{Look, limit, watched};
 use crate::proxy::portal::body::Truncated;
-use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{LocalMetrics, Phase};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
@@ -57,6 +59,15 @@ type Io = Rc<RefCell<ClientIo>>;
 /// A request, or what is answered in place of one.
 type Came = Result<(RequestHead, Option<Bytes>), BadRequest>;
 
+/// A connection that is served.
+struct Served {
+    context: Rc<Context>,
+    client: Rc<Client>,
+    io: Io,
+    link: Rc<Link>,
+    control: Rc<Control>,
+}
+
 /// How driving a connection ended.
 enum Ended {
     /// It is silent.
@@ -66,26 +77,38 @@ enum Ended {
     /// It broke: nobody would read what is said.
     Broken,
     /// Both sides have switched protocols.
-    Switched(Tunnel),
+    Switched(Switched),
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: Client) {
-    let (link, control) = (client.link.clone(), client.control.clone());
-    let registered = worker.register(Handle::new(control.clone(), link.clone()));
-    let _open = worker.footprint.hold();
+pub async fn serve(
+    registry: Rc<Registry>,
+    stream: Stream,
+    prefix: Prefix,
+    client: Client,
+    link: Rc<Link>,
+) {
+    let control = Rc::<Control>::default();
+    let registered = registry.register(Handle::new(control.clone(), link.clone()));
+    let _open = registry.footprint.hold();
     let mut io = ClientIo::new(
         stream,
-        worker.limits,
-        link,
-        control,
+        registry.limits,
+        link.clone(),
+        control.clone(),
         prefix.bytes,
         prefix.since,
     );
     io.late = prefix.late;
     let io = Rc::new(RefCell::new(io));
-    let client = Rc::new(client);
-    let timeouts = worker.config.timeouts;
+    let served = Served {
+        context: registry.context.clone(),
+        client: Rc::new(client),
+        io: io.clone(),
+        link,
+        control,
+    };
+    let timeouts = registry.context.config.timeouts;
     let interval = timeouts
         .header
         .min(timeouts.keep_alive)
@@ -93,17 +116,17 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: C
         .max(Duration::from_millis(10));
     let mut first = true;
     let ended = loop {
-        let waited = wait_for_head(&io, &client.control, &timeouts, interval, first).await;
+        let waited = wait_for_head(&io, &served.control, &timeouts, interval, first).await;
         let Some(came) = waited else {
             break Ended::Close;
         };
         first = false;
         let driven = {
-            let _driven = worker.footprint.hold();
-            let mut busy = Box::pin(busy(&worker, &client, &io, came));
+            let _driven = registry.footprint.hold();
+            let mut busy = Box::pin(busy(&served, came));
             let interval = interval.min(PARK_AFTER);
             watched(&mut busy, interval, |now| {
-                look(&io, &client.link, &timeouts, &worker.local, now)
+                look(&io, &served.link, &timeouts, &registry.context.local, now)
             })
             .await
         };
@@ -119,6 +142,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: C
     if is_read {
         io.borrow_mut().fail_body(Fault::Closed);
     }
+    drop(served);
     let Some(io) = Rc::into_inner(io) else {
         return;
     };
@@ -126,7 +150,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, prefix: Prefix, client: C
     match ended {
         Ended::Switched(tunnel) => {
             let (stream, rest) = io.into_parts();
-            tunnel::run(&worker, stream, rest, tunnel).await;
+            tunnel::run(&registry, stream, rest, tunnel).await;
             drop(registered);
         }
         Ended::Close => linger(io).await,
@@ -204,14 +228,14 @@ fn came(next: Next) -> Option<Came> {
 }
 
 /// Serves requests for as long as they follow each other.
-async fn busy(worker: &Rc<Worker>, client: &Rc<Client>, io: &Io, first: Came) -> Ended {
+async fn busy(served: &Served, first: Came) -> Ended {
     let mut next = first;
     loop {
-        client.link.enter();
-        let answered = exchange(worker, client, io, next).await;
-        client.link.leave();
+        served.link.enter();
+        let answered = exchange(served, next).await;
+        served.link.leave();
         let followed = match answered {
-            Ok(()) => follow(io, &client.control).await,
+            Ok(()) => follow(&served.io, &served.control).await,
             Err(ended) => Err(ended),
         };
         next = match followed {
@@ -225,12 +249,8 @@ async fn busy(worker: &Rc<Worker>, client: &Rc<Client>, io: &Io, first: Came) ->
 ///
 /// # Errors
 /// How the connection ends, where another request cannot follow.
-async fn exchange(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    io: &Io,
-    came: Came,
-) -> Result<(), Ended> {
+async fn exchange(served: &Served, came: Came) -> Result<(), Ended> {
+    let Served { io, control, .. } = served;
     let (head, body) = match came {
         Ok((head, Some(whole))) => (Ok(head), ClientBody::Whole(Some(whole))),
         Ok((head, None)) if io.borrow().body_ended() => (Ok(head), ClientBody::Whole(None)),
@@ -238,20 +258,20 @@ async fn exchange(
         Err(why) => (Err(why), ClientBody::Whole(None)),
     };
     let asked = Asked::of(head.as_ref().ok());
-    let answering = pin!(handle(worker, client, head, body));
-    let (reply, span) = attended(io, &client.control, answering).await?;
+    let answering = pin!(handle(&served.context, &served.client, head, body));
+    let (mut reply, span) = attended(io, control, answering).await?;
     let keeps = asked.keeps_alive && !reply.close && reply.framing != Framing::Close;
-    let keeps = keeps && !client.control.is_draining() && !io.borrow().is_abandoned(UNREAD);
-    let switched = client.tunnel.take();
-    send(io, &client.control, &asked, reply, &span, keeps).await?;
+    let keeps = keeps && !control.is_draining() && !io.borrow().is_abandoned(UNREAD);
+    let switched = reply.tunnel.take();
+    send(io, control, &asked, reply, &span, keeps).await?;
     drop(span);
     if let Some(tunnel) = switched {
-        return Err(Ended::Switched(tunnel));
+        return Err(Ended::Switched(*tunnel));
     }
     if keeps {
         return Ok(());
     }
-    uploaded(io, &client.control).await;
+    uploaded(io, control).await;
     Err(Ended::Close)
 }
 

@@ -5,21 +5,24 @@
 
 use crate::protocol::answer::Format;
 use crate::proxy::body::ClientBody;
-use crate::proxy::call::handle::{Client, handle};
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context as Calls;
+use crate::proxy::call::handle::handle;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::call::span::{Span, SpannedBody};
+use crate::proxy::client::admission::{Counted, Full};
 use crate::proxy::client::frames::Frames;
+use crate::proxy::client::registry::Registry;
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::head::{HeadError, RequestHead, read_request};
-use crate::proxy::net::link::{BadRequest, Handle, Link};
+use crate::proxy::net::link::{BadRequest, Control, Handle, Link};
 use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::net::watch;
 use crate::proxy::net::watch::Look;
 use crate::proxy::portal::body::Truncated;
-use crate::proxy::worker::{Counted, Full, Worker};
 use crate::telemetry::metrics::{ConnectionRefused, Kind, LocalMetrics, Phase};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -58,18 +61,19 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Serves an HTTP/2 connection to its end; `peer` is whose limit it counts towards.
 pub async fn serve(
-    worker: Rc<Worker>,
+    registry: Rc<Registry>,
     stream: Stream,
     prefix: Prefix,
     client: Client,
+    link: Rc<Link>,
     peer: Option<IpAddr>,
 ) {
-    let control = client.control.clone();
-    let _registered = worker.register(Handle::new(control.clone(), client.link.clone()));
-    let _open = worker.footprint.hold();
+    let control = Rc::<Control>::default();
+    let _registered = registry.register(Handle::new(control.clone(), link.clone()));
+    let _open = registry.footprint.hold();
     let client = Rc::new(client);
     let service = {
-        let (worker, client) = (worker.clone(), client.clone());
+        let (registry, link) = (registry.clone(), link.clone());
         let turns = Rc::new(Turns {
             room: Semaphore::new(FIRST_STREAMS as usize),
             size: Cell::new(FIRST_STREAMS),
@@ -77,12 +81,20 @@ pub async fn serve(
             counted: RefCell::default(),
             peer,
         });
-        service_fn(move |request| answer(worker.clone(), client.clone(), turns.clone(), request))
+        service_fn(move |request| {
+            answer(
+                registry.clone(),
+                client.clone(),
+                link.clone(),
+                turns.clone(),
+                request,
+            )
+        })
     };
-    let timeouts = worker.config.timeouts;
+    let timeouts = registry.context.config.timeouts;
     let tasks = Tasks {
         limit: timeouts.body,
-        local: worker.local.clone(),
+        local: registry.context.local.clone(),
     };
     let mut builder = http2::Builder::new(tasks);
     builder
@@ -93,7 +105,7 @@ pub async fn serve(
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(RESETS)
-        .max_header_list_size(u32::try_from(worker.config.max_head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(registry.context.config.max_head).unwrap_or(u32::MAX))
         .auto_date_header(false)
         .keep_alive_interval(Some(timeouts.keep_alive))
         .keep_alive_timeout(Duration::from_secs(20));
@@ -111,7 +123,7 @@ pub async fn serve(
             () = control.woken(), if !told => {}
             _ = tick.tick() => {}
         }
-        if client.link.in_flight() > 0 {
+        if link.in_flight() > 0 {
             quiet_since = Instant::now();
             quiet_looks = 0;
         } else {
@@ -128,8 +140,8 @@ pub async fn serve(
         {
             // There is no stream yet that could be answered; those that are get their answers.
             late = true;
-            worker.local.head_error(408);
-            worker.local.timeout(Phase::Header);
+            registry.context.local.head_error(408);
+            registry.context.local.timeout(Phase::Header);
         }
         if !told && (late || control.is_draining() || quiet_since.elapsed() > idle) {
             told = true;
@@ -139,29 +151,34 @@ pub async fn serve(
 }
 
 async fn answer(
-    worker: Rc<Worker>,
+    registry: Rc<Registry>,
     connection: Rc<Client>,
+    link: Rc<Link>,
     turns: Rc<Turns>,
     request: Request<Incoming>,
 ) -> Result<Response<StreamBody>, Infallible> {
     // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
-    let link = Rc::<Link>::default();
-    let client = Rc::new(connection.stream(link));
-    connection.link.enter();
-    let mut in_flight = InFlight(connection.link.clone(), None);
-    let (reply, span) = match turns.count_in(&worker) {
+    let client = Rc::new(connection.stream());
+    link.enter();
+    let mut in_flight = InFlight(link, None);
+    let (reply, span) = match turns.count_in(&registry) {
         Ok(counted) => {
             in_flight.1 = Some(counted);
             let turn = turns.take().await;
-            let (head, body) = read(&worker, request);
-            let stall = worker.config.timeouts.body;
-            let body = ClientBody::http2(body, stall, client.link.fault_cell());
-            let answered = handle(&worker, &client, head, body).await;
+            let (head, body) = read(&registry, request);
+            let stall = registry.context.config.timeouts.body;
+            let body = ClientBody::http2(body, stall, client.fault.clone());
+            let answered = handle(&registry.context, &client, head, body).await;
             drop(turn);
             turns.answered(&answered.0);
             answered
         }
-        Err(full) => too_many(&worker, &client, full, request.method() == Method::HEAD),
+        Err(full) => too_many(
+            &registry.context,
+            &client,
+            full,
+            request.method() == Method::HEAD,
+        ),
     };
     let given = GIVEN.try_with(Rc::clone).unwrap_or_default();
     given.set(Some(Instant::now()));
@@ -184,9 +201,9 @@ struct Turns {
 
 impl Turns {
     /// Counts a stream as a connection, unless it is the only one of its own.
-    fn count_in(self: &Rc<Self>, worker: &Worker) -> Result<CountedStream, Full> {
+    fn count_in(self: &Rc<Self>, registry: &Registry) -> Result<CountedStream, Full> {
         if self.open.get() > 0 {
-            let counted = worker.shared.count_in(self.peer)?;
+            let counted = registry.admission.count_in(self.peer)?;
             self.counted.borrow_mut().push(counted);
         }
         self.open.set(self.open.get() + 1);
@@ -223,11 +240,11 @@ impl Drop for CountedStream {
 }
 
 /// Answers a stream that is one too many.
-fn too_many(worker: &Rc<Worker>, client: &Client, full: Full, to_head: bool) -> (Reply, Rc<Span>) {
-    worker
+fn too_many(context: &Rc<Calls>, client: &Client, full: Full, to_head: bool) -> (Reply, Rc<Span>) {
+    context
         .local
         .connection_refused(ConnectionRefused::from(full));
-    let span = Span::begin(worker, client, None, Kind::Other, Instant::now());
+    let span = Span::begin(context, client, None, Kind::Other, Instant::now());
     let error = ProxyError::busy("has as many calls of this client as it may have");
     span.failed(&error);
     let reply = reply::error(&error, Format::Json, to_head, span.id_line().as_bytes());
@@ -308,7 +325,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Tasks {
 
 /// Writes the request's head as HTTP/1.1 and reads it strictly.
 fn read(
-    worker: &Worker,
+    registry: &Registry,
     request: Request<Incoming>,
 ) -> (Result<RequestHead, BadRequest>, Incoming) {
     let (parts, body) = request.into_parts();
@@ -359,11 +376,11 @@ fn read(
         line(b"transfer-encoding", b"chunked");
     }
     raw.extend_from_slice(b"\r\n");
-    if raw.len() > worker.limits.head + worker.limits.target {
+    if raw.len() > registry.limits.head + registry.limits.target {
         return (Err(BadRequest::Head(HeadError::TooLarge)), body);
     }
     (
-        read_request(Bytes::from(raw), &worker.limits).map_err(BadRequest::Head),
+        read_request(Bytes::from(raw), &registry.limits).map_err(BadRequest::Head),
         body,
     )
 }

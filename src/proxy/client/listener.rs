@@ -1,12 +1,11 @@
 //! Accepting connections.
 
-use crate::proxy::client::greet::greet;
-use crate::proxy::client::refuse::refuse;
+use crate::proxy::client::greet::{greet, turn_away};
+use crate::proxy::client::registry::Registry;
 use crate::proxy::net::descriptors;
 use crate::proxy::net::descriptors::is_kept_back;
 use crate::proxy::net::listening::Listening;
 use crate::proxy::net::stream::Stream;
-use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{Held, Open};
 use std::io;
 use std::net::SocketAddr;
@@ -91,12 +90,12 @@ fn accept_now(listening: &Listening) -> io::Result<Accepted> {
 }
 
 /// Accepts until told to stop; then takes what waits in the queue and closes the socket.
-pub async fn accept(worker: Rc<Worker>, listening: Listening) {
-    let tls = worker.shared.acceptor.is_some() && !listening.is_plain();
+pub async fn accept(registry: Rc<Registry>, listening: Listening) {
+    let tls = registry.admission.acceptor.is_some() && !listening.is_plain();
     let Ok(socket) = Socket::new(listening) else {
         return;
     };
-    let mut stopping = pin!(worker.stopping());
+    let mut stopping = pin!(registry.stopping());
     let mut paused: Option<Held> = None;
     loop {
         let accepted = std::future::poll_fn(|cx| {
@@ -109,21 +108,21 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
             None => break,
             Some(Ok(accepted)) => {
                 let is_last = is_kept_back(&accepted.0);
-                begin(&worker, accepted, tls);
+                begin(&registry, accepted, tls);
                 if !is_last {
                     paused = None;
                     continue;
                 }
                 let error = io::Error::from_raw_os_error(EMFILE);
-                pause(&worker, &mut paused, &error);
-                while !worker.is_stopping() && !socket.are_descriptors_left() {
+                pause(&registry, &mut paused, &error);
+                while !registry.is_stopping() && !socket.are_descriptors_left() {
                     tokio::time::sleep(PAUSE).await;
                 }
                 paused = None;
             }
             Some(Err(error)) if is_of_the_connection(&error) => {}
             Some(Err(error)) => {
-                pause(&worker, &mut paused, &error);
+                pause(&registry, &mut paused, &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -134,12 +133,12 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
     let mut failed = 0;
     while failed < LAST_TRIES {
         match accept_now(&socket) {
-            Ok(accepted) => begin(&worker, accepted, tls),
+            Ok(accepted) => begin(&registry, accepted, tls),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 failed += 1;
-                pause(&worker, &mut paused, &error);
+                pause(&registry, &mut paused, &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -147,36 +146,39 @@ pub async fn accept(worker: Rc<Worker>, listening: Listening) {
 }
 
 /// Has a connection served, or told that it is one too many.
-fn begin(worker: &Rc<Worker>, (stream, peer): Accepted, tls: bool) {
-    match worker.shared.count_in(peer.map(|p| p.ip().to_canonical())) {
+fn begin(registry: &Rc<Registry>, (stream, peer): Accepted, tls: bool) {
+    match registry
+        .admission
+        .count_in(peer.map(|p| p.ip().to_canonical()))
+    {
         Ok(counted) => {
-            let worker = worker.clone();
-            let greeting = worker.greeting();
+            let registry = registry.clone();
+            let greeting = registry.greeting();
             tokio::task::spawn_local(async move {
-                greet(worker, greeting, stream, peer, tls).await;
+                greet(registry, greeting, stream, peer, tls).await;
                 drop(counted);
             });
         }
         Err(full) => {
-            worker.local.connection_refused(full.into());
-            tokio::task::spawn_local(refuse(worker.clone(), stream, tls));
+            registry.context.local.connection_refused(full.into());
+            tokio::task::spawn_local(turn_away(registry.clone(), stream, tls));
         }
     }
 }
 
 /// Says and counts that accepting pauses, unless it does already.
-fn pause(worker: &Worker, paused: &mut Option<Held>, error: &io::Error) {
+fn pause(registry: &Registry, paused: &mut Option<Held>, error: &io::Error) {
     if paused.is_some() {
         return;
     }
-    if worker.shared.may_say_exhausted() {
+    if registry.admission.may_say_exhausted() {
         if is_exhaustion(error) {
             tracing::error!(%error, "no connection can be accepted: raise the limit of open files (ulimit -n, LimitNOFILE); accepting goes on by itself");
         } else {
             tracing::error!(%error, "no connection can be accepted: the listening socket fails; it is tried again every 100 ms, and a restart opens it anew");
         }
     }
-    *paused = Some(worker.local.open(Open::AcceptPaused));
+    *paused = Some(registry.context.local.open(Open::AcceptPaused));
 }
 
 const EMFILE: i32 = 24;

@@ -4,13 +4,13 @@ use crate::protocol::answer::Format;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::response_body::ResponseBody;
-use crate::proxy::client::greet::{handshake, speaks_http2};
 use crate::proxy::client::http2;
+use crate::proxy::client::registry::Registry;
+use crate::proxy::client::sniff::speaks_http2;
 use crate::proxy::error::ProxyError;
 use crate::proxy::net::executor::Local;
 use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::{Replay, Stream};
-use crate::proxy::worker::Worker;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
@@ -21,9 +21,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How many connections a thread tells so at once; more are closed without a word.
-pub const AT_ONCE: usize = 64;
-
 /// How long telling may take, behind a TLS handshake.
 const TELLING: Duration = Duration::from_secs(1);
 
@@ -31,46 +28,37 @@ const TELLING: Duration = Duration::from_secs(1);
 const LISTENING: Duration = Duration::from_millis(200);
 
 /// Answers 503 on a connection that is one too many, and closes it.
-pub async fn refuse(worker: Rc<Worker>, mut stream: Stream, tls: bool) {
-    let Some(_turn) = worker.refusing() else {
-        return;
-    };
-    if tls {
-        match handshake(&worker, stream).await {
-            Some(behind_tls) => stream = behind_tls,
-            None => return,
-        }
-    }
-    worker.local.own_error("PROXY_BUSY");
-    let _ = tokio::time::timeout(TELLING, tell(&worker, stream)).await;
+pub async fn busy(registry: &Registry, stream: Stream) {
+    registry.context.local.own_error("PROXY_BUSY");
+    let _ = tokio::time::timeout(TELLING, tell(registry, stream)).await;
 }
 
-fn busy(extra: &[u8]) -> Reply {
+fn busy_reply(extra: &[u8]) -> Reply {
     let error = ProxyError::busy("has as many connections as it may have");
     reply::error(&error, Format::Json, false, extra)
 }
 
-async fn tell(worker: &Worker, mut stream: Stream) {
+async fn tell(registry: &Registry, mut stream: Stream) {
     // What has come is read first, so that closing does not reset the answer away.
     let mut prefix = Prefix::default();
     let mut is_http2 = stream.chose_http2();
     if !is_http2 {
         let listened =
             tokio::time::timeout(LISTENING, speaks_http2(&mut stream, &mut prefix)).await;
-        is_http2 = worker.config.http2 && matches!(listened, Ok(Ok(true)));
+        is_http2 = registry.context.config.http2 && matches!(listened, Ok(Ok(true)));
     }
     if is_http2 {
         return tell_http2(Replay::new(prefix.bytes, stream)).await;
     }
-    say(stream, busy(b"Connection: close\r\n")).await;
+    say(stream, busy_reply(b"Connection: close\r\n")).await;
 }
 
 /// Answers 400 to plain HTTP on a port that speaks TLS, and closes the connection.
-pub async fn plain_http(worker: &Worker, mut stream: Stream) {
-    let Some(_turn) = worker.refusing() else {
+pub async fn plain_http(registry: &Registry, mut stream: Stream) {
+    let Some(_turn) = registry.refusing() else {
         return;
     };
-    worker.local.own_error("BAD_REQUEST");
+    registry.context.local.own_error("BAD_REQUEST");
     let _ = tokio::time::timeout(TELLING, async {
         let mut scratch = [0u8; 4096];
         let _ = tokio::time::timeout(LISTENING, stream.read(&mut scratch)).await;
@@ -107,7 +95,7 @@ async fn tell_http2(stream: Replay) {
                 ResponseBody::Whole(Some(bytes)) => Full::new(bytes),
                 _ => Full::<Bytes>::default(),
             };
-            Ok::<_, Infallible>(http2::response(busy(b""), whole))
+            Ok::<_, Infallible>(http2::response(busy_reply(b""), whole))
         }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(Local);

@@ -1,20 +1,17 @@
 //! Tunnels: what is left of a connection when both sides have switched protocols (RFC 9110 §7.8).
 
-use crate::proxy::net::stream::Stream;
-use crate::proxy::worker::Worker;
-use crate::telemetry::metrics::Phase;
+use crate::proxy::client::registry::Registry;
+use crate::proxy::net::stream::{Stream, Switched};
+use crate::telemetry::metrics::{Open, Phase};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The portal's socket, when its side has switched.
-pub type Tunnel = (Stream, Vec<u8>);
-
 /// Copies both ways until both have ended, or nothing has moved for the limit.
-pub async fn run(worker: &Rc<Worker>, client: Stream, from_client: Vec<u8>, tunnel: Tunnel) {
+pub async fn run(registry: &Rc<Registry>, client: Stream, from_client: Vec<u8>, tunnel: Switched) {
     let (upstream, from_portal) = tunnel;
-    let _open = (worker.tunnel(), worker.tunnel_opened());
-    let idle = worker.config.timeouts.tunnel_idle;
+    let _open = (registry.tunnel(), registry.context.local.open(Open::Tunnel));
+    let idle = registry.context.config.timeouts.tunnel_idle;
     let moved = std::cell::Cell::new(Instant::now());
     let (client_in, client_out) = tokio::io::split(client);
     let (portal_in, portal_out) = tokio::io::split(upstream);
@@ -35,8 +32,8 @@ pub async fn run(worker: &Rc<Worker>, client: Stream, from_client: Vec<u8>, tunn
     };
     tokio::select! {
         _ = both => {}
-        () = stalled => worker.local.timeout(Phase::TunnelIdle),
-        () = worker.cut_off() => {}
+        () = stalled => registry.context.local.timeout(Phase::TunnelIdle),
+        () = registry.context.cut.cut_off() => {}
     }
 }
 

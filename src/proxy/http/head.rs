@@ -256,6 +256,20 @@ impl RequestHead {
     }
 }
 
+/// A head's fields as the core asks for them.
+impl crate::protocol::Fields for Fields {
+    fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
+        let same = |name: &[u8]| name.eq_ignore_ascii_case(lower_case_name.as_bytes());
+        self.list()
+            .iter()
+            .find(|f| same(self.name(f)))
+            .map(|f| self.value(f))
+    }
+    fn all<'a>(&'a self, lower_case_name: &'a str) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
+        Box::new(self.named(lower_case_name))
+    }
+}
+
 /// The head of an answer.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {

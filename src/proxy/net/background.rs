@@ -50,7 +50,7 @@ thread_local! {
     static GONE: Rc<Notify> = Rc::default();
 }
 
-/// Lets work go on in a task of its own. Outside of a worker (at its end) it is dropped.
+/// Lets work go on in a task of its own. Outside of a thread of the proxy (at its end) it is dropped.
 pub fn finish(work: impl std::future::Future<Output = ()> + 'static) {
     if tokio::runtime::Handle::try_current().is_err() {
         return;
@@ -105,5 +105,30 @@ impl Drop for InWork {
         self.0.set(self.0.get() - 1);
         // At a thread's end there is nobody to tell.
         let _ = GONE.try_with(|gone| gone.notify_waiters());
+    }
+}
+
+/// Word that what is in flight is to end now.
+#[derive(Debug, Default)]
+pub struct CutOff(Notify);
+
+impl CutOff {
+    /// Ends what waits with [`CutOff::unless_cut`].
+    pub fn cut(&self) {
+        self.0.notify_waiters();
+    }
+
+    /// Resolves when what is in flight is cut.
+    pub async fn cut_off(&self) {
+        self.0.notified().await;
+    }
+
+    /// Drives work to its end; `None` if it is cut before. Takes a pin: moving the future in would double its size.
+    pub async fn unless_cut<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.cut_off() => None,
+        }
     }
 }

@@ -20,7 +20,7 @@ pub enum BadRequest {
 pub struct Link {
     fault: FaultCell,
     in_flight: Cell<u32>,
-    bytes_in: Cell<u64>,
+    bytes_in: Rc<Cell<u64>>,
 }
 
 impl Link {
@@ -48,9 +48,9 @@ impl Link {
     pub fn leave(&self) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
     }
-    /// Bytes read from the socket so far.
-    pub fn bytes_in(&self) -> u64 {
-        self.bytes_in.get()
+    /// The count of bytes read from the socket, for those who log it.
+    pub fn received(&self) -> Rc<Cell<u64>> {
+        self.bytes_in.clone()
     }
     /// Counts bytes that came.
     pub fn came(&self, bytes: usize) {

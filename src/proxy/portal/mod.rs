@@ -25,7 +25,6 @@ use crate::proxy::portal::connection::{Asked, Connection, Patience};
 use crate::proxy::portal::dial::{ConnectError, dial};
 use crate::proxy::portal::http2::Failed;
 use crate::proxy::portal::pool::{Lease, Pool};
-use crate::proxy::worker::Shared;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::{ConnectError as Cause, LocalMetrics, Open};
 use std::cell::RefCell;
@@ -95,27 +94,29 @@ pub struct Sending<'a> {
 }
 
 impl Upstream {
-    pub fn new(shared: Arc<Shared>, local: LocalMetrics) -> Rc<Self> {
+    pub fn new(
+        tls: Option<Arc<rustls::ClientConfig>>,
+        own_ends: Arc<OwnEnds>,
+        (config, telemetry): (Arc<Config>, Arc<Telemetry>),
+        local: LocalMetrics,
+    ) -> Rc<Self> {
         Rc::new(Upstream {
             limits: Limits {
                 head: 256 * 1024,
                 target: 0,
                 fields: 512,
             },
-            tls: shared.upstream_tls.clone().map(TlsConnector::from),
-            tls_http2: shared
-                .upstream_tls
-                .as_deref()
-                .map(|tls| offering_http2(tls).into()),
-            config: shared.config.clone(),
-            lanes: (0..shared.config.upstream_sources.len().max(1))
+            tls_http2: tls.as_deref().map(|tls| offering_http2(tls).into()),
+            tls: tls.map(TlsConnector::from),
+            lanes: (0..config.upstream_sources.len().max(1))
                 .map(|_| Lane {
-                    pool: Pool::new(shared.config.timeouts.pool_idle, local.clone()),
+                    pool: Pool::new(config.timeouts.pool_idle, local.clone()),
                     http2: RefCell::default(),
                 })
                 .collect(),
-            own_ends: shared.own_ends.clone(),
-            telemetry: shared.telemetry.clone(),
+            config,
+            own_ends,
+            telemetry,
             local,
         })
     }

@@ -1,0 +1,102 @@
+//! Sends a request to the portal: the one place where a request for it is planned.
+
+use crate::proxy::body::RequestBody;
+use crate::proxy::call::client::Client;
+use crate::proxy::call::context::Context;
+use crate::proxy::call::span::Span;
+use crate::proxy::error::ProxyError;
+use crate::proxy::http::forward::{self, BodyPlan, RequestPlan};
+use crate::proxy::http::head::{Name, RequestHead};
+use crate::proxy::net::fault::Fault;
+use crate::proxy::portal::{Answer, Sending};
+use std::time::Instant;
+
+/// What of a request goes out otherwise than it came.
+pub struct Outgoing<'a> {
+    /// The target, if translation changed it.
+    pub target: Option<&'a [u8]>,
+    pub body: RequestBody,
+    pub plan: BodyPlan,
+    /// Pass `Upgrade` on.
+    pub upgrade: bool,
+    /// The answer has to be read: it must not be compressed.
+    pub plain_answer: bool,
+    /// From which of the source addresses, by number.
+    pub source: usize,
+    /// The portal may refuse it for its limit: it may have to be sent again.
+    pub keep: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    pub fn new(target: Option<&'a [u8]>, body: RequestBody, plan: BodyPlan) -> Self {
+        Outgoing {
+            target,
+            body,
+            plan,
+            upgrade: false,
+            plain_answer: false,
+            source: 0,
+            keep: false,
+        }
+    }
+}
+
+/// Sends a request to the portal and waits for the head of its answer.
+pub async fn send(
+    context: &Context,
+    client: &Client,
+    span: &Span,
+    head: &RequestHead,
+    outgoing: Outgoing<'_>,
+) -> Result<Answer, ProxyError> {
+    let id_line = span.id_line_if_asked();
+    let plan = RequestPlan {
+        target: outgoing.target,
+        host: context.host.as_deref(),
+        client: client.address,
+        scheme: client.scheme,
+        trusted: client.trusted,
+        body: outgoing.plan,
+        upgrade: outgoing.upgrade,
+        plain_answer: outgoing.plain_answer,
+        add: id_line.as_bytes(),
+    };
+    let since = Instant::now();
+    let sending = Sending {
+        source: outgoing.source,
+        since,
+        head: &|out| forward::request(head, &plan, out),
+        to_head: head.method() == b"HEAD",
+        upgrade: outgoing.upgrade,
+        framing: outgoing.plan.framing(head.framing),
+        trailer: head.fields.first(Name::Trailer),
+        keep: outgoing.keep,
+    };
+    let answer = context.upstream.send(&sending, outgoing.body).await;
+    match &answer {
+        Ok(answer) => {
+            span.waited(answer.came - since);
+            span.upstream(answer.after);
+        }
+        Err(_) => span.waited(since.elapsed()),
+    }
+    answer
+}
+
+/// A call that failed because its client did is the client's error.
+pub fn blame(client: &Client, error: ProxyError) -> ProxyError {
+    match client.fault.get() {
+        Some(
+            fault @ (Fault::BadChunk(_) | Fault::ReadTimeout | Fault::Closed | Fault::Broken(_)),
+        ) => client_error(Some(fault), true),
+        _ => error,
+    }
+}
+
+pub fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
+    match fault {
+        Some(Fault::BadChunk(what)) => ProxyError::bad_body(what),
+        Some(Fault::ReadTimeout) => ProxyError::client_timeout("body", sent),
+        _ => ProxyError::client_gone(),
+    }
+}
