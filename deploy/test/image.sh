@@ -43,15 +43,17 @@ config["root"]["readonly"] = True
 # The machine's own network, which is loopback alone.
 config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] not in ("network", "user")]
 config["linux"].pop("uidMappings", None), config["linux"].pop("gidMappings", None)
+# A filter of devices takes locked memory, which not every machine gives.
+config["linux"].pop("resources", None)
 json.dump(config, open(file, "w"))
 PY
 systemd-run -q --unit portal /test/files sandbox --listen 127.0.0.1:8081
 until_true bash -c ': </dev/tcp/127.0.0.1/8081'
 
 read -ra healthcheck <<<"$(list "$(sed -n 's/^HEALTHCHECK .* CMD //p' "$dockerfile")")"
-crun run --bundle run proxy >out 2>err &
+crun --cgroup-manager=disabled run --bundle run proxy >out 2>err &
 run=$!
-ok "the health check of the image says that it works" until_true crun exec proxy \
+ok "the health check of the image says that it works" until_true crun --cgroup-manager=disabled exec proxy \
     "${healthcheck[@]}"
 pid=$(crun state proxy | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
 ok "it runs as 65532" equal "$(awk '/^Uid/{print $2}' "/proc/$pid/status")" 65532
@@ -74,4 +76,4 @@ ok "and then it ends with status 0" equal $status 0
 ok "its stop line is the last of the log" bash -c 'tail -1 out | grep -q "\"stop\""'
 
 ok "without an upstream it says what is missing" bash -c \
-    'sed -i "s|B24_PROXY_UPSTREAM=[^\"]*|NOTHING=1|" run/config.json; ! crun run --bundle run proxy 2>&1 | tee said | grep -q serving && grep -q upstream said'
+    'sed -i "s|B24_PROXY_UPSTREAM=[^\"]*|NOTHING=1|" run/config.json; ! crun --cgroup-manager=disabled run --bundle run proxy 2>&1 | tee said | grep -q serving && grep -q upstream said'
