@@ -6,7 +6,7 @@
 //! No language is parsed. What is read begins at a piece that begins a known name and goes on only over a closing quote,
 //! an operator that concatenates, and the next piece; so an apostrophe in a comment cannot lead it astray.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -29,6 +29,9 @@ pub struct Text<'t> {
     bytes: &'t [u8],
     language: Language,
     constants: RefCell<HashMap<String, Option<String>>>,
+    /// Where each word in capitals stands by itself. Made when the first is asked for: each constant would else cost a
+    /// reading of the whole text.
+    capitals: OnceCell<HashMap<&'t [u8], Vec<u32>>>,
 }
 
 impl<'t> Text<'t> {
@@ -38,7 +41,19 @@ impl<'t> Text<'t> {
             bytes,
             language,
             constants: RefCell::default(),
+            capitals: OnceCell::new(),
         }
+    }
+
+    /// Where this word in capitals stands by itself.
+    fn words(&self, word: &str) -> impl Iterator<Item = usize> + '_ {
+        let capitals = self.capitals.get_or_init(|| capitals(self.bytes));
+        let places = capitals.get(word.as_bytes()).map_or(&[][..], Vec::as_slice);
+        places.iter().map(|at| {
+            #[cfg(test)]
+            counted::LOOKED_AT.set(counted::LOOKED_AT.get() + 1);
+            *at as usize
+        })
     }
 }
 
@@ -71,7 +86,7 @@ pub enum Ending {
 }
 
 /// A constant that this text declares once, with a literal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Constant {
     /// Its name.
     pub name: String,
@@ -381,17 +396,13 @@ fn constant(text: &Text<'_>, expression: &[u8]) -> Option<String> {
     let expression = expression.trim_ascii();
     let name = expression.strip_prefix(b"self::").unwrap_or(expression);
     let name = std::str::from_utf8(name).ok()?;
-    let capitals = name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    if !capitals {
+    if !is_in_capitals(name.as_bytes()) {
         return None;
     }
     if let Some(value) = text.constants.borrow().get(name) {
         return value.clone();
     }
-    let value = declared_once(text.bytes, name);
+    let value = declared_once(text, name);
     text.constants
         .borrow_mut()
         .insert(name.to_owned(), value.clone());
@@ -399,9 +410,10 @@ fn constant(text: &Text<'_>, expression: &[u8]) -> Option<String> {
 }
 
 /// The literal that this name is given, if it is given one once, in a constant's declaration.
-fn declared_once(text: &[u8], name: &str) -> Option<String> {
+fn declared_once(whole: &Text<'_>, name: &str) -> Option<String> {
     let mut value = None;
-    for at in words(text, name) {
+    let text = whole.bytes;
+    for at in whole.words(name) {
         if let Some(from) = assignment(text, at, at + name.len()) {
             if value.is_some() || !constant_declaration(text, at) {
                 return None;
@@ -442,11 +454,11 @@ pub fn declaration(text: &Text<'_>, start: usize) -> Option<Constant> {
 }
 
 /// Where this constant begins a name: before an operator, or interpolated before more text.
-pub fn uses(text: &Text<'_>, constant: &Constant) -> Vec<Beginning> {
-    let text = text.bytes;
+pub fn uses(whole: &Text<'_>, constant: &Constant) -> Vec<Beginning> {
+    let text = whole.bytes;
     let name = constant.name.as_str();
     let mut beginnings = Vec::new();
-    for at in words(text, name) {
+    for at in whole.words(name) {
         let after = at + name.len();
         if assignment(text, at, after).is_some() {
             continue;
@@ -468,14 +480,14 @@ pub fn uses(text: &Text<'_>, constant: &Constant) -> Vec<Beginning> {
 }
 
 /// Where a constant of this name begins a name, but that of a class or module which may be another one: `Api::LEAD . '.get'`.
-pub fn qualified_uses(text: &Text<'_>, constant: &Constant) -> Vec<Range<usize>> {
-    let text = text.bytes;
+pub fn qualified_uses(whole: &Text<'_>, constant: &Constant) -> Vec<Range<usize>> {
+    let text = whole.bytes;
     let name = constant.name.as_str();
     let is_one = |at: &usize| {
         let rest = &text[at + name.len()..];
         is_qualified(&text[..*at]) && operator(&rest[blanks(rest)..]).is_some()
     };
-    let found = words(text, name).filter(is_one);
+    let found = whole.words(name).filter(is_one);
     found.map(|at| at..at + name.len()).collect()
 }
 
@@ -485,13 +497,23 @@ fn is_qualified(before: &[u8]) -> bool {
     !qualifies(b"self::") && (qualifies(b".") || qualifies(b"::") || qualifies(b"->"))
 }
 
-/// Where this word stands by itself.
-fn words<'a>(text: &'a [u8], word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    memchr::memmem::find_iter(text, word).filter(move |at| {
-        let free = |byte: Option<&u8>| !byte.is_some_and(|b| is_word(*b));
-        free(at.checked_sub(1).and_then(|before| text.get(before)))
-            && free(text.get(at + word.len()))
-    })
+/// Where each word in capitals stands by itself.
+fn capitals(text: &[u8]) -> HashMap<&[u8], Vec<u32>> {
+    let mut found: HashMap<&[u8], Vec<u32>> = HashMap::new();
+    let mut at = 0;
+    for word in text.split(|b| !is_word(*b)) {
+        if is_in_capitals(word) {
+            found.entry(word).or_default().push(at as u32);
+        }
+        at += word.len() + 1;
+    }
+    found
+}
+
+/// Whether a word is written as constants are.
+fn is_in_capitals(word: &[u8]) -> bool {
+    let capital = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
+    word.first().is_some_and(u8::is_ascii_uppercase) && word.iter().all(capital)
 }
 
 /// Where the value begins that the word at `at..after` is given, if it is given one: `X = …`, `X: string = …`,
@@ -529,9 +551,12 @@ fn ends_in(text: &[u8], suffix: &[u8]) -> bool {
     text.len() >= suffix.len() && text[text.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
 }
 
+/// So far back a line is looked at: longer ones are made by machines.
+const LOOKED_BACK: usize = 2_000;
+
 /// Whether what stands on the line before the name at `at` declares a constant.
 fn constant_declaration(text: &[u8], at: usize) -> bool {
-    let line = &text[..at];
+    let line = &text[at.saturating_sub(LOOKED_BACK)..at];
     let line = &line[line
         .iter()
         .rposition(|b| *b == b'\n')
@@ -644,4 +669,14 @@ fn array(text: &[u8], start: usize, names: &Names) -> Option<Name> {
             joined: true,
         },
     })
+}
+
+/// What constants cost, so that a test can say that it grows no faster than the text.
+#[cfg(test)]
+pub(super) mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+    }
 }

@@ -72,7 +72,8 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         let once = matches.get_flag("once");
         let shown = tokio::select! {
             shown = demo.show(once) => shown,
-            () = signals.stopped() => Ok(true),
+            // What was to be shown once and was broken off was not shown.
+            () = signals.stopped() => Ok(!once),
         };
         demo.end().await;
         Ok(if shown? { 0 } else { 1 })
