@@ -50,6 +50,17 @@ use Fate::{Compared, Refused, RefusedCommand, Translated, Untouched, Watched};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
+/// A call of the burst.
+pub const BURST: Sample = Sample {
+    title: "burst",
+    verb: "GET",
+    target: "/rest/1/sandboxcode/crm.item.details.configuration.get?entityTypeId=1",
+    fields: &[],
+    body: "",
+    fate: Untouched,
+    uses: 0,
+};
+
 /// A dozen and more, by way of travel.
 pub const SAMPLES: &[Sample] = &[
     Sample {

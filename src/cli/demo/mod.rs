@@ -1,8 +1,10 @@
 //! `demo`: a sandbox portal and the proxy in front of it, on this machine; a dozen and more calls as clients in the field
 //! send them, over real sockets; and a table of what became of each.
 
+mod burst;
 mod calls;
 mod client;
+mod end;
 mod evidence;
 mod judge;
 mod show;
@@ -175,6 +177,8 @@ impl Demo {
         let evidence = self.evidence()?;
         print(&format!("{}\n", evidence.text))?;
         played.extend(climbed);
+        let (burst, is_well) = burst::play(&self.log.other("burst.jsonl"), paint).await?;
+        print(&format!("{burst}\n\n"))?;
         let wrong = played
             .iter()
             .filter(|played| played.fault().is_some())
@@ -182,6 +186,9 @@ impl Demo {
         let events: usize = played.iter().map(|played| played.events.len()).sum();
         if !evidence.is_right {
             print(&paint.red("The certificates are not what they should be.\n"))?;
+        }
+        if !is_well {
+            print(&paint.red("The burst did not become what it should.\n"))?;
         }
         print(&match wrong {
             0 => paint.green(&format!(
@@ -193,7 +200,7 @@ impl Demo {
                 played.len()
             )),
         })?;
-        Ok(wrong == 0 && evidence.is_right)
+        Ok(wrong == 0 && evidence.is_right && is_well)
     }
 
     /// What the log says as a whole. The run says in it that it lives, as it does every hour.
@@ -289,11 +296,7 @@ impl Demo {
     }
 
     async fn end(self) {
-        let mut server = self.proxy.server;
-        server.drain();
-        let _ = tokio::time::timeout(PATIENCE, server.ended()).await;
-        server.cut();
-        server.join();
+        end::end(self.proxy.server).await;
     }
 }
 
@@ -347,6 +350,11 @@ impl Log {
             folder,
             read: 0,
         })
+    }
+
+    /// Another log beside it.
+    fn other(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
     }
 
     fn text(&self) -> String {
