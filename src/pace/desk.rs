@@ -230,8 +230,12 @@ impl Desk {
     fn expected(&self, flow: Flow, line: Line, now: Moment) -> Duration {
         let before = self.queue.ahead(flow, line) + 1;
         let kept = self.kept(line == Line::Fresh);
-        let replicas = self.replica.map_or(1, |replica| replica.others + 1);
-        let each = (before * replicas).div_ceil(self.sources.len());
+        // Replicas share by callers that wait.
+        let (mine, others) = match self.replica {
+            Some(replica) => (self.queue.callers().max(1), replica.others),
+            None => (1, 0),
+        };
+        let each = (before * (mine + others)).div_ceil(mine * self.sources.len());
         let waits = self
             .sources
             .iter()

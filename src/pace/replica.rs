@@ -32,7 +32,7 @@ pub struct Told {
     pub granted: usize,
     /// How long until there is room for more.
     pub wait: Duration,
-    /// Other replicas that wait.
+    /// Callers that wait at other replicas.
     pub others: usize,
     /// Replicas that were heard of lately, this one too.
     pub replicas: usize,
@@ -48,6 +48,6 @@ pub struct Replica {
     /// Whether the store answers. If not, this replica has its own part.
     pub is_up: bool,
     pub replicas: usize,
-    /// Other replicas that wait.
+    /// Callers that wait at other replicas.
     pub others: usize,
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use b24_migration_proxy::sandbox::SandboxConfig;
+use b24_migration_proxy::sandbox::{RequestLimit, SandboxConfig};
 use serde_json::{Value, json};
 
 use crate::support::authority::{Authority, Kind};
@@ -65,8 +65,20 @@ fn installed(library: &Library) -> Option<PathBuf> {
 
 /// What the library makes of a call of each method, and of a batch of all.
 fn said(library: &Library, folder: &Path, webhook: &str, authority: &Path) -> Value {
+    run(library, library.script, folder, webhook, &ALL, authority)
+}
+
+/// What a script tells that calls by the library.
+fn run(
+    library: &Library,
+    script: &str,
+    folder: &Path,
+    webhook: &str,
+    words: &[&str],
+    authority: &Path,
+) -> Value {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");
-    let script = std::fs::File::open(scripts.join(library.script)).expect("a script");
+    let file = std::fs::File::open(scripts.join(script)).expect("a script");
     let program = match library.program {
         "node" => PathBuf::from("node"),
         program => folder.join(program),
@@ -75,8 +87,8 @@ fn said(library: &Library, folder: &Path, webhook: &str, authority: &Path) -> Va
         .current_dir(folder)
         .args(library.arguments)
         .args(["-", webhook])
-        .args(ALL)
-        .stdin(Stdio::from(script))
+        .args(words)
+        .stdin(Stdio::from(file))
         .env("NODE_EXTRA_CA_CERTS", authority)
         .env("REQUESTS_CA_BUNDLE", authority)
         .env("SSL_CERT_FILE", authority)
@@ -84,7 +96,7 @@ fn said(library: &Library, folder: &Path, webhook: &str, authority: &Path) -> Va
         .output()
         .expect("it runs");
     let (told, wrong) = (output.stdout, String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&told).unwrap_or_else(|why| panic!("{}: {why}: {wrong}", library.script))
+    serde_json::from_slice(&told).unwrap_or_else(|why| panic!("{script}: {why}: {wrong}"))
 }
 
 /// The actions and reasons that the log has for a method: of its single calls, or of those in a batch.
@@ -198,35 +210,104 @@ fn climb(library: &Library) {
     assert_eq!(ran, expected);
 }
 
+const FAST_BITRIX24: Library = Library {
+    script: "fast_bitrix24.py",
+    program: "python/bin/python",
+    arguments: &[],
+    tells_why: false,
+    keeps_results: false,
+};
+
+const B24PYSDK: Library = Library {
+    script: "b24pysdk.py",
+    program: "python/bin/python",
+    arguments: &[],
+    tells_why: true,
+    keeps_results: true,
+};
+
+const B24JSSDK: Library = Library {
+    script: "b24jssdk.mjs",
+    program: "node",
+    arguments: &["--input-type=module"],
+    tells_why: true,
+    keeps_results: true,
+};
+
 #[test]
 fn fast_bitrix24_meets_each_rung() {
-    climb(&Library {
-        script: "fast_bitrix24.py",
-        program: "python/bin/python",
-        arguments: &[],
-        tells_why: false,
-        keeps_results: false,
-    });
+    climb(&FAST_BITRIX24);
 }
 
 #[test]
 fn b24pysdk_meets_each_rung() {
-    climb(&Library {
-        script: "b24pysdk.py",
-        program: "python/bin/python",
-        arguments: &[],
-        tells_why: true,
-        keeps_results: true,
-    });
+    climb(&B24PYSDK);
 }
 
 #[test]
 fn b24jssdk_meets_each_rung() {
-    climb(&Library {
-        script: "b24jssdk.mjs",
-        program: "node",
-        arguments: &["--input-type=module"],
-        tells_why: true,
-        keeps_results: true,
+    climb(&B24JSSDK);
+}
+
+/// Makes many calls of a portal that allows few, through a proxy that paces them, or through one that does not.
+fn makes(library: &Library, folder: &Path, calls: usize, rate: &str) -> Value {
+    let portal = sandbox::start(SandboxConfig {
+        limit: Some(RequestLimit {
+            depth: 20.0,
+            per_second: 10.0,
+        }),
+        ..SandboxConfig::default()
     });
+    let wanted = proxy::before(&portal.sandbox.url());
+    let authority = Authority::new(wanted.folder(), "authority");
+    let issued = authority.issue("proxy", &["localhost"], Kind::Ecdsa);
+    let proxy = wanted
+        .with(&["--portal-rate", rate])
+        .with(&issued.arguments())
+        .start();
+    let webhook = format!(
+        "https://localhost:{}/rest/1/sandboxcode/",
+        proxy.address().port()
+    );
+    let script = format!("many/{}", library.script);
+    let words = [OBSERVED, &calls.to_string()];
+    run(
+        library,
+        &script,
+        folder,
+        &webhook,
+        &words,
+        &authority.certificate,
+    )
+}
+
+/// Small by default; with `B24_HEAVY=1` all three libraries, 300 calls each, also without pacing.
+fn finishes(library: &Library) {
+    let Some(folder) = installed(library) else {
+        return;
+    };
+    let heavy = std::env::var_os("B24_HEAVY").is_some();
+    let calls = if heavy { 300 } else { 50 };
+    let told = makes(library, &folder, calls, "20:10");
+    assert_eq!(told, json!({ "done": calls }), "{}", library.script);
+    if heavy {
+        let told = makes(library, &folder, calls, "off");
+        crate::support::figure(&format!("{} unpaced", library.script), told.to_string());
+        assert_ne!(told, json!({ "done": calls }), "{}", library.script);
+    }
+}
+
+#[test]
+fn fast_bitrix24_finishes_many_calls_of_a_portal_that_allows_few() {
+    finishes(&FAST_BITRIX24);
+}
+
+#[test]
+fn b24pysdk_finishes_many_calls_of_a_portal_that_allows_few() {
+    finishes(&B24PYSDK);
+}
+
+#[test]
+fn b24jssdk_finishes_many_calls_of_a_portal_that_allows_few() {
+    finishes(&B24JSSDK);
 }

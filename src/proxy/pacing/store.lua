@@ -1,7 +1,7 @@
 -- One question of one replica: so many grants, please. The store's clock counts.
 -- ARGV: replica, usable depth, rate, depth and rate of the portal, reserve, callers waiting, grants wanted, of them for callers
 -- who were quiet, level to begin with, level to add, whether the portal says it is full, calls that it refused.
--- Answers: granted, microseconds until the next, other replicas that wait, replicas, level and own level in thousandths.
+-- Answers: granted, microseconds until the next, callers that wait at other replicas, replicas, level and own level in thousandths.
 local key, me = KEYS[1], ARGV[1]
 local usable, rate, depth, bare, reserve = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local callers, want, fresh = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -14,11 +14,11 @@ for i = 1, #all, 2 do
   known[name] = value
   local kind, id = name:match('^(%a):(.*)')
   if kind == 'r' and id ~= me then
-    local turn, till = value:match('^(%S+) (%S+)$')
-    if tonumber(till) < now then
+    local turn, till, waiting = value:match('^(%S+) (%S+) (%S+)$')
+    if not turn or tonumber(till) < now then
       redis.call('HDEL', key, name)
     else
-      others, least = others + 1, math.min(least, tonumber(turn))
+      others, least = others + tonumber(waiting), math.min(least, tonumber(turn))
     end
   elseif kind == 's' and id ~= me then
     if tonumber(value) < now - 30 then redis.call('HDEL', key, name) else replicas = replicas + 1 end
@@ -40,7 +40,7 @@ while granted < want and mine <= least and (level + 1 <= ordinary or (granted < 
   level, own, granted, mine = level + 1, own + 1, granted + 1, mine + 1 / math.max(1, callers)
 end
 if granted < want then
-  redis.call('HSET', key, 'r:' .. me, mine .. ' ' .. now + 1)
+  redis.call('HSET', key, 'r:' .. me, mine .. ' ' .. now + 1 .. ' ' .. callers)
 else
   redis.call('HDEL', key, 'r:' .. me)
 end
