@@ -144,6 +144,7 @@ pub fn proxy_config(settings: &Settings) -> Config {
         upstream_http2: settings.upstream_http2,
         upstream_sources: settings.upstream_sources.clone(),
         pace: settings.pace,
+        operating_limit: settings.operating_limit,
         rate_store: None,
         rest_path: settings.rest_path.clone(),
         max_rewrite_body: bytes(limits.rewrite_body),

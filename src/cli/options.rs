@@ -130,6 +130,9 @@ pub const OPTIONS: &[Spec] = &[
     spec(PACE, "queue-calls", One, "COUNT", Some("1000"), Applied,
         ("How many calls wait at most", "")),
 
+    spec(PACE, "operating-limit", One, "TIME", None, NeedsRestart,
+        ("Warn when a method has used 80 % of this portal time in ten minutes; the cloud's is 480s",
+         "Answers tell it (time.operating). Over it the portal refuses the method: 429 OPERATION_TIME_LIMIT.")),
     spec(PACE, "rate-store", One, "URL", None, NeedsRestart,
         ("Share the limit with other replicas through Redis or Valkey",
          "redis://HOST:PORT[/DB], rediss://HOST:PORT[/DB] or unix:/path. For replicas that reach the portal from \

@@ -125,6 +125,8 @@ pub struct Settings {
     pub upstream_sources: Vec<IpAddr>,
     /// The portal's request limit, and how long calls wait for it.
     pub pace: Rules,
+    /// The portal's time for a method in ten minutes.
+    pub operating_limit: Option<Duration>,
     /// The store that replicas share the limit through.
     pub rate_store: StoreOptions,
     pub rest_path: RestPath,
@@ -209,6 +211,7 @@ impl Settings {
                 timeout: time("queue-timeout")?,
                 calls: layers.one("queue-calls", values::count)?,
             },
+            operating_limit: layers.maybe("operating-limit", values::time_limit)?,
             rate_store: StoreOptions::read(&layers)?,
             rest_path: layers.one("rest-path", RestPath::new)?,
             rewrite_origin: !on("no-rewrite-origin")?,

@@ -148,6 +148,8 @@ pub struct Config {
     pub upstream_sources: Vec<IpAddr>,
     /// The portal's request limit, and how long calls wait for it.
     pub pace: Rules,
+    /// The portal's time for a method in ten minutes: what comes near it is warned of.
+    pub operating_limit: Option<Duration>,
     /// Where replicas share it.
     pub rate_store: Option<RateStore>,
     pub rest_path: RestPath,

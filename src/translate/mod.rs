@@ -23,6 +23,17 @@ use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::protocol::target::{BATCH, Place};
 use std::sync::Arc;
 
+/// The methods of a batch's commands by their keys; those of a batch inside it are not looked for.
+pub fn batch_methods(call: &Call<'_>) -> Vec<(String, String)> {
+    let mut methods = Vec::new();
+    batch::commands(call, &mut |key, command| {
+        let name = &command[crate::protocol::batch::method(command)];
+        let name = String::from_utf8_lossy(name).to_lowercase();
+        methods.push((key.to_owned(), name));
+    });
+    methods
+}
+
 /// What has to be read of a request before it can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake<'c> {

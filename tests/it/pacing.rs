@@ -14,6 +14,7 @@ use b24_migration_proxy::sandbox::{RequestLimit, SandboxConfig};
 
 use crate::support::client;
 use crate::support::ours;
+use crate::support::portal::Portal;
 use crate::support::proxy;
 use crate::support::sandbox::{self, Running};
 
@@ -130,6 +131,51 @@ fn a_recorded_log_shows_who_would_have_waited_and_who_would_have_been_refused() 
         out.contains("from 2 addresses") && out.contains(" 0 would have been refused"),
         "{out}"
     );
+}
+
+/// The number before these words.
+fn number_before(text: &str, words: &str) -> f64 {
+    let before = text.split(words).next().unwrap_or_default();
+    let number = before.split_whitespace().last().unwrap_or_default();
+    number.parse().unwrap_or_else(|_| panic!("{words}: {text}"))
+}
+
+#[test]
+fn a_log_that_is_played_back_says_what_really_happened() {
+    let (depth, rate, seconds) = scale();
+    let limit = format!("{depth}:{rate}");
+    let portal = portal(10_000.0, 10_000.0);
+    let wanted = proxy::before(&portal.sandbox.url());
+    let log = wanted.folder().join("access.log");
+    let path = log.to_str().expect("a name").to_owned();
+    let proxy = wanted
+        .with(&["--portal-rate", &limit, "--access-log", &path])
+        .start();
+    let plan = nineteen_and_a_flood(rate, seconds, 0.9, 3);
+    let calls = plan.len();
+    carry_out(proxy.address(), plan);
+    let text = || std::fs::read_to_string(&log).unwrap_or_default();
+    wait_until("each call has its line", || text().lines().count() == calls);
+    let text = text();
+    let counted = |is_so: &dyn Fn(&str) -> bool| text.lines().filter(|line| is_so(line)).count();
+    let refused = counted(&|line| line.contains("QUERY_LIMIT_EXCEEDED")) as f64;
+    let waited =
+        counted(&|line| line.contains("\"waited_ms\":") && !line.contains("QUERY_LIMIT_EXCEEDED"))
+            as f64;
+    assert!(waited > 20.0 && refused > 20.0, "{waited}, {refused}");
+    let (status, out, _) = pace(&["--access-log", &path, "--portal-rate", &limit]);
+    assert_eq!(status, Some(0));
+    for (what, words, real) in [
+        ("waited", " would have waited", waited),
+        ("refused", " would have been refused", refused),
+    ] {
+        let played = number_before(&out, words);
+        crate::support::figure(
+            &format!("calls that {what}, played and real"),
+            format!("{played} and {real}"),
+        );
+        assert!((played - real).abs() <= 0.05 * real, "{out}: {real}");
+    }
 }
 
 #[test]
@@ -301,7 +347,7 @@ fn carry_out(address: SocketAddr, plan: Vec<Planned>) -> Vec<Got> {
     carry_out_by(&[address], plan)
 }
 
-/// The same by several addresses: each client has one of them, the flood all.
+/// The same by several addresses: each client has one of them.
 pub fn carry_out_by(addresses: &[SocketAddr], mut plan: Vec<Planned>) -> Vec<Got> {
     plan.sort_by_key(|planned| planned.at);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -312,8 +358,7 @@ pub fn carry_out_by(addresses: &[SocketAddr], mut plan: Vec<Planned>) -> Vec<Got
         let mut calls = tokio::task::JoinSet::new();
         for (id, Planned { at, client }) in plan.into_iter().enumerate() {
             tokio::time::sleep_until(began + at).await;
-            let by = if client == 99 { id } else { client };
-            let address = addresses[by % addresses.len()];
+            let address = addresses[client % addresses.len()];
             calls.spawn(async move {
                 let since = Instant::now();
                 let (status, text) = make(address, in_body(client, id)).await;
@@ -363,7 +408,8 @@ pub fn exactly_once(portal: &Running, got: &[Got]) {
 /// Nineteen clients that together use this part of the rate in bursts of so many calls, and one that floods at three times the rate.
 pub fn nineteen_and_a_flood(rate: f64, seconds: u64, part: f64, calls: u32) -> Vec<Planned> {
     let length = Duration::from_secs(seconds);
-    let bursts = part * rate * seconds as f64 / 19.0 / f64::from(calls);
+    // Bursts begin in the first four fifths of the time, so that the last one can be waited for.
+    let bursts = part * rate * seconds as f64 * 0.8 / 19.0 / f64::from(calls);
     let bursts = bursts.floor().max(1.0) as u32;
     let mut plan = Vec::new();
     for client in 0..19 {
@@ -411,7 +457,7 @@ fn nineteen_clients_lose_nothing_to_one_that_floods() {
     let proxy = proxy::before(&portal.sandbox.url())
         .with(&["--portal-rate", &limit])
         .start();
-    let plan = nineteen_and_a_flood(rate, seconds, 0.9, 3);
+    let plan = nineteen_and_a_flood(rate, seconds, 0.6, 3);
     let got = carry_out(proxy.address(), plan.clone());
     let lost: Vec<&Got> = got
         .iter()
@@ -707,6 +753,77 @@ fn by_default_nobody_is_held_back_before_the_portal_refuses_and_then_calls_wait(
             .text()
             .contains("calls are held back from now on")
     );
+}
+
+/// `time` of an answer whose method has used so many seconds.
+fn time(operating: f64) -> String {
+    format!(
+        r#"{{"start":1.5,"finish":1.6,"duration":0.1,"operating_reset_at":1764500000,"operating":{operating}}}"#
+    )
+}
+
+#[test]
+fn answers_tell_the_portals_time_that_methods_have_used() {
+    let single = format!(r#"{{"result":[],"total":0,"time":{}}}"#, time(401.5));
+    let batch = format!(
+        r#"{{"result":{{"result":{{"a":1}},"result_error":{{"c":{{"error":"OPERATION_TIME_LIMIT","error_description":"x"}}}},"result_total":[],"result_next":[],"result_time":{{"a":{},"b":{}}}}},"time":{}}}"#,
+        time(77.0),
+        time(0.25),
+        time(0.0)
+    );
+    let portal = Portal::start(move |visit| {
+        while let Some(request) = visit.request() {
+            let is_batch = request.target().ends_with(b"/batch");
+            let body = if is_batch { &batch } else { &single };
+            // In two pieces, so that the end does not come at once.
+            let (first, rest) = body.split_at(body.len() - 100);
+            let length = body.len();
+            visit.write(format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{first}"));
+            std::thread::sleep(Duration::from_millis(20));
+            visit.write(rest);
+        }
+    });
+    let proxy = proxy::before(&portal.url())
+        .with(&["--operating-limit", "480s"])
+        .start();
+    let get = |method: &str| {
+        let call =
+            format!("GET /rest/1/c0de/{method} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(proxy.call(call).status(), 200);
+    };
+    get("crm.item.list");
+    get("crm.item.list");
+    let commands =
+        r#"{"halt":0,"cmd":{"a":"tasks.task.list?x=1","b":"user.get","c":"crm.deal.list"}}"#;
+    let batch = format!(
+        "POST /rest/1/c0de/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{commands}",
+        commands.len()
+    );
+    assert_eq!(proxy.call(batch).status(), 200);
+    wait_until("the answers are counted", || {
+        proxy.metric("b24_proxy_operating_answers_total{told=\"seen\"}") == 3.0
+    });
+    let seconds = |method: &str| {
+        proxy.metric(&format!(
+            "b24_proxy_operating_seconds{{method=\"{method}\"}}"
+        ))
+    };
+    assert_eq!(seconds("crm.item.list"), 401.5);
+    assert_eq!(seconds("tasks.task.list"), 77.0);
+    assert_eq!(
+        proxy.metric(
+            "b24_proxy_method_limited_total{method=\"crm.deal.list\",code=\"OPERATION_TIME_LIMIT\"}"
+        ),
+        1.0
+    );
+    let said = proxy.stderr.text();
+    assert_eq!(
+        said.matches("80 % of the portal's time").count(),
+        1,
+        "{said}"
+    );
+    let page = proxy.admin("/").text();
+    assert!(page.contains("crm.item.list 402 s"), "{page}");
 }
 
 #[test]

@@ -2,13 +2,19 @@
 
 use super::html::{Text, counted};
 use crate::pace::desk::State;
+use crate::telemetry::metrics::MostUsed;
 use std::sync::Arc;
 
 /// So many of who waits are named.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// The row; nothing where nothing is to be said of it.
-pub(super) fn row(state: &State, waiting: &[(Arc<str>, usize)], store_up: Option<bool>) -> String {
+pub(super) fn row(
+    state: &State,
+    waiting: &[(Arc<str>, usize)],
+    store_up: Option<bool>,
+    times: &[MostUsed],
+) -> String {
     let mut items = String::new();
     let mut item = |class: &str, text: &str| {
         items += &format!("<li class={class}>{}</li>", Text(text));
@@ -62,6 +68,22 @@ pub(super) fn row(state: &State, waiting: &[(Arc<str>, usize)], store_up: Option
         ),
         _ => {}
     }
+    if !times.is_empty() {
+        let class = if times.iter().any(|used| used.is_high) {
+            "warn"
+        } else {
+            "good"
+        };
+        let named: Vec<String> = times
+            .iter()
+            .map(|used| format!("{} {:.0} s ({})", used.method, used.seconds, used.caller))
+            .collect();
+        let named = named.join(", ");
+        item(
+            class,
+            &format!("Portal\u{2019}s time in ten minutes: {named}"),
+        );
+    }
     if items.is_empty() {
         return String::new();
     }
@@ -92,21 +114,34 @@ mod tests {
     #[test]
     fn it_says_what_is_used_and_who_waits() {
         let waiting: Vec<(Arc<str>, usize)> = vec![("1C".into(), 2), ("<b>".into(), 1)];
-        let html = row(&state(), &waiting, None);
+        let html = row(&state(), &waiting, None, &[]);
         assert!(html.contains("44 of 48 used, 2 a second"), "{html}");
         assert!(html.contains("3 calls wait: 1C 2, &lt;b&gt; 1"), "{html}");
         assert!(!html.contains("<b>"), "{html}");
     }
 
     #[test]
+    fn methods_that_use_much_of_the_portals_time_are_named() {
+        let used = MostUsed {
+            method: "crm.item.list".into(),
+            caller: "1C".into(),
+            seconds: 401.2,
+            is_high: true,
+        };
+        let html = row(&State::default(), &[], None, &[used]);
+        assert!(html.contains("class=warn"), "{html}");
+        assert!(html.contains("crm.item.list 401 s (1C)"), "{html}");
+    }
+
+    #[test]
     fn nothing_is_shown_while_nothing_is_held_back() {
-        assert_eq!(row(&State::default(), &[], None), "");
-        assert_eq!(row(&State::default(), &[], Some(true)), "");
-        assert!(row(&State::default(), &[], Some(false)).contains("does not answer"));
+        assert_eq!(row(&State::default(), &[], None, &[]), "");
+        assert_eq!(row(&State::default(), &[], Some(true), &[]), "");
+        assert!(row(&State::default(), &[], Some(false), &[]).contains("does not answer"));
         let others = State {
             others: 0.19,
             ..state()
         };
-        assert!(row(&others, &[], None).contains("Someone else calls from this address"));
+        assert!(row(&others, &[], None, &[]).contains("Someone else calls from this address"));
     }
 }

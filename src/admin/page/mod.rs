@@ -11,7 +11,7 @@ mod trend;
 
 pub(super) use rows::{row, row_id};
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::{Response, StatusCode};
 
@@ -79,16 +79,21 @@ pub(super) fn overview(admin: &Admin) -> String {
 
 fn overview_of(admin: &Admin, sums: &Overview) -> String {
     let health = &admin.telemetry.health;
+    let metrics = &admin.telemetry.metrics;
     let path = overview::Path {
         stage: health.stage(),
         portal: health.readyz().1,
         portal_error: health.upstream_error(),
         log: admin.telemetry.log.status(),
-        budget: admin
-            .telemetry
-            .metrics
-            .budget()
-            .map(|budget| budget::row(&budget.state(), &budget.waiting(), budget.store_up())),
+        budget: metrics.budget().map(|budget| {
+            let times = metrics.most_operating(budget::NAMED, Instant::now());
+            budget::row(
+                &budget.state(),
+                &budget.waiting(),
+                budget.store_up(),
+                &times,
+            )
+        }),
     };
     let brownouts = admin
         .policy()

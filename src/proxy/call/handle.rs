@@ -24,6 +24,7 @@ use crate::proxy::call::send::{Outgoing, blame, client_error, send};
 use crate::proxy::call::span;
 use crate::proxy::call::span::Span;
 use crate::proxy::call::turn::{Asking, Turn};
+use crate::proxy::call::usage::{self, Batch};
 use crate::proxy::error::ProxyError;
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, Name, RequestHead};
@@ -660,6 +661,9 @@ fn translated(
     translate::sent::note(&call, &mut verdict.uses, |used| {
         context.looks_for_names(&used.rule, caller())
     });
+    if verdict.batch {
+        span.is_batch(Batch::of(&call, &bytes));
+    }
     let (new_target, new_body) = match verdict.outcome {
         Outcome::Untouched => (None, None),
         Outcome::Rewritten { target, body } => (target, body),
@@ -842,6 +846,15 @@ fn pass_on(
         let by_head = || context.caller(client, at, head, None);
         let caller = request.caller.clone().unwrap_or_else(by_head);
         context.calls.applications.learn(&caller, application);
+    }
+    if let Place::Call { method, .. } = &at.place
+        && head.method() != b"HEAD"
+    {
+        let name = usage::name_of(context, || match &request.caller {
+            Some(caller) => caller.clone(),
+            None => context.caller(client, at, head, None),
+        });
+        span.passes(&answer.head, method, name, true);
     }
     let turn = |name: Name, value: &[u8]| context.turn_origin(client, head, name, value);
     let lines = span.id_line_if_asked();

@@ -15,6 +15,7 @@ use crate::proxy::call::reply::{Additions, Reply};
 use crate::proxy::call::room::Reserved;
 use crate::proxy::call::send::{Outgoing, blame, send};
 use crate::proxy::call::span::Span;
+use crate::proxy::call::usage;
 use crate::proxy::error::{At, ProxyError};
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, RequestHead};
@@ -245,6 +246,11 @@ impl Job {
                     }
                     (Some(successor), _) => successor.skip(&self.context),
                     (None, _) => {}
+                }
+                if let (Some(used), false) = (self.uses.first(), self.head.method() == b"HEAD") {
+                    let name = usage::name_of(&self.context, || self.caller.clone());
+                    self.span
+                        .passes(&answer.head, &used.rule.method, name, false);
                 }
                 let lines = self.deprecation_lines();
                 let origin = |name, value: &[u8]| {

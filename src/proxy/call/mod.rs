@@ -20,3 +20,4 @@ mod send;
 pub mod span;
 pub mod turn;
 mod turns;
+mod usage;

@@ -5,12 +5,13 @@ use crate::protocol::{self, target};
 use crate::proxy::call::client::Client;
 use crate::proxy::call::context::Context;
 use crate::proxy::call::response_body::ResponseBody;
+use crate::proxy::call::usage::{self, Batch, Passing};
 use crate::proxy::error::{At, ProxyError};
-use crate::proxy::http::head::{Fields, Framing, RequestHead};
+use crate::proxy::http::head::{Fields, Framing, RequestHead, ResponseHead};
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::portal::body::Truncated;
 use crate::telemetry::access::AccessLine;
-use crate::telemetry::metrics::{Fault, Held, Kind, Open, Outcome, Phase, RequestSeen};
+use crate::telemetry::metrics::{Fault, Held, Kind, Open, Outcome, Phase, RequestSeen, Usage};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::cell::{Cell, OnceCell};
@@ -44,6 +45,10 @@ pub struct Span {
     error: Cell<Option<&'static str>>,
     id: OnceCell<Arc<str>>,
     access: Option<Box<Access>>,
+    /// Its answer, where its last bytes tell of the portal's time.
+    passing: OnceCell<Box<Passing>>,
+    /// A batch as it was sent.
+    batch: Cell<Option<Box<Batch>>>,
     _open: Held,
 }
 
@@ -101,7 +106,34 @@ impl Span {
             error: Cell::default(),
             id: OnceCell::new(),
             access,
+            passing: OnceCell::new(),
+            batch: Cell::default(),
         })
+    }
+
+    /// The request is a batch, and its answer may tell of its commands.
+    pub fn is_batch(&self, batch: Option<Box<Batch>>) {
+        self.batch.set(batch);
+    }
+
+    /// The end of the answer may tell of the portal's time.
+    pub fn passes(
+        &self,
+        head: &ResponseHead,
+        method: &str,
+        caller: Option<Arc<str>>,
+        counts_refusals: bool,
+    ) {
+        let batch = self.batch.take();
+        if head.status != 200 {
+            return;
+        }
+        if !usage::may_tell(head) || self.kind == Kind::Batch && batch.is_none() {
+            self.context.local.usage(Usage::Unseen);
+            return;
+        }
+        let passing = Passing::new(method, caller, batch, counts_refusals);
+        let _ = self.passing.set(Box::new(passing));
     }
 
     pub fn began(&self) -> Instant {
@@ -168,8 +200,12 @@ impl Span {
     }
 
     /// Bytes of the answer's body go out.
-    pub fn sent(&self, bytes: usize) {
-        self.bytes_out.set(self.bytes_out.get() + bytes as u64);
+    pub fn sent(&self, bytes: &[u8]) {
+        self.bytes_out
+            .set(self.bytes_out.get() + bytes.len() as u64);
+        if let Some(passing) = self.passing.get() {
+            passing.bytes(bytes);
+        }
     }
 
     /// The answer is an error of ours.
@@ -263,6 +299,9 @@ impl Drop for Span {
             bytes_out: self.bytes_out.get(),
         };
         self.context.local.request(&seen);
+        if let Some(passing) = self.passing.get() {
+            passing.ended(&self.context);
+        }
         if let Some(access) = &self.access {
             self.context.calls.telemetry.access(&AccessLine {
                 timestamp: access.timestamp,
@@ -312,7 +351,7 @@ impl Body for SpannedBody {
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
-            self.span.sent(data.len());
+            self.span.sent(data);
         }
         polled
     }

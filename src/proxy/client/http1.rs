@@ -408,7 +408,7 @@ fn add(
     };
     match frame.map_err(|Truncated| WrongLength)?.into_data() {
         Ok(data) => {
-            span.sent(data.len());
+            span.sent(&data);
             out.data(&data, is_last)
         }
         Err(frame) => out.end(frame.into_trailers().ok().as_ref()),

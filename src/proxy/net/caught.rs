@@ -68,6 +68,7 @@ mod tests {
                 timeout: std::time::Duration::from_secs(5),
                 calls: 1000,
             },
+            operating_limit: None,
             rate_store: None,
             rest_path: RestPath::default(),
             max_rewrite_body: 1 << 20,

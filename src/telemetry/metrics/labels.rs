@@ -239,6 +239,13 @@ label! {
 }
 
 label! {
+    /// Whether an answer told the portal's time that its method has used.
+    Usage, "told":
+    Seen = "seen",
+    Unseen = "unseen",
+}
+
+label! {
     /// Which of the limits for a method refused it (PROTOCOL §6).
     MethodLimit, "code":
     /// Its time of the last ten minutes is used up.

@@ -14,13 +14,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use labels::{
     Comparison, ConnectError, ConnectionRefused, Fault, Handshake, HeadError, Kind, Label,
     MethodLimit, Outcome, OwnError, Paced, Phase, PoolState, PortalError, RefusalReason,
-    StatusClass,
+    StatusClass, Usage,
 };
+pub use pacing::MostUsed;
 pub use shard::{Held, LocalMetrics, Open, RequestSeen};
 
 use super::budget::Budget;
@@ -190,6 +191,25 @@ impl Metrics {
         if let Some(limit) = limit {
             lock(&self.limits).method_limited(method, *limit);
         }
+    }
+
+    /// The portal has told how many seconds a method has used in the last ten minutes, all calls of one application; `name` is
+    /// the one that the callers file gives. Says whether that is to be warned of: over 80 % of `limit`, for the first time in ten
+    /// minutes.
+    pub fn operating(
+        &self,
+        method: &str,
+        name: Option<&str>,
+        seconds: f64,
+        limit: Option<Duration>,
+        now: Instant,
+    ) -> bool {
+        lock(&self.limits).operating(method, name, seconds, limit, now)
+    }
+
+    /// The methods and callers that have used most of the portal's time in the last ten minutes.
+    pub fn most_operating(&self, most: usize, now: Instant) -> Vec<MostUsed> {
+        lock(&self.limits).most_operating(most, now)
     }
 
     /// The portal's budget, whose state is shown. The first one stays.

@@ -158,6 +158,7 @@ pub(super) struct Shard {
     pub(super) refusals: Cells<RefusalReason>,
     pub(super) retries: Cell,
     pub(super) head_errors: Cells<HeadError>,
+    pub(super) usage: Cells<Usage>,
     pub(super) timeouts: Cells<Phase>,
     pub(super) handshakes: Cells<Handshake>,
     pub(super) accept_paused: Cell,
@@ -194,6 +195,7 @@ impl Shard {
             refusals: Cells::default(),
             retries: Cell::default(),
             head_errors: Cells::default(),
+            usage: Cells::default(),
             timeouts: Cells::default(),
             handshakes: Cells::default(),
             accept_paused: Cell::default(),
@@ -360,6 +362,11 @@ impl LocalMetrics {
     /// A call has waited so long for that, or in vain.
     pub fn pace_waited(&self, time: Duration) {
         self.cells().pace_wait.observe(time);
+    }
+
+    /// Whether a call's answer told the portal's time that its method has used.
+    pub fn usage(&self, told: Usage) {
+        self.cells().usage.at(told).add(1);
     }
 
     /// Calls of this thread that wait for that now.

@@ -67,6 +67,7 @@ fn full_page(accept: Option<&str>) -> String {
     metrics.deprecated("a.exact", Action::Rewritten, None, 1_790_000_000.5);
     metrics.compared("a.exact", Comparison::Equal);
     metrics.method_limited("a.exact", "OPERATION_TIME_LIMIT");
+    metrics.operating("a.exact", None, 3.0, None, std::time::Instant::now());
     metrics.watch_budget(Arc::new(Shared));
     metrics.local().request(&seen(Outcome::Rewritten, 200));
     metrics.render(accept).1
