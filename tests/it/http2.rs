@@ -426,6 +426,43 @@ fn streams_that_wait_for_their_turn_are_all_served_side_by_side() {
 }
 
 #[test]
+fn each_stream_waits_for_the_portals_limit_by_itself() {
+    let (portal, proxy) = served(&["--portal-rate", "1:0.5"]);
+    let mut raw = Raw::connect(&proxy);
+    let call = |number: u32| {
+        head(
+            "GET",
+            format!("/rest/1/code/a.b?n={number}").as_bytes(),
+            &[],
+        )
+    };
+    assert!(is_ok(&raw.ask(1, &call(1))));
+    for stream in [3, 5] {
+        raw.send(&frame(
+            HEADERS,
+            END_STREAM | END_HEADERS,
+            stream,
+            &call(stream),
+        ));
+    }
+    let until = Instant::now() + Duration::from_secs(1);
+    while proxy.metric("b24_proxy_pace_waiting") != 2.0 {
+        assert!(Instant::now() < until, "both wait");
+    }
+    // What is no REST call passes them, and a stream that is reset leaves the queue.
+    assert!(is_ok(&raw.ask(7, &head("GET", b"/online/", &[]))));
+    raw.send(&frame(RESET, 0, 3, &8_u32.to_be_bytes()));
+    assert!(is_ok(&raw.outcome(5)));
+    let calls: Vec<Vec<u8>> = portal
+        .requests()
+        .iter()
+        .map(|request| request.target().to_vec())
+        .filter(|target| target.starts_with(b"/rest/"))
+        .collect();
+    assert_eq!(calls, [b"/rest/1/code/a.b?n=1", b"/rest/1/code/a.b?n=5"]);
+}
+
+#[test]
 fn each_stream_counts_as_a_connection_where_those_are_limited() {
     for (option, reason) in [
         ("--max-connections", "total"),
