@@ -91,6 +91,11 @@ ok "it starts with a token that only root can read" systemctl start $unit
 ok "the token opens the metrics" equal \
     "$(call -H "Authorization: Bearer $(cat /etc/$name/admin-token)" http://127.0.0.1:9090/metrics)" 200
 ok "and nothing else does" equal "$(call http://127.0.0.1:9090/metrics)" 403
+# As docs/OPERATIONS.md has it.
+reload() { curl -sS -w ' %{http_code}' -X POST -H "Authorization: Bearer $(cat /etc/$name/admin-token)" http://127.0.0.1:9090/-/reload | tr -s ' \n' ' '; }
+ok "POST /-/reload with the token reloads" has "$(reload)" "applied. 200"
+echo 'no-such-key = 1' >>$file
+ok "and says what is wrong as check does" equal "$(reload)" "$(/usr/bin/$name check --config $file 2>&1) 422"
 systemctl stop $unit
 rm -r /etc/systemd/system/$unit.d
 systemctl daemon-reload

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use rustix::fs::{Access, access};
@@ -16,7 +16,7 @@ use crate::telemetry::log::LogTarget;
 
 /// What this machine lacks first; nothing where `serve` has all that it needs.
 pub fn check(settings: &Settings) -> Result<(), Failure> {
-    let machine = Machine::look()?;
+    let machine = Machine::look();
     machine.has_what_no_start_tells(settings)?;
     for listen in &settings.listen {
         match listen {
@@ -43,7 +43,7 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
 
 /// What `serve` would not meet at its start, but in each call.
 pub fn check_start(settings: &Settings) -> Result<(), Failure> {
-    Machine::look()?.has_what_no_start_tells(settings)
+    Machine::look().has_what_no_start_tells(settings)
 }
 
 /// A refusal to start, with a hint where [`check`] would have told it.
@@ -56,7 +56,8 @@ pub fn named(settings: &Settings, refusal: Failure) -> Failure {
 
 /// What matters of this machine.
 struct Machine {
-    addresses: BTreeSet<IpAddr>,
+    /// Nothing where this process may not ask for them (AF_NETLINK), as in the shipped unit.
+    addresses: Option<BTreeSet<IpAddr>>,
     /// Whether any address may be bound: one that comes and goes between machines is not always here.
     binds_any: bool,
     /// Ports below need a privilege that this process lacks.
@@ -64,20 +65,26 @@ struct Machine {
 }
 
 impl Machine {
-    fn look() -> Result<Self, Failure> {
-        let interfaces = if_addrs::get_if_addrs().map_err(|error| {
-            Failure::machine(format!("cannot read this machine's addresses: {error}"))
-        })?;
+    fn look() -> Self {
+        let interfaces = if_addrs::get_if_addrs().ok();
         let on = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
-        Ok(Self {
-            addresses: interfaces.iter().map(if_addrs::Interface::ip).collect(),
+        Self {
+            addresses: interfaces.map(|all| all.iter().map(if_addrs::Interface::ip).collect()),
             binds_any: on("/proc/sys/net/ipv4/ip_nonlocal_bind"),
             first_port: first_port(),
-        })
+        }
+    }
+
+    /// Whether it is an address of this machine. One that cannot be looked up can be bound, on a port that is free.
+    fn owns(&self, ip: IpAddr) -> bool {
+        match &self.addresses {
+            Some(addresses) => addresses.contains(&ip),
+            None => !self.binds_any && UdpSocket::bind((ip, 0)).is_ok(),
+        }
     }
 
     fn has(&self, ip: IpAddr) -> bool {
-        self.binds_any || ip.is_loopback() || self.addresses.contains(&ip.to_canonical())
+        self.binds_any || ip.is_loopback() || self.owns(ip.to_canonical())
     }
 
     fn can_listen(&self, address: SocketAddr, option: &str) -> Result<(), Failure> {
@@ -100,7 +107,7 @@ impl Machine {
                 .wrong("upstream-source", &why)
                 .map_err(Failure::of_machine);
         }
-        if is_own(settings, |ip| self.addresses.contains(&ip)) {
+        if is_own(settings, |ip| self.owns(ip)) {
             let why = "it is the proxy's own --listen address, so that calls would go round for ever; give the portal's";
             return settings.wrong("upstream", why);
         }
@@ -150,10 +157,20 @@ mod tests {
 
     fn machine() -> Machine {
         Machine {
-            addresses: ["192.0.2.7".parse().unwrap()].into(),
+            addresses: Some(["192.0.2.7".parse().unwrap()].into()),
             binds_any: false,
             first_port: 1024,
         }
+    }
+
+    #[test]
+    fn a_process_that_may_not_ask_for_addresses_finds_its_own_by_binding_them() {
+        let machine = Machine {
+            addresses: None,
+            ..machine()
+        };
+        assert!(machine.owns(IpAddr::from([127, 0, 0, 1])));
+        assert!(!machine.owns("192.0.2.7".parse().unwrap()));
     }
 
     fn told(address: &str) -> String {
