@@ -1,6 +1,8 @@
 //! Replicas that share the portal's limit through a real Redis, also while it is hung, killed and restarted empty.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::pacing::{
     Planned, carry_out_by, exactly_once, nineteen_and_a_flood, portal, scale, used, wait_until,
 };
+use crate::support::authority::{Authority, Kind};
 use crate::support::figure;
 use crate::support::proxy::{self, Proxy};
 
@@ -237,6 +240,94 @@ fn a_store_that_is_away_at_the_start_is_no_reason_not_to_start_and_is_found_late
         keys.starts_with("b24:pace:{127.0.0.1:") && keys.contains("/office}"),
         "{keys}"
     );
+}
+
+/// A command for the Redis at this socket.
+fn tell(socket: &Path, words: &[&str]) {
+    let mut command = Command::new("redis-cli");
+    let told = command.arg("-s").arg(socket).args(words).output();
+    let told = told.expect("redis-cli");
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(said.starts_with("OK"), "{words:?}: {said}");
+}
+
+#[test]
+fn the_store_is_reached_by_its_socket_and_over_tls_by_a_user_of_few_rights() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new(folder.path(), "authority");
+    let issued = authority.issue("redis", &["localhost"], Kind::Ecdsa);
+    let socket = folder.path().join("redis.sock");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let paths = [&issued.certificate, &issued.key, &authority.certificate];
+    let [certificate, key, trusted] = paths.map(|path| path.to_str().expect("a name"));
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            "0",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--bind",
+            "127.0.0.1",
+        ])
+        .args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"])
+        .args(["--tls-cert-file", certificate, "--tls-key-file", key])
+        .args(["--tls-ca-cert-file", trusted])
+        .arg("--unixsocket")
+        .arg(&socket)
+        .current_dir(folder.path())
+        .stdout(Stdio::null());
+    let Ok(child) = command.spawn() else {
+        eprintln!("skipped: redis-server is not installed (apt-get install redis-server)");
+        return;
+    };
+    let _redis = Redis {
+        child,
+        port,
+        password: None,
+    };
+    wait_until("redis listens", || UnixStream::connect(&socket).is_ok());
+    // The rights that docs/PACING.md names.
+    let rights = "+eval +evalsha +script|load +hgetall +hset +hdel +pexpire +time";
+    let mut user = vec!["ACL", "SETUSER", "b24", "on", ">s3cret", "~b24:pace:*"];
+    user.extend(rights.split(' '));
+    tell(&socket, &user);
+    let password = folder.path().join("password");
+    std::fs::write(&password, "s3cret").expect("written");
+    let portal = portal(50.0, 50.0);
+    let by = |url: &str, trusts: bool| {
+        let wanted = proxy::before(&portal.sandbox.url())
+            .with(&["--portal-rate", "50:50", "--rate-store", url])
+            .with(&["--rate-store-user", "b24", "--rate-store-password-file"])
+            .with(&[password.to_str().expect("a name")]);
+        let mut command = wanted.command();
+        if trusts {
+            command.env("SSL_CERT_FILE", trusted);
+        }
+        wanted.start_as(command)
+    };
+    let by_socket = by(&format!("unix:{}", socket.display()), false);
+    let over_tls = by(&format!("rediss://localhost:{port}"), true);
+    wait_until("both reach the store", || up(&by_socket) && up(&over_tls));
+    // A store that has forgotten the script is told it again.
+    tell(&socket, &["SCRIPT", "FLUSH"]);
+    let call = "GET /rest/1/sandboxcode/crm.item.details.configuration.get?entityTypeId=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for proxy in [&by_socket, &over_tls] {
+        assert_eq!(proxy.call(call).status(), 200);
+        assert!(up(proxy), "{}", proxy.stderr.text());
+        assert!(!proxy.stderr.text().contains("does not answer"));
+    }
+    let untrusting = by(&format!("rediss://localhost:{port}"), false);
+    wait_until("it says why", || {
+        untrusting
+            .stderr
+            .text()
+            .contains("certificate is not trusted")
+    });
 }
 
 #[test]

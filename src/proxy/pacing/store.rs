@@ -285,6 +285,10 @@ fn reason(error: &RedisError) -> String {
         ErrorKind::AuthenticationFailed => "it refuses the user or password".into(),
         ErrorKind::Io if error.is_connection_refusal() => "it refused the connection".into(),
         ErrorKind::Io if error.is_timeout() => "it took too long".into(),
+        ErrorKind::Io if error.to_string().contains("certificate") => {
+            "its certificate is not trusted; the system's authorities, or those of SSL_CERT_FILE, count"
+                .into()
+        }
         ErrorKind::Io => "the connection broke or could not be made".into(),
         _ => error.code().map_or_else(
             || "it answers something else".into(),
