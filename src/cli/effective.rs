@@ -6,7 +6,7 @@ use std::path::Path;
 use super::options::{OPTIONS, Shape, Spec};
 use super::settings::Settings;
 use crate::protocol::target::mask;
-use crate::proxy::pem::is_a_place;
+use crate::proxy::pem::{is_a_key, is_a_place};
 
 /// The column at which origins begin, where the value leaves room for it.
 const ORIGIN_COLUMN: usize = 56;
@@ -92,12 +92,17 @@ fn line(out: &mut String, spec: &Spec, settings: &Settings) {
 }
 
 /// The options whose files hold secrets: what was pasted in place of such a file's path is not shown. (A certificate's
-/// key must be there before this is printed.)
-const HOLD_SECRETS: [&str; 2] = ["admin-token-file", "fingerprint-key-file"];
+/// key must be there before this is printed.) A key in place of any file is not shown either.
+const HOLD_SECRETS: [&str; 3] = [
+    "admin-token-file",
+    "fingerprint-key-file",
+    "rate-store-password-file",
+];
 
 fn shown(spec: &Spec, value: &str) -> String {
     let path = Path::new(value);
-    if HOLD_SECRETS.contains(&spec.name) && !path.exists() && !is_a_place(path) {
+    let may_be_secret = HOLD_SECRETS.contains(&spec.name) || is_a_key(path);
+    if may_be_secret && !path.exists() && !is_a_place(path) {
         quoted("***")
     } else {
         quoted(value)
@@ -127,9 +132,21 @@ mod tests {
     #[test]
     fn a_secret_in_place_of_its_files_path_is_not_shown() {
         for option in HOLD_SECRETS.map(|name| format!("--{name}")) {
-            let text = text(&of(&[&option, "S3cretAdminTok3n"]));
+            let store = ["--rate-store", "redis://127.0.0.1:6379"];
+            let words = [&store[..], &[&option, "S3cretAdminTok3n"]].concat();
+            let text = text(&of(&words));
             assert!(!text.contains("S3cret"), "{text}");
         }
+        let key = "MC4CAQAwBQYDK2VwBCIEIPzZ3n4yBSDWc/uG6mgz";
+        let text_of = |option: &str, given: &str| text(&of(&[option, given]));
+        for option in ["--upstream-ca", "--callers", "--rules", "--access-log"] {
+            for given in [key.to_owned(), format!("\"-----BEGIN X-----\\n{key}\"")] {
+                let text = text_of(option, &given);
+                assert!(!text.contains("MC4C"), "{text}");
+            }
+        }
+        let said = text_of("--upstream-ca", "certificates/internal-ca-2026.pem");
+        assert!(said.contains("internal-ca-2026.pem"), "{said}");
         let text = text(&of(&["--admin-token-file", "/etc/no-such-token"]));
         assert!(text.contains("\"/etc/no-such-token\""), "{text}");
     }

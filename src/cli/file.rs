@@ -11,11 +11,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::entries;
 use super::failure::Failure;
+use super::inputs::unreadable;
 use super::layered::{Layered, Origin};
 use super::options::{self, OPTIONS, Shape, Spec};
 use super::source::{Source, shown};
 use super::text::reason;
 use crate::ladder::Entry;
+use crate::proxy::pem::is_a_key;
 
 /// A certificate for clients, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,9 @@ impl File {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
+            if is_a_key(path) {
+                return unreadable("configuration file", path, &error);
+            }
             Failure::usage(format!(
                 "cannot read the configuration file {name}: {}; check --config",
                 reason(&error)

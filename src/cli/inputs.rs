@@ -122,6 +122,12 @@ mod tests {
                 "{said}"
             );
         }
+        let key = Path::new("MC4CAQAwBQYDK2VwBCIEIPzZ3n4yBSDWc/uG6mgz");
+        let config = super::super::file::File::read(key).unwrap_err();
+        let rules = super::super::rule_files::read_file(key).unwrap_err();
+        for said in [config.to_string(), rules.to_string()] {
+            assert!(!said.contains("MC4C"), "{said}");
+        }
         let said = token(Path::new("/etc/no-such-token")).unwrap_err();
         assert!(said.to_string().contains("/etc/no-such-token"), "{said}");
     }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 use super::failure::Failure;
+use super::inputs::unreadable;
 use super::text::reason;
 use crate::catalogue::file::{OwnRule, read};
 use crate::catalogue::{Catalogue, Rule};
+use crate::proxy::pem::is_a_key;
 
 /// The rules of these files, then those that ship: of several for a method the first counts.
 pub fn catalogue(files: &[PathBuf]) -> Result<Catalogue, Failure> {
@@ -40,6 +42,9 @@ pub fn catalogue_of(matches: &ArgMatches) -> Result<Catalogue, Failure> {
 pub fn read_file(path: &Path) -> Result<Vec<OwnRule>, Failure> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
+        if is_a_key(path) {
+            return unreadable("rule file", path, &error);
+        }
         Failure::usage(format!(
             "cannot read the rule file {name}: {}; check --rules",
             reason(&error)

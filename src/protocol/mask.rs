@@ -51,9 +51,12 @@ pub fn mask(text: &[u8]) -> String {
     masked
 }
 
-/// The user of a webhook's address, who may be its code: people swap the two.
-pub fn mask_user(user: &str) -> String {
-    if is_secret(user.as_bytes()) {
+/// The user of a webhook's address, who may be its code: people swap the two, or leave the user out. A login is no secret,
+/// and whoever reads a log needs it: one of letters alone stays where what stands at the code's place looks like a code.
+pub fn mask_user(user: &str, code: &str) -> String {
+    let is_number = user.bytes().all(|b| b.is_ascii_digit());
+    let is_login = user.bytes().all(|b| !b.is_ascii_digit()) && is_secret(code.as_bytes());
+    if !is_number && !is_login && is_secret(user.as_bytes()) {
         MASK.to_owned()
     } else {
         mask(user.as_bytes())
@@ -68,10 +71,28 @@ pub fn is_secret(segment: &[u8]) -> bool {
             .split(|b| !b.is_ascii_alphanumeric())
             .filter(|word| !word.is_empty())
     };
-    let mixed =
-        |word: &[u8]| word.iter().any(u8::is_ascii_digit) && !word.iter().all(u8::is_ascii_digit);
     let alone = words().nth(1).is_none();
-    words().any(|word| word.len() >= SHORTEST_SECRET && (alone || mixed(word)))
+    words().any(|word| is_mixed(word) || alone && word.len() >= SHORTEST_SECRET)
+}
+
+/// Whether a word is long and has letters and digits, as codes and tokens have.
+fn is_mixed(word: &[u8]) -> bool {
+    let digits = word.iter().filter(|b| b.is_ascii_digit()).count();
+    word.len() >= SHORTEST_SECRET && digits > 0 && digits < word.len()
+}
+
+/// A portal's error code without secrets. Its words say what is wrong, and a long one with digits in it says nothing.
+pub fn mask_code(code: &str) -> String {
+    let masked = mask(code.as_bytes());
+    let is_mark = |c: char| !c.is_ascii_alphanumeric();
+    let words = masked.split_inclusive(is_mark).map(|part| {
+        let word = part.trim_end_matches(is_mark);
+        match is_mixed(word.as_bytes()) {
+            true => part.replace(word, MASK),
+            false => part.to_owned(),
+        }
+    });
+    words.collect()
 }
 
 /// Whether nothing in a text can lead to a secret, which one pass without a branch says of nearly all.
@@ -572,9 +593,22 @@ mod tests {
             assert_eq!(mask(text.as_bytes()), masked, "{text}");
             assert_eq!(mask(masked.as_bytes()), masked, "again");
         }
-        assert_eq!(mask_user("s3cretc0de"), "***");
-        assert_eq!(mask_user("some.login"), "some.login");
-        assert_eq!(mask_user("1"), "1");
+        for (code, masked) in [
+            ("QUERY_LIMIT_EXCEEDED", "QUERY_LIMIT_EXCEEDED"),
+            ("ACCESSDENIED", "ACCESSDENIED"),
+            ("ERROR_100_bad", "ERROR_100_bad"),
+            ("s3cretc0de01", "***"),
+            (
+                "WRONG_TOKEN_s3cretc0de01, s3cretc0de02",
+                "WRONG_TOKEN_***, ***",
+            ),
+            ("auth=s3cretc0de01", "auth=***"),
+        ] {
+            assert_eq!(mask_code(code), masked);
+        }
+        assert_eq!(mask_user("s3cretc0de", "s3cretc0de"), "***");
+        assert_eq!(mask_user("some.login", "s3cretc0de"), "some.login");
+        assert_eq!(mask_user("1", "s3cretc0de"), "1");
     }
 
     #[test]

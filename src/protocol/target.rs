@@ -7,7 +7,7 @@
 //! Where no template fits, [`super::unnamed`] finds the method in the parameters; [`super::urlrewrite`] makes the address
 //! that counts in the place of the request's; [`super::address`] puts them together.
 use super::mask::is_secret;
-pub use super::mask::{mask, mask_user};
+pub use super::mask::{mask, mask_code, mask_user};
 use super::neighbours::{self, Neighbours, is};
 pub use super::place::{Access, BATCH, Place, Written, query};
 use super::{Secret, answer::Format};

@@ -129,7 +129,7 @@ impl Caller {
         match credentials {
             Credentials::Webhook { user, code } => {
                 let fingerprint = fingerprints.of(code);
-                let user = mask_user(user);
+                let user = mask_user(user, code.expose());
                 caller.auth = Auth::Webhook;
                 caller.key = short(format!(
                     "webhook:{}:{user}:{fingerprint}",
@@ -287,6 +287,31 @@ mod tests {
         });
         assert_eq!(caller.user.as_deref(), Some("***"));
         assert!(caller.key.starts_with("webhook:example.bitrix24.com:***:"));
+    }
+
+    #[test]
+    fn a_login_stays_where_a_code_stands_at_its_place() {
+        for (user, code, shown) in [
+            ("administrator", "verysecretcode01", "administrator"),
+            (
+                "ivan.konstantinopolsky",
+                "verysecretcode01",
+                "ivan.konstantinopolsky",
+            ),
+            ("10000000001", "verysecretcode01", "10000000001"),
+            ("7", "short", "7"),
+            // Swapped, and without a user.
+            ("verysecretcode", "1", "***"),
+            ("verysecretcode", "crm.lead.list", "***"),
+            ("verysecretcode01", "othersecretcode2", "***"),
+        ] {
+            let caller = of(&Credentials::Webhook {
+                user: user.into(),
+                code: Secret::new(code),
+            });
+            assert_eq!(caller.user.as_deref(), Some(shown));
+            assert!(caller.key.contains(&format!(":{shown}:")), "{}", caller.key);
+        }
     }
 
     #[test]

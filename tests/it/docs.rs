@@ -236,3 +236,79 @@ fn examples_use_one_path_for_the_log_and_the_configuration() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The texts of a module of `tests/it`, or of a source file of the program.
+fn sources(root: &Path, name: &str) -> Vec<String> {
+    let read = |path: PathBuf| std::fs::read_to_string(path).ok();
+    if name.starts_with("src/") {
+        return read(root.join(name)).into_iter().collect();
+    }
+    let module = root.join("tests/it").join(name);
+    let inside = std::fs::read_dir(&module).into_iter().flatten().flatten();
+    let files = inside.map(|entry| entry.path());
+    files
+        .chain([module.with_extension("rs")])
+        .filter_map(read)
+        .collect()
+}
+
+/// Whether a text has a test of this name.
+fn has_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let signature = format!("fn {name}(");
+    let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+    lines.iter().enumerate().any(|(at, line)| {
+        let begins = line.trim_start_matches("async ").starts_with(&signature);
+        let before = lines[..at].iter().rev();
+        begins
+            && before
+                .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+                .any(is_test)
+    })
+}
+
+#[test]
+fn every_test_that_the_promises_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/SECURITY.md")).expect("a page");
+    let mut missing = Vec::new();
+    for (name, test) in quoted(&page).filter_map(|quoted| quoted.rsplit_once("::")) {
+        let texts = sources(root, name);
+        let is_meant = name.starts_with("src/") && !name.contains('…') || !texts.is_empty();
+        if is_meant && !texts.iter().any(|text| has_test(text, test)) {
+            missing.push(format!("{name}::{test}"));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_promise_names_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/SECURITY.md")).expect("a page");
+    let rows: Vec<&str> = page
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(rows.len() > 30, "{rows:#?}");
+    for row in rows {
+        let tests = row.trim_end_matches([' ', '|']).rsplit(" | ").next();
+        let named: Vec<&str> = quoted(tests.unwrap_or_default()).collect();
+        assert!(!named.is_empty(), "{row}");
+        for name in named {
+            let fuzz = root.join(format!("fuzz/fuzz_targets/{name}.rs"));
+            let name = name.rsplit_once("::").map_or(name, |(name, _)| name);
+            assert!(
+                fuzz.exists() || !sources(root, name).is_empty(),
+                "{name}: {row}"
+            );
+        }
+    }
+}

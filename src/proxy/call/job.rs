@@ -2,6 +2,7 @@
 
 use crate::catalogue::{Mode, Rule};
 use crate::protocol::answer::{self, Format};
+use crate::protocol::target::{mask, mask_code};
 use crate::proxy::body::RequestBody;
 use crate::proxy::call::client::Client;
 use crate::proxy::call::coding::Coding;
@@ -456,7 +457,7 @@ fn record(
 ) -> Result<(), crate::telemetry::log::LogUnavailable> {
     let duration = moment.began.elapsed();
     // Keys and names are the client's, codes the portal's: either may hold an address.
-    let masked = |text: &str| crate::protocol::target::mask(text.as_bytes());
+    let masked = |text: &str| mask(text.as_bytes());
     let events: Vec<DeprecationEvent> = uses
         .iter()
         .map(|usage| DeprecationEvent {
@@ -488,7 +489,7 @@ fn record(
                     .or_else(|| told.error.clone()),
             }
             .as_deref()
-            .map(masked),
+            .map(mask_code),
             duration,
             is_let_in: told.is_let_in,
             waited,

@@ -101,6 +101,20 @@ pub fn is_a_place(path: &Path) -> bool {
     in_folder || path.as_os_str().len() < 64 && path.extension().is_some_and(ends)
 }
 
+/// Whether what was given as a path is a key itself: PEM, or a long word as base64 has them.
+pub fn is_a_key(given: &Path) -> bool {
+    let text = given.to_string_lossy();
+    let is_base64 = |word: &str| {
+        let has = |kind: fn(&u8) -> bool| word.bytes().any(|b| kind(&b));
+        word.len() >= 24
+            && has(u8::is_ascii_uppercase)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_digit)
+    };
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    text.contains("-----") || text.contains('\n') || words.any(is_base64)
+}
+
 fn certificates_in(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     let mut found = Vec::new();
     for block in blocks(bytes)? {
