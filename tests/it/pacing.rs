@@ -864,6 +864,14 @@ fn a_reload_applies_the_rate_and_who_waits_goes_on_under_it() {
     std::fs::write(&config, "portal-rate = '1:0.05'\nqueue-timeout = '10ms'").expect("written");
     proxy.signal(Signal::HUP);
     wait_until("it paces again", || proxy.call(call(9)).status() == 503);
+    // Where the store is and which addresses calls leave from waits for the next start, and is named.
+    let more = "rate-store = 'redis://127.0.0.1:1'\negress = 'b'\nupstream-source = ['127.0.0.2']";
+    std::fs::write(&config, more).expect("written");
+    proxy.signal(Signal::HUP);
+    for name in ["rate-store", "egress", "upstream-source"] {
+        let told = format!(r#"takes effect at the next start","option":"{name}""#);
+        wait_until(&told, || proxy.stderr.text().contains(&told));
+    }
 }
 
 #[test]
