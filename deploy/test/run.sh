@@ -20,7 +20,7 @@ if [[ ! -e $tools/.complete || $here/requirements.txt -nt $tools/.complete ]]; t
         echo "skipped: no tools from PyPI; what needs them is skipped"
     fi
 fi
-export PATH=$PATH:$tools/bin
+export PATH=$tools/bin:$PATH
 if [[ -z ${B24_BINARY:-} ]]; then
     cargo build --quiet --bin b24-migration-proxy
     B24_BINARY=$PWD/target/debug/b24-migration-proxy
