@@ -768,6 +768,41 @@ fn a_swap_that_keeps_sizes_and_times_is_seen() {
 }
 
 #[test]
+fn a_certificate_behind_a_swapped_symlink_is_taken() {
+    // As a kubelet mounts a Secret of cert-manager: tls.crt → ..data/tls.crt, ..data → a folder, which is swapped.
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let folder = wanted.folder().to_owned();
+    let authority = Authority::new(&folder, "authority");
+    let [first, next] =
+        ["first", "next"].map(|name| authority.issue(name, &["localhost"], Kind::Ecdsa));
+    let swap = |version: &str, issued: &Issued| {
+        std::fs::create_dir(folder.join(version)).unwrap();
+        std::fs::copy(&issued.certificate, folder.join(version).join("tls.crt")).unwrap();
+        std::fs::copy(&issued.key, folder.join(version).join("tls.key")).unwrap();
+        std::os::unix::fs::symlink(version, folder.join("..tmp")).unwrap();
+        std::fs::rename(folder.join("..tmp"), folder.join("..data")).unwrap();
+    };
+    swap("..1", &first);
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| {
+        std::os::unix::fs::symlink(format!("..data/{name}"), folder.join(name)).unwrap();
+        folder.join(name).display().to_string()
+    });
+    let proxy = wanted
+        .with(&["--tls-cert", &certificate, "--tls-key", &key])
+        .start();
+    let set = Set {
+        portal,
+        authority,
+        pair: first,
+        proxy,
+    };
+    await_leaf(&set, &set.pair);
+    swap("..2", &next);
+    await_leaf(&set, &next);
+}
+
+#[test]
 fn plain_http_on_a_port_of_tls_is_answered_400_and_said_in_the_log() {
     let set = set(Kind::Ecdsa, &[]);
     let answer = client::call(set.proxy.address(), client::deprecated_call(1));
