@@ -426,7 +426,7 @@ fn nor_when_the_portals_answer_cannot_be_read() {
 }
 
 #[test]
-fn nor_what_the_portal_sends_in_redirects_and_cookies() {
+fn nor_what_the_portal_sends_in_redirects_cookies_and_error_codes() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
             let fields = "Set-Cookie: PHPSESSID=mArKeD; Path=/\r\nLocation: /rest/1/mArKeD/profile?auth=mArKeD\r\n";
@@ -434,7 +434,7 @@ fn nor_what_the_portal_sends_in_redirects_and_cookies() {
                 &request,
                 302,
                 fields,
-                b"{\"error\":\"expired_token\",\"auth\":\"mArKeD\"}",
+                b"{\"error\":\"EXPIRED_mArKeD0123456\",\"auth\":\"mArKeD\"}",
             );
         }
     });
