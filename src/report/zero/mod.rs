@@ -67,7 +67,7 @@ pub struct Verdict {
     pub allow_unread: bool,
     pub holes: Vec<Hole>,
     pub looked: Vec<Looked>,
-    /// What the instances counted in the period.
+    /// What the instances that count have counted in the period.
     pub counts: Counts,
 }
 
@@ -174,7 +174,7 @@ impl<'c> Proof<'c> {
         let overlap = |from: u64, to: u64| from < until && to > since;
         let mut counts = Counts::default();
         let mut looked = Vec::new();
-        for (instance, chain) in &self.chains {
+        for (instance, chain) in self.chains() {
             let spans = || {
                 chain
                     .spans

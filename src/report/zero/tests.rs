@@ -324,6 +324,9 @@ fn a_missing_replica_is_a_hole() {
         ..question()
     };
     assert_eq!(status(&named(&["a"]), &lines), 0);
+    // Of the others nothing stands on its certificate.
+    let of_one = verdict(&named(&["a"]), &lines);
+    assert_eq!((of_one.looked.len(), of_one.counts.calls), (1, 480));
     assert_eq!(status(&named(&["a", "b"]), &lines), 2);
     assert_eq!(
         why(&named(&["a", "c"]), &lines),
