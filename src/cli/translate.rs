@@ -222,10 +222,10 @@ fn as_json(request: &Request, place: &Place<'_>, verdict: &Verdict) -> serde_jso
 fn refusal_json(refusal: &Refusal, place: &Place<'_>) -> serde_json::Value {
     let format = place.format();
     json!({
-        "status": refusal.status,
+        "status": refusal.code.status(),
         "content_type": answer::content_type(format),
-        "body": text_of(&answer::error_body(format, refusal.code, &refusal.description)),
-        "code": refusal.code,
+        "body": text_of(&answer::error_body(format, refusal.code.as_str(), &refusal.description)),
+        "code": refusal.code.as_str(),
         "reason": refusal.reason.as_str(),
     })
 }
@@ -277,13 +277,17 @@ fn as_text(
             out.blank();
             out.line(
                 "answer",
-                &paint.red(&format!("{} {}", refusal.status, refusal.code)),
+                &paint.red(&format!(
+                    "{} {}",
+                    refusal.code.status(),
+                    refusal.code.as_str()
+                )),
             );
             out.line(
                 "",
                 &text_of(&answer::error_body(
                     format,
-                    refusal.code,
+                    refusal.code.as_str(),
                     &refusal.description,
                 )),
             );

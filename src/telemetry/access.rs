@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::json::Object;
+use super::metrics::labels::{Label, Sent};
 
 /// One request that has come to its end. Texts are masked already; they are cut at 512 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub struct AccessLine<'a> {
     pub outcome: &'a str,
     /// The code of an error of ours, or what broke.
     pub error: Option<&'a str>,
+    /// Whether the portal may have the request, where it gave no whole answer.
+    pub sent: Option<Sent>,
     pub duration: Duration,
     /// How much of it the call waited for its turn before the portal's limit.
     pub waited: Option<Duration>,
@@ -63,6 +66,7 @@ impl AccessLine<'_> {
             .number("http.response.size", self.response_bytes)
             .text("outcome", self.outcome)
             .text_if("error.type", self.error)
+            .text_if("sent", self.sent.map(Label::as_str))
             .milliseconds("duration_ms", self.duration);
         if let Some(waited) = self.waited {
             line.milliseconds("waited_ms", waited);
@@ -151,6 +155,7 @@ mod tests {
             response_bytes: 4096,
             outcome: "forwarded",
             error: None,
+            sent: Some(Sent::Perhaps),
             duration: Duration::from_millis(12),
             flow: Some("00ff00ff00ff00ff"),
             waited: Some(Duration::from_millis(3)),
@@ -162,7 +167,7 @@ mod tests {
                 r#"{"timestamp":"1970-01-01T00:00:00.000Z","event":"access","request_id":"01JD","http.request.method":"GET","#,
                 r#""url.scheme":"http","url.path":"/rest/1/***/crm.deal.list","network.protocol.version":"1.1","#,
                 r#""client.address":"2001:db8::1","user_agent.original":"a \"quoted\" one","flow":"00ff00ff00ff00ff","http.response.status_code":200,"#,
-                r#""http.request.size":120,"http.response.size":4096,"outcome":"forwarded","duration_ms":12.000,"waited_ms":3.000}"#,
+                r#""http.request.size":120,"http.response.size":4096,"outcome":"forwarded","sent":"perhaps","duration_ms":12.000,"waited_ms":3.000}"#,
                 "\n"
             )
         );

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::caller::Caller;
 use super::json::Object;
+use super::metrics::labels::{Label, Sent};
 use super::reader::{CALL, CALLS};
 use crate::catalogue::{Mode, Rule};
 use crate::translate::sent::MOST_NAMES;
@@ -57,6 +58,8 @@ pub struct DeprecationEvent {
     pub status: Option<u16>,
     /// The portal's error code, or ours.
     pub error: Option<String>,
+    /// Whether the portal may have the call, where it gave no whole answer.
+    pub sent: Option<Sent>,
     /// From the request's head to the answer's head.
     pub duration: Duration,
     /// Whether the portal has let the caller in: it answered the call, with anything but 401 or 403. Stands in no line.
@@ -120,6 +123,7 @@ impl DeprecationEvent {
         if !differ.error {
             line.text_if("error", self.error.as_deref());
         }
+        line.text_if("sent", self.sent.map(Label::as_str));
         line.milliseconds("duration_ms", self.duration);
         if let Some(waited) = self.waited {
             line.milliseconds("waited_ms", waited);
@@ -338,6 +342,7 @@ pub struct EventLine {
     pub documentation: Option<String>,
     pub status: Option<u16>,
     pub error: Option<String>,
+    pub sent: Option<String>,
     pub duration_ms: f64,
     /// Of `mode_changed`: before and after.
     pub from: Option<String>,
@@ -414,6 +419,7 @@ mod tests {
             }),
             status: Some(200),
             error: None,
+            sent: None,
             duration: Duration::from_micros(41_250),
             is_let_in: true,
             waited: None,

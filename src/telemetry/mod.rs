@@ -323,8 +323,8 @@ impl Telemetry {
                 .map_or(0.0, |since| since.as_secs_f64());
             self.metrics
                 .deprecated(&event.rule.method, event.action, name, seconds);
-            if event.action == Action::Refused {
-                local.refused(event.reason.map_or("other", |reason| reason.as_str()));
+            if let (Action::Refused, Some(reason)) = (event.action, event.reason) {
+                local.refused(reason);
             }
         }
         self.live.record(events, names);

@@ -16,7 +16,7 @@ mod steps;
 mod verdict;
 
 pub use batch::BLOCKED_METHOD;
-pub use refusal::{Doubt, Reason, Refusal};
+pub use refusal::{Code, Doubt, Reason, Refusal};
 pub use verdict::{Action, Call, DeprecatedUse, Encoding, Outcome, Verdict};
 
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};

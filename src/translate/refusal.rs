@@ -43,13 +43,65 @@ impl Reason {
     }
 }
 
+/// The code of a refusal, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    InvalidAddress,
+    InvalidContentType,
+    InvalidJson,
+    InvalidMultipart,
+    Brownout,
+    Blocked,
+    TooLarge,
+    Encoding,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: &'static [Self] = &[
+        Self::InvalidAddress,
+        Self::InvalidContentType,
+        Self::InvalidJson,
+        Self::InvalidMultipart,
+        Self::Brownout,
+        Self::Blocked,
+        Self::TooLarge,
+        Self::Encoding,
+    ];
+
+    /// The code as clients read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidAddress => "INVALID_ADDRESS",
+            Self::InvalidContentType => "INVALID_CONTENT_TYPE",
+            Self::InvalidJson => "INVALID_JSON",
+            Self::InvalidMultipart => "INVALID_MULTIPART",
+            Self::Brownout => "DEPRECATED_METHOD_BROWNOUT",
+            Self::Blocked => "DEPRECATED_METHOD_BLOCKED",
+            Self::TooLarge => "REQUEST_TOO_LARGE",
+            Self::Encoding => "UNSUPPORTED_CONTENT_ENCODING",
+        }
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidAddress
+            | Self::InvalidContentType
+            | Self::InvalidJson
+            | Self::InvalidMultipart => 400,
+            Self::Brownout | Self::Blocked => 410,
+            Self::TooLarge => 413,
+            Self::Encoding => 415,
+        }
+    }
+}
+
 /// The answer to a call that goes no further. Nothing of it was executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The HTTP status.
-    pub status: u16,
     /// The error's code, for programs.
-    pub code: &'static str,
+    pub code: Code,
     /// What is wrong, that nothing was executed, and what to do.
     pub description: String,
     /// Why, as events and metrics say it.
@@ -61,11 +113,10 @@ impl Refusal {
     pub(super) fn unreadable(rule: &Rule, why: Unreadable) -> Self {
         let method = &rule.method;
         let (code, right) = match why.fault {
-            Fault::LongLine => ("INVALID_MULTIPART", "shorter lines"),
-            _ => ("INVALID_JSON", "valid JSON"),
+            Fault::LongLine => (Code::InvalidMultipart, "shorter lines"),
+            _ => (Code::InvalidJson, "valid JSON"),
         };
         Self {
-            status: 400,
             code,
             description: format!(
                 "The body of {method} {why}. Nothing was executed: send {right}, or call {}.",
@@ -80,12 +131,12 @@ impl Refusal {
         let what = rule.map_or("batch", |rule| rule.method.as_str());
         let (code, why, right) = match doubt {
             Doubt::Address => (
-                "INVALID_ADDRESS",
+                Code::InvalidAddress,
                 "is called by an address that cannot be translated",
                 "call it by its name below /rest/",
             ),
             Doubt::ContentType => (
-                "INVALID_CONTENT_TYPE",
+                Code::InvalidContentType,
                 "has several Content-Type fields, and portals differ in which of them they read the body by",
                 "send one",
             ),
@@ -93,7 +144,6 @@ impl Refusal {
         let instead =
             rule.map_or_else(String::new, |rule| format!(", or call {}", successor(rule)));
         Self {
-            status: 400,
             code,
             description: format!("{what} {why}. Nothing was executed: {right}{instead}."),
             reason: Reason::Unreadable,
@@ -104,8 +154,7 @@ impl Refusal {
     pub(super) fn encoded(rule: &Rule) -> Self {
         let method = &rule.method;
         Self {
-            status: 415,
-            code: "UNSUPPORTED_CONTENT_ENCODING",
+            code: Code::Encoding,
             description: format!(
                 "The body of {method} has a Content-Encoding, which a portal does not read. Nothing was executed: \
                  send the body as it is, or call {}.",
@@ -122,8 +171,7 @@ impl Refusal {
             None => ("the call", "or send fewer commands at once".to_owned()),
         };
         Self {
-            status: 413,
-            code: "REQUEST_TOO_LARGE",
+            code: Code::TooLarge,
             description: format!(
                 "The body of {what} is larger than {limit} bytes, up to which bodies are read here. Nothing was \
                  executed: send less, {instead}."
@@ -136,8 +184,7 @@ impl Refusal {
     pub(super) fn too_many(rule: &Rule) -> Self {
         let method = &rule.method;
         Self {
-            status: 413,
-            code: "REQUEST_TOO_LARGE",
+            code: Code::TooLarge,
             description: format!(
                 "{method} has as many parameters as a portal reads, so that none can be added. Nothing was executed: \
                  send fewer, or call {}.",
@@ -150,8 +197,7 @@ impl Refusal {
     /// A batch has more deprecated commands than are carried out.
     pub(super) fn too_many_commands(most: usize) -> Self {
         Self {
-            status: 413,
-            code: "REQUEST_TOO_LARGE",
+            code: Code::TooLarge,
             description: format!(
                 "The batch has more than {most} commands of deprecated methods, counting those of batches inside it. \
                  Nothing was executed: send fewer commands at once."
@@ -164,12 +210,8 @@ impl Refusal {
     /// where it does and is known.
     pub fn switched_off(rule: &Rule, mode: Mode, until: Option<Timestamp>) -> Option<Self> {
         let (code, how_long, reason) = match mode {
-            Mode::Brownout => (
-                "DEPRECATED_METHOD_BROWNOUT",
-                "for a while",
-                Reason::Brownout,
-            ),
-            Mode::Block => ("DEPRECATED_METHOD_BLOCKED", "for good", Reason::Blocked),
+            Mode::Brownout => (Code::Brownout, "for a while", Reason::Brownout),
+            Mode::Block => (Code::Blocked, "for good", Reason::Blocked),
             Mode::Observe | Mode::Compare | Mode::Rewrite => return None,
         };
         let how_long =
@@ -184,7 +226,6 @@ impl Refusal {
             instead(rule)
         );
         Some(Self {
-            status: 410,
             code,
             description,
             reason,

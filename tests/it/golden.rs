@@ -190,7 +190,9 @@ fn replayed(sections: Sections) -> Sections {
         Outcome::Untouched => b"untouched".to_vec(),
         Outcome::Refused(refusal) => format!(
             "refused\n{} {}\n{}",
-            refusal.status, refusal.code, refusal.description
+            refusal.code.status(),
+            refusal.code.as_str(),
+            refusal.description
         )
         .into_bytes(),
         Outcome::Rewritten {

@@ -484,6 +484,7 @@ fn watched_by(number: u64, at: SystemTime, rule: &Arc<Rule>) -> DeprecationEvent
         status: Some(200),
         error: None,
         duration: Duration::ZERO,
+        sent: None,
         is_let_in: true,
         waited: None,
     }

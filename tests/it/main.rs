@@ -8,6 +8,7 @@ mod docs;
 mod drain;
 mod duckdb;
 mod durability;
+mod errors;
 mod every_method;
 mod evidence;
 mod exact;

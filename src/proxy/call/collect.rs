@@ -2,7 +2,7 @@
 
 use crate::proxy::body::ClientBody;
 use crate::proxy::call::room::{self, Reserved};
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::Failure;
 use crate::proxy::net::fault::{Fault, FaultCell};
 use crate::proxy::net::watch::is_over;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ pub enum Unread {
     /// It came below the least rate.
     TooSlow,
     /// There is no room for it.
-    NoRoom(ProxyError),
+    NoRoom(Failure),
     /// The client's connection failed; what is known of why.
     Client(Option<Fault>),
 }

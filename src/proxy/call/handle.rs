@@ -20,12 +20,12 @@ use crate::proxy::call::reply;
 use crate::proxy::call::reply::{Additions, Reply};
 use crate::proxy::call::room;
 use crate::proxy::call::room::Reserved;
-use crate::proxy::call::send::{Outgoing, blame, client_error, send};
+use crate::proxy::call::send::{Outgoing, blame, client_failed, send};
 use crate::proxy::call::span;
 use crate::proxy::call::span::Span;
 use crate::proxy::call::turn::{Asking, Turn};
 use crate::proxy::call::usage::{self, Batch};
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind as FailureKind};
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, Name, RequestHead};
 use crate::proxy::net::background::Finish;
@@ -33,7 +33,7 @@ use crate::proxy::net::caught::{Panicked, caught};
 use crate::proxy::net::link::BadRequest;
 use crate::proxy::portal::Answer;
 use crate::telemetry::caller::{Auth, Caller};
-use crate::telemetry::metrics::{Kind, Outcome as Class};
+use crate::telemetry::metrics::{Kind, Outcome as Class, Sent};
 use crate::translate::{self, Action, Call, DeprecatedUse, Encoding, Intake, Outcome};
 use bytes::Bytes;
 use std::cell::{Cell, OnceCell};
@@ -79,7 +79,7 @@ pub async fn handle(
         });
         let Known { span, format, to_head } = known;
         tracing::error!(request_id = %span.id(), "a call was answered 502 for a fault in the program");
-        let reply = fail(&span, &ProxyError::panicked(), format, to_head);
+        let reply = fail(&span, &FailureKind::Panicked.into(), format, to_head);
         span.answered(reply.status.as_u16(), reply.head.len());
         (reply, span)
     })
@@ -97,11 +97,11 @@ async fn answered(
         Ok(head) => head,
         Err(why) => {
             let error = match why {
-                BadRequest::Head(error) => ProxyError::head(error),
-                BadRequest::HeadTimeout => ProxyError::client_timeout("head", false),
+                BadRequest::Head(error) => Failure::head(error),
+                BadRequest::HeadTimeout => Failure::from(FailureKind::HeadTimeout),
             };
             let span = Span::begin(context, client, None, Kind::Other, began);
-            context.local.head_error(error.status);
+            context.local.head_error(error.row().status);
             let reply = fail(&span, &error, Format::Json, false);
             span.answered(reply.status.as_u16(), reply.head.len());
             return (reply, span);
@@ -129,7 +129,7 @@ async fn answered(
     let guarded = guarded.then(|| context.caller(client, &at, &head, None));
     let is_cut = at.is_made && made.as_ref().is_some_and(|made| !made.is_whole);
     let answered = if is_cut || at.is_twofold {
-        Err(ProxyError::address())
+        Err(FailureKind::Address.into())
     } else {
         answer(context, client, &span, head, &at, body).await
     };
@@ -158,7 +158,7 @@ async fn end_body(client: &Client) {
     }
 }
 
-fn fail(span: &Span, error: &ProxyError, format: Format, to_head: bool) -> Reply {
+fn fail(span: &Span, error: &Failure, format: Format, to_head: bool) -> Reply {
     span.failed(error);
     reply::error(error, format, to_head, span.id_line().as_bytes())
 }
@@ -178,14 +178,14 @@ async fn answer(
     head: RequestHead,
     at: &Address<'_>,
     body: ClientBody,
-) -> Result<Reply, ProxyError> {
+) -> Result<Reply, Failure> {
     #[cfg(test)]
     crate::proxy::net::caught::panic_if_asked(head.target(), "begun");
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
-        return Err(ProxyError::method_not_allowed());
+        return Err(FailureKind::MethodNotAllowed.into());
     }
     if context.is_loop(client) {
-        return Err(ProxyError::loop_detected());
+        return Err(FailureKind::LoopDetected.into());
     }
     // The mode may depend on who calls, and that may stand in a body that is not read yet.
     let by_head = OnceCell::new();
@@ -255,7 +255,7 @@ async fn answer(
 
 /// Sends a request when its turn has come, and again where the portal says that it refused it for its limit. A call waits
 /// before it becomes something that goes on without its client, so that who leaves the queue is never executed.
-async fn carry_out(asking: Asking<'_>, mut work: Work) -> Result<Reply, ProxyError> {
+async fn carry_out(asking: Asking<'_>, mut work: Work) -> Result<Reply, Failure> {
     let mut turn = match asking.take(work.head()).await {
         Ok(turn) => turn,
         Err(error) => return Err(work.not_sent(error)),
@@ -291,7 +291,7 @@ async fn preflight(
     head: RequestHead,
     at: &Address<'_>,
     body: ClientBody,
-) -> Result<Reply, ProxyError> {
+) -> Result<Reply, Failure> {
     let work = match preflight::look_into(context, client, &head, at) {
         Preflight::Answered(reply) => {
             span.outcome(Class::Refused);
@@ -376,7 +376,7 @@ impl Work {
     }
 
     /// It never got its turn: the portal does not get it, and what is logged of it says so.
-    fn not_sent(self, error: ProxyError) -> ProxyError {
+    fn not_sent(self, error: Failure) -> Failure {
         if let Work::Deprecated(job) = self {
             job.not_sent(&error);
         }
@@ -420,7 +420,7 @@ async fn untouched(
     at: &Address<'_>,
     head: RequestHead,
     body: ClientBody,
-) -> Result<Work, ProxyError> {
+) -> Result<Work, Failure> {
     if matches!(at.place, Place::Call { .. })
         && counts_body(&head)
         && has_small_body(&head)
@@ -456,7 +456,7 @@ async fn read_whole(
     span: &Rc<Span>,
     head: &RequestHead,
     body: ClientBody,
-) -> Result<Read, ProxyError> {
+) -> Result<Read, Failure> {
     let length = match head.framing {
         Framing::None => Some(0),
         Framing::Length(length) => Some(length),
@@ -485,12 +485,12 @@ async fn read_whole(
 }
 
 /// The answer to a call whose body was not read whole. Nothing of it was sent.
-fn unread_error(unread: Unread) -> ProxyError {
+fn unread_error(unread: Unread) -> Failure {
     match unread {
-        Unread::Client(fault) => client_error(fault, false),
-        Unread::TooSlow => ProxyError::client_timeout("body", false),
+        Unread::Client(fault) => client_failed(fault, Sent::Nothing),
+        Unread::TooSlow => Failure::body_timeout(Sent::Nothing),
         Unread::NoRoom(error) => error,
-        Unread::TooLarge => ProxyError::client_gone(),
+        Unread::TooLarge => FailureKind::ClientGone.into(),
     }
 }
 
@@ -517,7 +517,7 @@ async fn read_small(
     span: &Rc<Span>,
     client: &Rc<Client>,
     body: ClientBody,
-) -> Result<Bytes, ProxyError> {
+) -> Result<Bytes, Failure> {
     let since = Instant::now();
     let collected = collect(body, CALLER_BODY, &client.fault, None).await;
     span.waited(since.elapsed());
@@ -535,7 +535,7 @@ async fn observe(
     rule: &Arc<Rule>,
     mut caller: Arc<Caller>,
     body: ClientBody,
-) -> Result<Work, ProxyError> {
+) -> Result<Work, Failure> {
     let counts = counts_body(&head);
     let small = has_small_body(&head);
     let compares = |context: &Context, caller: &Caller| {
@@ -617,7 +617,7 @@ fn translated(
     head: RequestHead,
     at: &Address<'_>,
     read: Read,
-) -> Result<Work, ProxyError> {
+) -> Result<Work, Failure> {
     let content_type = head.fields.first(Name::ContentType);
     let bytes = match &read {
         Read::Whole(bytes, _) => bytes.clone(),
@@ -681,7 +681,7 @@ fn translated(
                 let announced = Encoding::of(head.method(), content_type, has_body);
                 uses.iter_mut().for_each(|used| used.encoding = announced);
             }
-            let error = ProxyError::refused(refusal.status, refusal.code, refusal.description);
+            let error = Failure::refused(refusal);
             record_refusal(
                 context,
                 &moment(context, span, &head, at),
@@ -785,7 +785,7 @@ async fn forward(
     asking: Asking<'_>,
     mut request: Untouched,
     turn: Turn,
-) -> Result<Forwarded, ProxyError> {
+) -> Result<Forwarded, Failure> {
     let Asking {
         context,
         client,

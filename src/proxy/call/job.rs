@@ -17,13 +17,15 @@ use crate::proxy::call::room::Reserved;
 use crate::proxy::call::send::{Outgoing, blame, send};
 use crate::proxy::call::span::Span;
 use crate::proxy::call::usage;
-use crate::proxy::error::{At, ProxyError};
+use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, RequestHead};
 use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
+use crate::proxy::portal::failure::{incomplete_answer, no_answer};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::event::{DeprecationEvent, UnreadCall};
+use crate::telemetry::metrics::Sent;
 use crate::translate::order::Order;
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
 use bytes::Bytes;
@@ -69,12 +71,8 @@ impl Drop for Job {
     /// A call that met a panic may have been executed: its uses are logged all the same.
     fn drop(&mut self) {
         if std::thread::panicking() && !self.recorded.get() {
-            let error = ProxyError::panicked();
-            let told = Told {
-                status: Some(error.status),
-                error: Some(error.code.into()),
-                ..Told::default()
-            };
+            let error = Failure::from(Kind::Panicked);
+            let told = Told::of(&error);
             let recording = std::panic::AssertUnwindSafe(|| self.record(&told));
             let _ = std::panic::catch_unwind(recording);
         }
@@ -126,11 +124,33 @@ struct Told {
     error: Option<String>,
     /// By the key of a batch's command.
     errors: Vec<(String, String)>,
+    /// Whether the portal may have the call, where it gave no whole answer.
+    sent: Option<Sent>,
+}
+
+impl Told {
+    /// The client gets an error of ours.
+    fn of(failure: &Failure) -> Self {
+        Told {
+            status: Some(failure.row().status),
+            error: Some(failure.code().into()),
+            sent: Some(failure.sent),
+            ..Told::default()
+        }
+    }
+
+    /// The client gets nothing.
+    fn gone(sent: Sent) -> Self {
+        Told {
+            sent: Some(sent),
+            ..Told::default()
+        }
+    }
 }
 
 impl Job {
     /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
-    pub async fn carry_out(mut self: Box<Self>, source: usize) -> Result<Carried, ProxyError> {
+    pub async fn carry_out(mut self: Box<Self>, source: usize) -> Result<Carried, Failure> {
         if !self.context.calls.telemetry.log.can_accept()
             && self.uses.iter().any(|u| u.action == Action::Rewritten)
         {
@@ -138,12 +158,8 @@ impl Job {
                 usage.action = Action::Refused;
                 usage.refusal = Some(Reason::LogFailure);
             }
-            let error = ProxyError::log_unavailable();
-            let _ = self.record(&Told {
-                status: Some(error.status),
-                error: Some(error.code.into()),
-                ..Told::default()
-            });
+            let error = Failure::from(Kind::LogUnavailable);
+            let _ = self.record(&Told::of(&error));
             return Err(error);
         }
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
@@ -172,11 +188,7 @@ impl Job {
         match sent {
             Err(error) => {
                 let error = blame(&self.client, error);
-                let told = Told {
-                    status: Some(error.status),
-                    error: Some(error.code.into()),
-                    ..Told::default()
-                };
+                let told = Told::of(&error);
                 self.record(&told).map_err(|_| error.clone())?;
                 Err(error)
             }
@@ -205,15 +217,8 @@ impl Job {
                     None => return Err(self.cut()),
                     Some(Ok(read)) => read,
                     Some(Err(Truncated)) => {
-                        let error = ProxyError::broken_answer(
-                            "http_response_incomplete",
-                            "the portal's answer broke off",
-                        );
-                        told = Told {
-                            status: Some(error.status),
-                            error: Some(error.code.into()),
-                            ..Told::default()
-                        };
+                        let error = incomplete_answer();
+                        told = Told::of(&error);
                         let _ = self.record(&told);
                         return Err(error);
                     }
@@ -266,7 +271,11 @@ impl Job {
                         let refused: Vec<(&str, &str, &str)> = switched_off
                             .iter()
                             .map(|(key, refusal)| {
-                                (key.as_str(), refusal.code, refusal.description.as_str())
+                                (
+                                    key.as_str(),
+                                    refusal.code.as_str(),
+                                    refusal.description.as_str(),
+                                )
                             })
                             .collect();
                         match &self.order {
@@ -349,23 +358,20 @@ impl Job {
     }
 
     /// The call never got its turn before the portal's limit.
-    pub fn not_sent(&self, error: &ProxyError) {
-        let told = match error.code {
-            QUERY_LIMIT_EXCEEDED => Told {
-                status: Some(error.status),
-                error: Some(error.code.into()),
-                ..Told::default()
-            },
+    pub fn not_sent(&self, error: &Failure) {
+        let told = match error.kind {
             // The proxy stops.
-            _ => Told::default(),
+            Kind::Stopping => Told::gone(error.sent),
+            _ => Told::of(error),
         };
         let _ = self.record(&told);
     }
 
     /// The proxy stops before the portal has answered: the client gets nothing, the log what was done.
-    fn cut(&self) -> ProxyError {
-        let _ = self.record(&Told::default());
-        ProxyError::no_answer()
+    fn cut(&self) -> Failure {
+        let error = no_answer();
+        let _ = self.record(&Told::gone(error.sent));
+        error
     }
 
     fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
@@ -422,16 +428,11 @@ pub fn record_refusal(
     moment: &Moment,
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
-    error: &ProxyError,
+    error: &Failure,
 ) {
-    let told = Told {
-        status: Some(error.status),
-        error: Some(error.code.into()),
-        ..Told::default()
-    };
+    let told = Told::of(error);
     let decided = |usage: &DeprecatedUse| decide(context, caller, usage);
     let _ = record(context, moment, caller, uses, &told, None, &decided);
-    debug_assert!(error.at != At::Portal, "a refusal is not the portal's");
 }
 
 /// The mode that a use's rule is in, told to the guard where it is a brownout.
@@ -479,7 +480,7 @@ fn record(
             error: match &usage.batch_key {
                 Some(_) if usage.action == Action::Refused => usage
                     .refusal_of_command(None)
-                    .map(|refusal| refusal.code.into()),
+                    .map(|refusal| refusal.code.as_str().into()),
                 None => told.error.clone(),
                 Some(key) => told
                     .errors
@@ -492,6 +493,7 @@ fn record(
             .map(mask_code),
             duration,
             is_let_in: told.is_let_in,
+            sent: told.sent,
             waited,
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use crate::protocol::answer::{self, Format};
 use crate::proxy::call::response_body::ResponseBody;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::Failure;
 use crate::proxy::http::forward;
 use crate::proxy::http::forward::{ResponsePlan, Turn};
 use crate::proxy::http::head::{Framing, Minor, Name, RequestHead};
@@ -122,9 +122,10 @@ pub fn pass_on(request: &RequestHead, answer: Answer, additions: Additions<'_>) 
 }
 
 /// An answer of our own: Bitrix-shaped, readable by browsers, marked as ours (RFC 9209).
-pub fn error(error: &ProxyError, format: Format, to_head: bool, extra: &[u8]) -> Reply {
-    let body = answer::error_body(format, error.code, &error.description);
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_GATEWAY);
+pub fn error(failure: &Failure, format: Format, to_head: bool, extra: &[u8]) -> Reply {
+    let body = answer::error_body(format, failure.code(), &failure.description());
+    let row = failure.row();
+    let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut head = Vec::with_capacity(512);
     let mut line = |parts: &[&str]| {
         for part in parts {
@@ -145,9 +146,9 @@ pub fn error(error: &ProxyError, format: Format, to_head: bool, extra: &[u8]) ->
     line(&["Cache-Control: no-store"]);
     line(&[
         "Proxy-Status: b24-migration-proxy; error=",
-        error.proxy_status,
+        row.proxy_status,
     ]);
-    if let Some(seconds) = error.retry_after {
+    if let Some(seconds) = failure.retry_after() {
         line(&["Retry-After: ", &seconds.to_string()]);
     }
     head.extend_from_slice(extra);
@@ -164,7 +165,7 @@ pub fn error(error: &ProxyError, format: Format, to_head: bool, extra: &[u8]) ->
         } else {
             ResponseBody::Whole(Some(body.into()))
         },
-        close: error.close,
+        close: row.closes,
         trailer: None,
         tunnel: None,
     }

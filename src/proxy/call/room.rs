@@ -5,7 +5,7 @@
 //! address get no more than half of the room, and the youngest of one that has more give way; where all that is taken is
 //! held by bodies that wait for more, the youngest gives way. What gives way was not executed, and may be sent again.
 
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind};
 use crate::telemetry::metrics::{LocalMetrics, Open, Phase};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
@@ -306,7 +306,7 @@ impl Reserved {
     ///
     /// # Errors
     /// 503 `PROXY_BUSY`: there was none for the time given, or the body had to give way.
-    pub async fn grow(&mut self, length: u64) -> Result<(), ProxyError> {
+    pub async fn grow(&mut self, length: u64) -> Result<(), Failure> {
         let wanted = length.saturating_mul(2).min(self.room.total);
         if length <= FREE || wanted <= self.taken {
             return Ok(());
@@ -357,7 +357,7 @@ impl Reserved {
         id
     }
 
-    fn is_granted(&self, id: u64, cx: Option<&mut Context<'_>>) -> Result<bool, ProxyError> {
+    fn is_granted(&self, id: u64, cx: Option<&mut Context<'_>>) -> Result<bool, Failure> {
         let mut state = self.room.lock();
         let Some(body) = state.bodies.get_mut(&id) else {
             return Ok(true);
@@ -372,7 +372,7 @@ impl Reserved {
     }
 
     /// Resolves when the body, which waits for its client, has to give way.
-    pub fn poll_gives_way(&self, cx: &mut Context<'_>) -> Poll<ProxyError> {
+    pub fn poll_gives_way(&self, cx: &mut Context<'_>) -> Poll<Failure> {
         let Some(id) = self.id else {
             return Poll::Pending;
         };
@@ -407,14 +407,14 @@ impl Reserved {
     }
 }
 
-fn busy() -> ProxyError {
-    ProxyError::busy("has no memory for another large body to be translated")
+fn busy() -> Failure {
+    Kind::NoMemory.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::metrics::{Metrics, Sent};
     use std::net::Ipv4Addr;
     use std::pin::{Pin, pin};
 
@@ -445,9 +445,9 @@ mod tests {
         }
     }
 
-    type Growing<'a> = Pin<&'a mut dyn Future<Output = Result<(), ProxyError>>>;
+    type Growing<'a> = Pin<&'a mut dyn Future<Output = Result<(), Failure>>>;
 
-    fn poll(mut growing: Growing<'_>) -> Poll<Result<(), ProxyError>> {
+    fn poll(mut growing: Growing<'_>) -> Poll<Result<(), Failure>> {
         growing
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
@@ -458,7 +458,7 @@ mod tests {
     }
 
     fn is_busy(growing: Growing<'_>) -> bool {
-        matches!(poll(growing), Poll::Ready(Err(error)) if error.code == "PROXY_BUSY" && !error.maybe_executed)
+        matches!(poll(growing), Poll::Ready(Err(error)) if error.kind == Kind::NoMemory && error.sent == Sent::Nothing)
     }
 
     #[tokio::test]
@@ -597,7 +597,7 @@ mod tests {
         late.wait = Duration::from_millis(10);
         holder.grow(512 * KIB).await.expect("there is room");
         let error = late.grow(100 * KIB).await.expect_err("there is none");
-        assert_eq!((error.status, error.code), (503, "PROXY_BUSY"));
+        assert_eq!((error.row().status, error.code()), (503, "PROXY_BUSY"));
         drop(late);
         drop(holder);
         let state = test.room.lock();

@@ -4,11 +4,12 @@ use crate::proxy::body::RequestBody;
 use crate::proxy::call::client::Client;
 use crate::proxy::call::context::Context;
 use crate::proxy::call::span::Span;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::forward::{self, BodyPlan, RequestPlan};
 use crate::proxy::http::head::{Name, RequestHead};
 use crate::proxy::net::fault::Fault;
 use crate::proxy::portal::{Answer, Sending};
+use crate::telemetry::metrics::Sent;
 use std::time::Instant;
 
 /// What of a request goes out otherwise than it came.
@@ -48,7 +49,7 @@ pub async fn send(
     span: &Span,
     head: &RequestHead,
     outgoing: Outgoing<'_>,
-) -> Result<Answer, ProxyError> {
+) -> Result<Answer, Failure> {
     let id_line = span.id_line_if_asked();
     let plan = RequestPlan {
         target: outgoing.target,
@@ -62,6 +63,7 @@ pub async fn send(
         add: id_line.as_bytes(),
     };
     let since = Instant::now();
+    span.begins_to_send();
     let sending = Sending {
         source: outgoing.source,
         since,
@@ -84,19 +86,20 @@ pub async fn send(
 }
 
 /// A call that failed because its client did is the client's error.
-pub fn blame(client: &Client, error: ProxyError) -> ProxyError {
+pub fn blame(client: &Client, failure: Failure) -> Failure {
     match client.fault.get() {
         Some(
             fault @ (Fault::BadChunk(_) | Fault::ReadTimeout | Fault::Closed | Fault::Broken(_)),
-        ) => client_error(Some(fault), true),
-        _ => error,
+        ) => client_failed(Some(fault), failure.sent),
+        _ => failure,
     }
 }
 
-pub fn client_error(fault: Option<Fault>, sent: bool) -> ProxyError {
+/// The failure of a client that did not send its body.
+pub fn client_failed(fault: Option<Fault>, sent: Sent) -> Failure {
     match fault {
-        Some(Fault::BadChunk(what)) => ProxyError::bad_body(what),
-        Some(Fault::ReadTimeout) => ProxyError::client_timeout("body", sent),
-        _ => ProxyError::client_gone(),
+        Some(Fault::BadChunk(what)) => Failure::new(Kind::BadBody, what).with_sent(sent),
+        Some(Fault::ReadTimeout) => Failure::body_timeout(sent),
+        _ => Failure::from(Kind::ClientGone).with_sent(sent),
     }
 }

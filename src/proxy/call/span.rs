@@ -6,12 +6,14 @@ use crate::proxy::call::client::Client;
 use crate::proxy::call::context::Context;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::call::usage::{self, Batch, Passing};
-use crate::proxy::error::{At, ProxyError};
+use crate::proxy::error::Failure;
 use crate::proxy::http::head::{Fields, Framing, RequestHead, ResponseHead};
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::portal::body::Truncated;
 use crate::telemetry::access::AccessLine;
-use crate::telemetry::metrics::{Fault, Held, Kind, Open, Outcome, Phase, RequestSeen, Usage};
+use crate::telemetry::metrics::{
+    ErrorCode, Fault, Held, Kind, Label, Open, Outcome, RequestSeen, Sent, Usage,
+};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::cell::{Cell, OnceCell};
@@ -42,7 +44,10 @@ pub struct Span {
     held_back: Cell<Option<Duration>>,
     /// When the answer's head was ready.
     ready: Cell<Option<Instant>>,
-    error: Cell<Option<&'static str>>,
+    error: Cell<Option<ErrorCode>>,
+    sent: Cell<Option<Sent>>,
+    /// The request is on its way to the portal.
+    begun: Cell<bool>,
     id: OnceCell<Arc<str>>,
     access: Option<Box<Access>>,
     /// Its answer, where its last bytes tell of the portal's time.
@@ -104,6 +109,8 @@ impl Span {
             held_back: Cell::default(),
             ready: Cell::default(),
             error: Cell::default(),
+            sent: Cell::default(),
+            begun: Cell::default(),
             id: OnceCell::new(),
             access,
             passing: OnceCell::new(),
@@ -209,24 +216,36 @@ impl Span {
     }
 
     /// The answer is an error of ours.
-    pub fn failed(&self, error: &ProxyError) {
-        self.error.set(Some(error.code));
-        self.fault.set(match error.at {
-            At::Client => Fault::Client,
-            At::Portal => Fault::Portal,
-            At::Proxy => Fault::Proxy,
-        });
+    pub fn failed(&self, failure: &Failure) {
+        let row = failure.row();
+        self.error.set(Some(row.code));
+        self.sent.set(Some(failure.sent));
+        self.fault.set(row.side);
         if self.outcome.get() != Outcome::Refused {
             self.outcome.set(Outcome::Error);
         }
-        self.context.local.own_error(error.code);
-        if let Some(phase) = error.timeout {
-            self.context.local.timeout(match phase {
-                "connect" => Phase::Connect,
-                "head" => Phase::Header,
-                "body" => Phase::Body,
-                _ => Phase::Response,
-            });
+        self.context.local.own_error(row.code);
+        if let Some(phase) = row.phase {
+            self.context.local.timeout(phase);
+        }
+    }
+
+    /// The request is on its way to the portal.
+    pub fn begins_to_send(&self) {
+        self.begun.set(true);
+    }
+
+    /// The portal's answer broke off behind its head.
+    pub fn broke_off(&self) {
+        self.sent.set(Some(Sent::Perhaps));
+    }
+
+    /// Whether the portal may have the request, where the client got no whole answer of the portal.
+    fn may_be_sent(&self) -> Option<Sent> {
+        match self.sent.get() {
+            None if self.status.get() == 0 && self.begun.get() => Some(Sent::Perhaps),
+            None if self.status.get() == 0 => Some(Sent::Nothing),
+            sent => sent,
         }
     }
 }
@@ -317,8 +336,9 @@ impl Drop for Span {
                 status: Some(seen.status).filter(|status| *status != 0),
                 request_bytes: seen.bytes_in,
                 response_bytes: seen.bytes_out,
-                outcome: crate::telemetry::metrics::Label::as_str(seen.outcome),
-                error: self.error.get(),
+                outcome: seen.outcome.as_str(),
+                error: self.error.get().map(Label::as_str),
+                sent: self.may_be_sent(),
                 duration: total,
                 flow: access.flow.as_deref(),
                 waited: self.held_back.get(),
@@ -352,6 +372,9 @@ impl Body for SpannedBody {
             && let Some(data) = frame.data_ref()
         {
             self.span.sent(data);
+        }
+        if let Poll::Ready(Some(Err(Truncated))) = &polled {
+            self.span.broke_off();
         }
         polled
     }

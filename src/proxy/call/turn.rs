@@ -6,7 +6,7 @@ use crate::protocol::address::Address;
 use crate::proxy::call::client::Client;
 use crate::proxy::call::context::Context;
 use crate::proxy::call::span::Span;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::head::RequestHead;
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::pacing::{Asked, Held, Waiting};
@@ -57,7 +57,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// It would wait or has waited for too long, or the proxy stops: nothing was executed.
-    pub async fn take(&self, head: &RequestHead) -> Result<Turn, ProxyError> {
+    pub async fn take(&self, head: &RequestHead) -> Result<Turn, Failure> {
         let pacing = &self.context.calls.pacing;
         if !self.context.is_paced(&self.at.place) || !pacing.holds() {
             return Ok(match self.context.config.upstream_sources.len() {
@@ -86,7 +86,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// As [`Asking::take`].
-    pub async fn take_again(&self, head: &RequestHead, turn: Turn) -> Result<Turn, ProxyError> {
+    pub async fn take_again(&self, head: &RequestHead, turn: Turn) -> Result<Turn, Failure> {
         let pacing = &self.context.calls.pacing;
         let deadline = turn
             .deadline
@@ -113,7 +113,7 @@ impl Asking<'_> {
         }
     }
 
-    async fn wait(&self, head: &RequestHead, waiting: Waiting) -> Result<Turn, ProxyError> {
+    async fn wait(&self, head: &RequestHead, waiting: Waiting) -> Result<Turn, Failure> {
         let deadline = waiting.until();
         let (name, of_file) = self.who(head);
         let counted = self.context.local.open(Open::PaceWaiting);
@@ -142,12 +142,12 @@ impl Asking<'_> {
         }
     }
 
-    fn no(&self, head: &RequestHead, held: Held) -> ProxyError {
+    fn no(&self, head: &RequestHead, held: Held) -> Failure {
         match held {
-            Held::Stopping => ProxyError::stopping(),
+            Held::Stopping => Kind::Stopping.into(),
             Held::TooLong(wait) => {
                 self.count(head, Paced::RefusedByUs);
-                ProxyError::query_limit_exceeded(wait)
+                Failure::query_limit(wait)
             }
         }
     }

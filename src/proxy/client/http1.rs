@@ -406,7 +406,11 @@ fn add(
     let Some(frame) = frame else {
         return out.end(None);
     };
-    match frame.map_err(|Truncated| WrongLength)?.into_data() {
+    let frame = frame.map_err(|Truncated| {
+        span.broke_off();
+        WrongLength
+    })?;
+    match frame.into_data() {
         Ok(data) => {
             span.sent(&data);
             out.data(&data, is_last)

@@ -15,7 +15,7 @@ use crate::proxy::call::span::{Span, SpannedBody};
 use crate::proxy::client::admission::{Counted, Full};
 use crate::proxy::client::frames::Frames;
 use crate::proxy::client::registry::Registry;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind as FailureKind};
 use crate::proxy::http::head::{HeadError, RequestHead, read_request};
 use crate::proxy::net::link::{BadRequest, Control, Handle, Link};
 use crate::proxy::net::stream::Prefix;
@@ -245,7 +245,7 @@ fn too_many(context: &Rc<Calls>, client: &Client, full: Full, to_head: bool) -> 
         .local
         .connection_refused(ConnectionRefused::from(full));
     let span = Span::begin(context, client, None, Kind::Other, Instant::now());
-    let error = ProxyError::busy("has as many calls of this client as it may have");
+    let error = Failure::from(FailureKind::TooManyStreams);
     span.failed(&error);
     let reply = reply::error(&error, Format::Json, to_head, span.id_line().as_bytes());
     span.answered(reply.status.as_u16(), reply.head.len());

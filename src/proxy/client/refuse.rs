@@ -7,7 +7,7 @@ use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::client::http2;
 use crate::proxy::client::registry::Registry;
 use crate::proxy::client::sniff::speaks_http2;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind};
 use crate::proxy::net::executor::Local;
 use crate::proxy::net::stream::Prefix;
 use crate::proxy::net::stream::{Replay, Stream};
@@ -29,12 +29,15 @@ const LISTENING: Duration = Duration::from_millis(200);
 
 /// Answers 503 on a connection that is one too many, and closes it.
 pub async fn busy(registry: &Registry, stream: Stream) {
-    registry.context.local.own_error("PROXY_BUSY");
+    registry
+        .context
+        .local
+        .own_error(Kind::TooManyConnections.row().code);
     let _ = tokio::time::timeout(TELLING, tell(registry, stream)).await;
 }
 
 fn busy_reply(extra: &[u8]) -> Reply {
-    let error = ProxyError::busy("has as many connections as it may have");
+    let error = Failure::from(Kind::TooManyConnections);
     reply::error(&error, Format::Json, false, extra)
 }
 
@@ -58,11 +61,11 @@ pub async fn plain_http(registry: &Registry, mut stream: Stream) {
     let Some(_turn) = registry.refusing() else {
         return;
     };
-    registry.context.local.own_error("BAD_REQUEST");
+    registry.context.local.own_error(Kind::PlainHttp.row().code);
     let _ = tokio::time::timeout(TELLING, async {
         let mut scratch = [0u8; 4096];
         let _ = tokio::time::timeout(LISTENING, stream.read(&mut scratch)).await;
-        let error = ProxyError::plain_http();
+        let error = Failure::from(Kind::PlainHttp);
         say(
             stream,
             reply::error(&error, Format::Json, false, b"Connection: close\r\n"),

@@ -1,6 +1,7 @@
 //! Reaching the portal: its name, its addresses in turn, TLS.
 
 use crate::proxy::config::{Config, Portal};
+use crate::proxy::error::{Failure, Kind};
 use crate::proxy::net::descriptors::is_kept_back;
 use crate::proxy::net::stream::Stream;
 use rustls::pki_types::ServerName;
@@ -10,13 +11,6 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-/// Where and why connecting failed.
-#[derive(Debug)]
-pub struct ConnectError {
-    pub proxy_status: &'static str,
-    pub what: String,
-}
-
 /// A new connection, with its TLS handshake done, from this address of ours where one is given.
 ///
 /// # Errors
@@ -25,7 +19,7 @@ pub async fn dial(
     config: &Config,
     tls_connector: Option<&TlsConnector>,
     from: Option<IpAddr>,
-) -> Result<Stream, ConnectError> {
+) -> Result<Stream, Failure> {
     let limit = config.timeouts.connect;
     let (tls, host, port) = match &config.portal {
         Portal::Unix(path) => {
@@ -50,17 +44,13 @@ pub async fn dial(
         return Ok(Stream::Tcp(tcp));
     }
     let Some(connector) = tls_connector else {
-        return Err(ConnectError {
-            proxy_status: "tls_protocol_error",
-            what: "no certificate authorities could be loaded".into(),
-        });
+        return Err(Failure::new(
+            Kind::Handshake,
+            "no certificate authorities could be loaded",
+        ));
     };
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| {
-        ConnectError {
-            proxy_status: "tls_protocol_error",
-            what: "its name cannot stand in a certificate".into(),
-        }
-    })?;
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+        .map_err(|_| Failure::new(Kind::Handshake, "its name cannot stand in a certificate"))?;
     match tokio::time::timeout(config.timeouts.tls_handshake, connector.connect(name, tcp)).await {
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
         Ok(Err(e)) => Err(tls_failed(&e)),
@@ -74,16 +64,13 @@ async fn connect_any(
     port: u16,
     from: Option<IpAddr>,
     limit: Duration,
-) -> Result<TcpStream, ConnectError> {
+) -> Result<TcpStream, Failure> {
     let host = host.trim_matches(['[', ']']);
     let addresses: Vec<SocketAddr> = match host.parse() {
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => tokio::net::lookup_host((host, port))
             .await
-            .map_err(|_| ConnectError {
-                proxy_status: "dns_error",
-                what: "its name cannot be resolved".into(),
-            })?
+            .map_err(|_| Failure::new(Kind::NameUnresolved, "its name cannot be resolved"))?
             .collect(),
     };
     connect_in_turn(&addresses, from, limit).await
@@ -94,15 +81,15 @@ async fn connect_in_turn(
     addresses: &[SocketAddr],
     from: Option<IpAddr>,
     limit: Duration,
-) -> Result<TcpStream, ConnectError> {
+) -> Result<TcpStream, Failure> {
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut last = ConnectError {
-        proxy_status: "dns_error",
-        what: match from {
-            None => "its name has no address".into(),
-            Some(_) => "its name has no address of the family of --upstream-source".into(),
+    let mut last = Failure::new(
+        Kind::NameUnresolved,
+        match from {
+            None => "its name has no address",
+            Some(_) => "its name has no address of the family of --upstream-source",
         },
-    };
+    );
     let is_reachable =
         |address: &&SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
     for address in addresses.iter().filter(is_reachable) {
@@ -134,53 +121,44 @@ fn no_descriptor() -> io::Error {
     io::Error::from_raw_os_error(24)
 }
 
-fn refused(e: &io::Error) -> ConnectError {
-    let (proxy_status, what) = match e.kind() {
+fn refused(e: &io::Error) -> Failure {
+    let (kind, what) = match e.kind() {
         // EMFILE, ENFILE.
         _ if matches!(e.raw_os_error(), Some(23 | 24)) => (
-            "connection_limit_reached",
+            Kind::NoSocket,
             "the proxy has no descriptor left for a connection",
         ),
         io::ErrorKind::AddrNotAvailable => (
-            "connection_limit_reached",
+            Kind::NoSocket,
             "the proxy has no port left for a connection",
         ),
-        io::ErrorKind::ConnectionRefused => ("connection_refused", "it refused the connection"),
-        io::ErrorKind::NotFound => ("connection_refused", "its socket does not exist"),
+        io::ErrorKind::ConnectionRefused => (Kind::ConnectRefused, "it refused the connection"),
+        io::ErrorKind::NotFound => (Kind::ConnectRefused, "its socket does not exist"),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            ("destination_ip_unroutable", "there is no route to it")
+            (Kind::NoRoute, "there is no route to it")
         }
-        io::ErrorKind::TimedOut => ("connection_timeout", "connecting took too long"),
-        _ => ("connection_refused", "connecting failed"),
+        io::ErrorKind::TimedOut => (Kind::ConnectTimeout, "connecting took too long"),
+        _ => (Kind::ConnectRefused, "connecting failed"),
     };
-    ConnectError {
-        proxy_status,
-        what: what.into(),
-    }
+    Failure::new(kind, what)
 }
 
-fn timed_out(what: &str) -> ConnectError {
-    ConnectError {
-        proxy_status: "connection_timeout",
-        what: format!("{what} took too long"),
-    }
+fn timed_out(what: &str) -> Failure {
+    Failure::new(Kind::ConnectTimeout, format!("{what} took too long"))
 }
 
-fn tls_failed(e: &io::Error) -> ConnectError {
+fn tls_failed(e: &io::Error) -> Failure {
     let tls = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     match tls {
-        Some(rustls::Error::InvalidCertificate(why)) => ConnectError {
-            proxy_status: "tls_certificate_error",
-            what: format!("its certificate is not valid ({})", certificate_error(why)),
-        },
-        Some(error) => ConnectError {
-            proxy_status: "tls_protocol_error",
-            what: format!("the TLS handshake failed: {}", disagreement(error)),
-        },
-        None => ConnectError {
-            proxy_status: "tls_protocol_error",
-            what: "it broke off the TLS handshake".into(),
-        },
+        Some(rustls::Error::InvalidCertificate(why)) => Failure::new(
+            Kind::Certificate,
+            format!("its certificate is not valid ({})", certificate_error(why)),
+        ),
+        Some(error) => Failure::new(
+            Kind::Handshake,
+            format!("the TLS handshake failed: {}", disagreement(error)),
+        ),
+        None => Failure::new(Kind::Handshake, "it broke off the TLS handshake"),
     }
 }
 
@@ -282,12 +260,12 @@ mod tests {
         assert!(begun.elapsed() >= limit / 3 && begun.elapsed() < limit);
         let error = connect_in_turn(&[refusing, deaf], None, limit).await;
         assert_eq!(
-            error.expect_err("neither").proxy_status,
+            error.expect_err("neither").row().proxy_status,
             "connection_timeout"
         );
         let error = connect_in_turn(&[deaf, refusing], None, limit).await;
         assert_eq!(
-            error.expect_err("neither").proxy_status,
+            error.expect_err("neither").row().proxy_status,
             "connection_refused"
         );
     }

@@ -4,9 +4,10 @@
 //! has one form of a message.
 
 use crate::proxy::body::RequestBody;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::head::{Framing, Limits, Name, ResponseHead, read_request, read_response};
 use crate::proxy::net::executor::Local;
+use crate::proxy::portal::failure::{bad_answer, no_answer};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
@@ -26,7 +27,7 @@ pub enum Failed {
     /// Not sent: the request, to be sent elsewhere.
     Unsent(RequestBody),
     /// Sent, or perhaps sent.
-    Sent(ProxyError),
+    Sent(Failure),
 }
 
 /// Begins HTTP/2 on a connection whose ALPN chose it.
@@ -69,41 +70,30 @@ pub async fn send(
         return Err(Failed::Unsent(request.into_body()));
     }
     let answer = match tokio::time::timeout(wait, sender.try_send_request(request)).await {
-        Err(_) => return Err(Failed::Sent(ProxyError::no_answer())),
+        Err(_) => return Err(Failed::Sent(no_answer())),
         Ok(Err(mut error)) => {
             return Err(match error.take_message() {
                 Some(request) => Failed::Unsent(request.into_body()),
-                None => Failed::Sent(ProxyError::broken_answer(
-                    "connection_terminated",
+                None => Failed::Sent(Failure::new(
+                    Kind::ClosedUnanswered,
                     "the portal ended the stream without an answer",
                 )),
             });
         }
         Ok(Ok(answer)) => answer,
     };
-    response(answer, to_head, limits).map_err(|()| {
-        Failed::Sent(ProxyError::broken_answer(
-            "http_protocol_error",
-            "the portal's answer cannot be read",
-        ))
-    })
+    response(answer, to_head, limits).map_err(|()| Failed::Sent(bad_answer()))
 }
 
 /// The prepared head as fields of a stream (RFC 9113 §8.2, §8.3).
-fn request(mut head: Vec<u8>, limits: &Limits) -> Result<Request<()>, ProxyError> {
+fn request(mut head: Vec<u8>, limits: &Limits) -> Result<Request<()>, Failure> {
     head.extend_from_slice(b"\r\n");
     let limits = Limits {
         target: usize::MAX,
         ..*limits
     };
-    let head = read_request(Bytes::from(head), &limits).map_err(ProxyError::head)?;
-    let unfit = || {
-        ProxyError::refused(
-            400,
-            "BAD_REQUEST",
-            "The request cannot be said in HTTP/2, which the portal is asked in.".into(),
-        )
-    };
+    let head = read_request(Bytes::from(head), &limits).map_err(Failure::head)?;
+    let unfit = || Failure::from(Kind::Unfit);
     let authority = head.fields.first(Name::Host).unwrap_or(b"");
     let uri = Uri::builder()
         .scheme("https")

@@ -8,25 +8,26 @@
 pub mod body;
 mod connection;
 mod dial;
+pub mod failure;
 mod http2;
 mod pool;
 pub mod probe;
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::config::Config;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::Failure;
 use crate::proxy::http::head::{Framing, Limits, ResponseHead};
-use crate::proxy::net::fault::Fault;
 use crate::proxy::net::own_ends::OwnEnds;
 use crate::proxy::net::stream::Switched;
 use crate::proxy::net::tls::offering_http2;
 use crate::proxy::portal::body::PortalBody;
 use crate::proxy::portal::connection::{Asked, Connection, Patience};
-use crate::proxy::portal::dial::{ConnectError, dial};
+use crate::proxy::portal::dial::dial;
+use crate::proxy::portal::failure::{sent_and_failed, unsent, unusable};
 use crate::proxy::portal::http2::Failed;
 use crate::proxy::portal::pool::{Lease, Pool};
 use crate::telemetry::Telemetry;
-use crate::telemetry::metrics::{ConnectError as Cause, LocalMetrics, Open};
+use crate::telemetry::metrics::{LocalMetrics, Open};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -142,7 +143,7 @@ impl Upstream {
             }
             Err(e) => {
                 self.not_reached(&e);
-                Err(e.what)
+                Err(e.cause().to_owned())
             }
         }
     }
@@ -152,15 +153,11 @@ impl Upstream {
         self.telemetry.health.upstream_reached();
     }
 
-    fn not_reached(&self, error: &ConnectError) {
-        self.local.connect_error(match error.proxy_status {
-            "dns_error" => Cause::Resolve,
-            "connection_timeout" => Cause::Timeout,
-            "tls_certificate_error" => Cause::Certificate,
-            "tls_protocol_error" => Cause::Tls,
-            _ => Cause::Connect,
-        });
-        self.telemetry.health.upstream_failed(error.what.as_str());
+    fn not_reached(&self, failure: &Failure) {
+        if let Some(step) = failure.row().connect {
+            self.local.connect_error(step);
+        }
+        self.telemetry.health.upstream_failed(failure.cause());
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -171,7 +168,7 @@ impl Upstream {
         self: &Rc<Self>,
         sending: &Sending<'_>,
         mut body: RequestBody,
-    ) -> Result<Answer, ProxyError> {
+    ) -> Result<Answer, Failure> {
         let mut fresh_attempts = 0;
         let source = sending.source.min(self.lanes.len() - 1);
         loop {
@@ -314,7 +311,7 @@ impl Upstream {
     }
 
     /// A new connection. Whether it speaks HTTP/2, where that is wanted, the portal chooses each time.
-    async fn connect(self: &Rc<Self>, upgrade: bool, source: usize) -> Result<Made, ProxyError> {
+    async fn connect(self: &Rc<Self>, upgrade: bool, source: usize) -> Result<Made, Failure> {
         let tls = match &self.tls_http2 {
             Some(offering) if self.config.upstream_http2 && !upgrade => Some(offering),
             _ => self.tls.as_ref(),
@@ -327,11 +324,9 @@ impl Upstream {
             }
             Err(e) => {
                 self.not_reached(&e);
-                return Err(ProxyError::unreachable(e.proxy_status, &e.what));
+                return Err(e);
             }
         };
-        let unusable =
-            || ProxyError::unreachable("connection_terminated", "the connection could not be used");
         if stream.chose_http2() {
             let sender = http2::begin(stream, self.config.timeouts.response).await;
             return sender.map(Made::Http2).map_err(|()| unusable());
@@ -347,26 +342,5 @@ impl Upstream {
         let counted = self.local.open(Open::PoolBusy);
         let connection = Connection::new(stream, self.limits, patience, counted, ends);
         Ok(Made::Http1(connection))
-    }
-}
-
-/// A call of which nothing was sent, on a connection that was closed before, and on another.
-fn unsent() -> ProxyError {
-    ProxyError::unreachable(
-        "connection_terminated",
-        "it closed the connection before the call was sent",
-    )
-}
-
-fn sent_and_failed(fault: Fault) -> ProxyError {
-    match fault {
-        Fault::ReadTimeout | Fault::WriteTimeout => ProxyError::no_answer(),
-        Fault::BadHead(_) | Fault::UnaskedUpgrade | Fault::BadChunk(_) => {
-            ProxyError::broken_answer("http_protocol_error", "the portal's answer cannot be read")
-        }
-        _ => ProxyError::broken_answer(
-            "connection_terminated",
-            "the portal closed the connection without an answer",
-        ),
     }
 }

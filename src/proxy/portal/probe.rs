@@ -37,7 +37,7 @@ pub async fn probe(config: &Config) -> Result<Answered, String> {
     let from = config.upstream_sources.first().copied();
     let mut stream = dial(config, connector.as_ref(), from)
         .await
-        .map_err(|error| error.what)?;
+        .map_err(|error| error.cause().to_owned())?;
     let (address, tls) = (stream.peer_address(), stream.tls_version());
     let mut request = format!(
         "GET {}scope.json HTTP/1.0\r\nHost: ",

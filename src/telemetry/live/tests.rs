@@ -48,6 +48,7 @@ fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
         status: Some(200),
         error: None,
         duration: Duration::ZERO,
+        sent: None,
         is_let_in: true,
         waited: None,
     }

@@ -1,6 +1,6 @@
 //! The values that labels can take. Fixed sets only: nothing that a client can invent becomes a series.
 
-use crate::translate::Action;
+use crate::translate::{Action, Reason};
 
 /// A label with a fixed set of values.
 pub trait Label: Copy + 'static {
@@ -73,6 +73,15 @@ label! {
 }
 
 label! {
+    /// Whether the portal may have a request that it did not answer whole.
+    Sent, "sent":
+    /// It surely does not: repeating the call is safe.
+    Nothing = "nothing",
+    /// It may, and may have executed it.
+    Perhaps = "perhaps",
+}
+
+label! {
     /// The first digit of the status that a client got.
     StatusClass, "code":
     Informational = "1xx",
@@ -93,25 +102,6 @@ impl StatusClass {
             _ => Self::ServerError,
         }
     }
-}
-
-label! {
-    /// Why a deprecated call was refused.
-    RefusalReason, "reason":
-    /// The portal could not read its JSON body: it would run without its parameters.
-    Unreadable = "unreadable",
-    /// Its body is over the limit for rewriting.
-    TooLarge = "too_large",
-    /// Its body has a Content-Encoding.
-    Encoding = "encoding",
-    /// An announced brownout is running.
-    Brownout = "brownout",
-    /// Its method or caller is blocked.
-    Blocked = "blocked",
-    /// Its use could not be logged, and the proxy was told to refuse then.
-    LogFailure = "log_failure",
-    /// Any other.
-    Other = "other",
 }
 
 label! {
@@ -204,8 +194,10 @@ label! {
 
 label! {
     /// The codes of the errors that the proxy answers itself.
-    OwnError, "code":
+    ErrorCode, "code":
     BadRequest = "BAD_REQUEST",
+    InvalidAddress = "INVALID_ADDRESS",
+    InvalidContentType = "INVALID_CONTENT_TYPE",
     InvalidJson = "INVALID_JSON",
     InvalidMultipart = "INVALID_MULTIPART",
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
@@ -224,7 +216,6 @@ label! {
     DeprecationLogUnavailable = "DEPRECATION_LOG_UNAVAILABLE",
     InternalServerError = "INTERNAL_SERVER_ERROR",
     LoopDetected = "LOOP_DETECTED",
-    Other = "other",
 }
 
 label! {
@@ -302,5 +293,23 @@ impl Label for Action {
             Self::Observed => 1,
             Self::Refused => 2,
         }
+    }
+}
+
+impl Label for Reason {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &[
+        Self::Unreadable,
+        Self::TooLarge,
+        Self::Encoding,
+        Self::Brownout,
+        Self::Blocked,
+        Self::LogFailure,
+    ];
+    fn as_str(self) -> &'static str {
+        Reason::as_str(self)
+    }
+    fn index(self) -> usize {
+        self as usize
     }
 }

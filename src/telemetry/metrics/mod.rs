@@ -4,7 +4,7 @@
 //! counted here behind a lock. [`Metrics::render`] sums all of it up when a scrape asks.
 
 mod exposition;
-mod labels;
+pub mod labels;
 mod pacing;
 mod process;
 mod shard;
@@ -17,9 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use labels::{
-    Comparison, ConnectError, ConnectionRefused, Fault, Handshake, HeadError, Kind, Label,
-    MethodLimit, Outcome, OwnError, Paced, Phase, PoolState, PortalError, RefusalReason,
-    StatusClass, Usage,
+    Comparison, ConnectError, ConnectionRefused, ErrorCode, Fault, Handshake, HeadError, Kind,
+    Label, MethodLimit, Outcome, Paced, Phase, PoolState, PortalError, Sent, StatusClass, Usage,
 };
 pub use pacing::MostUsed;
 pub use shard::{Held, LocalMetrics, Open, RequestSeen};

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::labels::*;
+use crate::translate::Reason;
 
 /// A number that one thread changes and any thread reads. As a gauge it wraps around zero: the sum over the shards is right.
 #[derive(Debug, Default)]
@@ -154,8 +155,8 @@ pub(super) struct Shard {
     pub(super) upstream_connections: Cell,
     pub(super) connect_errors: Cells<ConnectError>,
     pub(super) portal_errors: Cells<PortalError>,
-    pub(super) own_errors: Cells<OwnError>,
-    pub(super) refusals: Cells<RefusalReason>,
+    pub(super) own_errors: Cells<ErrorCode>,
+    pub(super) refusals: Cells<Reason>,
     pub(super) retries: Cell,
     pub(super) head_errors: Cells<HeadError>,
     pub(super) usage: Cells<Usage>,
@@ -398,19 +399,13 @@ impl LocalMetrics {
     }
 
     /// The proxy answered with this error code of its own.
-    pub fn own_error(&self, code: &str) {
-        self.cells()
-            .own_errors
-            .at(named(code, OwnError::Other))
-            .add(1);
+    pub fn own_error(&self, code: ErrorCode) {
+        self.cells().own_errors.at(code).add(1);
     }
 
-    /// A deprecated call was refused for this reason (`unreadable`, `too_large`, …).
-    pub fn refused(&self, reason: &str) {
-        self.cells()
-            .refusals
-            .at(named(reason, RefusalReason::Other))
-            .add(1);
+    /// A deprecated call was refused.
+    pub fn refused(&self, reason: Reason) {
+        self.cells().refusals.at(reason).add(1);
     }
 
     /// A request that surely was not executed was sent once more.

@@ -107,9 +107,9 @@ fn what_each_thread_counts_is_summed() {
                 local.request(&seen(Outcome::Error, 0));
                 local.head_error(431);
                 local.head_error(599);
-                local.own_error("INVALID_JSON");
+                local.own_error(ErrorCode::InvalidJson);
                 local.portal_error("INVENTED_BY_SOMEBODY");
-                local.refused("too_large");
+                local.refused(crate::translate::Reason::TooLarge);
             });
         }
     });

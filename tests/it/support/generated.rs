@@ -299,6 +299,7 @@ impl<'a> Replica<'a> {
             status: Some(if fails { 400 } else { 200 }),
             error: fails.then(|| "ACCESS_DENIED".to_owned()),
             duration: Duration::from_micros(1000 + self.dice.next() % 90_000),
+            sent: None,
             is_let_in: !fails,
             waited: None,
         }
