@@ -816,6 +816,17 @@ fn answers_tell_the_portals_time_that_methods_have_used() {
         ),
         1.0
     );
+    // The alert for limits looks at this one.
+    let by_code = "b24_proxy_upstream_errors_total{code=\"OPERATION_TIME_LIMIT\"}";
+    assert_eq!(proxy.metric(by_code), 1.0);
+    // The same in a batch with a deprecated command, whose own refusal counts once as well.
+    let mixed = r#"{"halt":0,"cmd":{"a":"crm.lead.list","b":"user.get","c":"crm.lead.list"}}"#;
+    let mixed = format!(
+        "POST /rest/1/c0de/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{mixed}",
+        mixed.len()
+    );
+    assert_eq!(proxy.call(mixed).status(), 200);
+    wait_until("both are counted", || proxy.metric(by_code) == 2.0);
     let said = proxy.stderr.text();
     assert_eq!(
         said.matches("80 % of the portal's time").count(),

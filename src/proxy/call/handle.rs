@@ -854,7 +854,7 @@ fn pass_on(
             Some(caller) => caller.clone(),
             None => context.caller(client, at, head, None),
         });
-        span.passes(&answer.head, method, name, true);
+        span.passes(&answer.head, method, name, Vec::new());
     }
     let turn = |name: Name, value: &[u8]| context.turn_origin(client, head, name, value);
     let lines = span.id_line_if_asked();

@@ -255,8 +255,9 @@ impl Job {
                 }
                 if let (Some(used), false) = (self.uses.first(), self.head.method() == b"HEAD") {
                     let name = usage::name_of(&self.context, || self.caller.clone());
+                    let keys = self.uses.iter().filter_map(|used| used.batch_key.clone());
                     self.span
-                        .passes(&answer.head, &used.rule.method, name, false);
+                        .passes(&answer.head, &used.rule.method, name, keys.collect());
                 }
                 let lines = self.deprecation_lines();
                 let origin = |name, value: &[u8]| {
@@ -352,7 +353,10 @@ impl Job {
         let metrics = &self.context.calls.telemetry.metrics;
         for usage in &self.uses {
             if key.is_none() || usage.batch_key.as_deref() == key {
-                metrics.method_limited(&usage.rule.method, code);
+                let is_limit = metrics.method_limited(&usage.rule.method, code);
+                if is_limit && key.is_some() {
+                    self.context.local.portal_error(code);
+                }
             }
         }
     }

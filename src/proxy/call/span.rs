@@ -123,13 +123,13 @@ impl Span {
         self.batch.set(batch);
     }
 
-    /// The end of the answer may tell of the portal's time.
+    /// The end of the answer may tell of the portal's time. `counted` are keys of commands whose errors are counted already.
     pub fn passes(
         &self,
         head: &ResponseHead,
         method: &str,
         caller: Option<Arc<str>>,
-        counts_refusals: bool,
+        counted: Vec<String>,
     ) {
         let batch = self.batch.take();
         if head.status != 200 {
@@ -139,7 +139,7 @@ impl Span {
             self.context.local.usage(Usage::Unseen);
             return;
         }
-        let passing = Passing::new(method, caller, batch, counts_refusals);
+        let passing = Passing::new(method, caller, batch, counted);
         let _ = self.passing.set(Box::new(passing));
     }
 

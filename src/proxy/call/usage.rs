@@ -1,7 +1,7 @@
 //! Seconds of the portal's time that methods use, read from the last bytes of answers that pass by (PROTOCOL §6).
 
 use crate::protocol::target;
-use crate::protocol::usage::{TAIL, of_batch, operating};
+use crate::protocol::usage::{CommandUsage, TAIL, of_batch, operating};
 use crate::proxy::call::coding::Coding;
 use crate::proxy::call::context::Context;
 use crate::proxy::http::head::{Framing, ResponseHead};
@@ -27,8 +27,8 @@ pub struct Passing {
     method: Box<str>,
     caller: Option<Arc<str>>,
     batch: Option<Box<Batch>>,
-    /// Whether refusals of a batch's commands are counted here.
-    counts_refusals: bool,
+    /// The keys of a batch's commands whose errors are counted elsewhere.
+    counted: Vec<String>,
     tail: RefCell<Vec<u8>>,
 }
 
@@ -88,13 +88,13 @@ impl Passing {
         method: &str,
         caller: Option<Arc<str>>,
         batch: Option<Box<Batch>>,
-        counts_refusals: bool,
+        counted: Vec<String>,
     ) -> Self {
         Passing {
             method: method.into(),
             caller,
             batch,
-            counts_refusals,
+            counted,
             tail: RefCell::default(),
         }
     }
@@ -124,30 +124,36 @@ impl Passing {
         let Some(commands) = of_batch(tail) else {
             return false;
         };
-        let is_refused = |code: &Option<String>| {
+        let refusal = |command: &CommandUsage| -> Option<String> {
             let limits = ["OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT"];
-            let code = code.as_deref().filter(|_| self.counts_refusals);
-            code.is_some_and(|code| limits.contains(&code))
+            let code = command.error.clone()?;
+            (limits.contains(&&*code) && !self.counted.contains(&command.key)).then_some(code)
         };
         let told: Vec<_> = commands
             .iter()
-            .filter(|command| {
-                command.operating.is_some_and(|s| s >= WORTH_A_LOOK) || is_refused(&command.error)
+            .map(|command| (command, refusal(command)))
+            .filter(|(command, refusal)| {
+                command.operating.is_some_and(|s| s >= WORTH_A_LOOK) || refusal.is_some()
             })
             .collect();
         if told.is_empty() {
             return true;
         }
         let methods = batch.methods(context);
-        for command in told {
+        for (command, refusal) in told {
             let Some((_, method)) = methods.iter().find(|(key, _)| *key == command.key) else {
                 continue;
             };
             if let Some(seconds) = command.operating {
                 self.tell(context, method, seconds);
             }
-            if let Some(code) = command.error.as_ref().filter(|_| self.counts_refusals) {
-                context.calls.telemetry.metrics.method_limited(method, code);
+            if let Some(code) = refusal {
+                context.local.portal_error(&code);
+                context
+                    .calls
+                    .telemetry
+                    .metrics
+                    .method_limited(method, &code);
             }
         }
         true

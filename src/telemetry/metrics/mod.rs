@@ -184,12 +184,13 @@ impl Metrics {
         lock(&self.limits).paced(name, what);
     }
 
-    /// The portal answered a call of this method with this code: counted where it is a limit for methods.
-    pub fn method_limited(&self, method: &str, code: &str) {
+    /// The portal answered a call of this method with this code: counted where it is a limit for methods, and said whether it is.
+    pub fn method_limited(&self, method: &str, code: &str) -> bool {
         let limit = MethodLimit::ALL.iter().find(|limit| limit.as_str() == code);
         if let Some(limit) = limit {
             lock(&self.limits).method_limited(method, *limit);
         }
+        limit.is_some()
     }
 
     /// The portal has told how many seconds a method has used in the last ten minutes, all calls of one application; `name` is
