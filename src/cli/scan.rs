@@ -18,10 +18,11 @@ use crate::scan::{Known, output, walk};
 const LONG_ABOUT: &str = "\
 Searches source code, exports of n8n and Make, scripts: anything that is text, for deprecated Bitrix24 methods. Finds a \
 name where it stands whole, in any case, and where it is put together from literals, arrays and constants of the same \
-file; says where a text search cannot tell what is called (a name that ends in a variable, a library's own accessors). \
+file; lists the places to look at, where a text search cannot tell what is called (a name that begins or ends in a variable, \
+a library's own accessors, a Bitrix24 node of n8n). \
 Leaves out what .gitignore leaves out. Prints places and methods, never a line's content, which may hold a webhook.
 
-Exit status: 0; with --fail 1 when something is found; 2 when a path cannot be read.";
+Exit status: 0; with --fail 1 when something is found or there is a place to look at; 2 when a path cannot be read.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +55,7 @@ pub fn command() -> Command {
             Arg::new("fail")
                 .long("fail")
                 .action(ArgAction::SetTrue)
-                .help("End with status 1 when a deprecated method is found"),
+                .help("End with status 1 when a deprecated method is found or there is a place to look at"),
         )
         .arg(rule_files::option())
         .arg(
@@ -96,7 +97,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         _ => output::table(&outcome),
     };
     print(&text)?;
-    let failed = matches.get_flag("fail") && !report.found.is_empty();
+    let failed = matches.get_flag("fail") && !(report.found.is_empty() && report.unseen.is_empty());
     Ok(u8::from(failed))
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::n8n::Node;
+
 /// A deprecated method as the search knows it: a row of what is printed, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
@@ -57,7 +59,7 @@ pub struct Unseen {
 }
 
 /// What keeps the search from telling which method is called.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
     /// A name begins here and ends in something known only at run time: `'crm.lead.' . $action`.
     Dynamic {
@@ -73,6 +75,8 @@ pub enum Why {
     },
     /// A library's own accessor, which makes the name itself: `getCRMScope()->lead()->get()`.
     Accessor,
+    /// A node of n8n, which makes the method's name from what it is set to.
+    Node(Node),
 }
 
 impl Why {
@@ -92,6 +96,15 @@ impl Why {
             Why::Accessor => {
                 "a library's accessor, which makes the method's name itself".to_owned()
             }
+            Why::Node(node) => {
+                let known =
+                    |word: &Option<String>| word.clone().unwrap_or_else(|| "not known".to_owned());
+                format!(
+                    "an n8n node for Bitrix24 (resource {}, operation {}), which makes the method's name itself",
+                    known(&node.resource),
+                    known(&node.operation)
+                )
+            }
         }
     }
 
@@ -102,6 +115,7 @@ impl Why {
             Why::Variable => "variable",
             Why::Attribute { .. } => "attribute",
             Why::Accessor => "accessor",
+            Why::Node(_) => "node",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use super::join::Language;
+use super::pieces::Language;
 use super::text::{Finder, Places, What};
 use super::{Found, Report, Unseen};
 
@@ -133,8 +133,13 @@ impl Part {
     }
 
     fn search(&mut self, path: &Path, finder: &Finder) {
-        let hits = finder.find(&self.content, language(path, &self.content));
-        let mut places = Places::new(&self.content);
+        // Editors count no column for a byte order mark.
+        let content = self
+            .content
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.content);
+        let hits = finder.find(content, language(path, content));
+        let mut places = Places::new(content);
         for hit in hits {
             let place = places.of(&hit.span);
             match hit.what {

@@ -134,18 +134,36 @@ fn a_clean_tree_is_clean_and_passes() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
         stdout(&output),
-        "0 lines of 0 deprecated methods in 1 file searched\n"
+        "0 lines of 0 deprecated methods and 0 places to look at in 1 file searched\n"
     );
 }
 
 #[test]
-fn fail_ends_with_status_1_when_something_is_found() {
+fn fail_ends_with_status_1_when_something_is_found_or_to_be_looked_at() {
     let tree = planted();
     assert_eq!(scan(tree.path(), &[".", "--fail"]).status.code(), Some(1));
     assert_eq!(
         scan(tree.path(), &["h.php", "--fail"]).status.code(),
+        Some(1),
+        "a place to look at"
+    );
+    assert_eq!(
+        scan(tree.path(), &["other.php", "--fail"]).status.code(),
         Some(0)
     );
+}
+
+#[test]
+fn columns_behind_a_byte_order_mark_are_those_of_an_editor() {
+    let tree = tempfile::tempdir().expect("a folder");
+    plant(
+        tree.path(),
+        "a.php",
+        format!("\u{feff}<?php f('{RESET}');\n f('{RESET}');"),
+    );
+    let output = stdout(&scan(tree.path(), &["."]));
+    assert!(output.contains("a.php:1:10 "), "{output}");
+    assert!(output.contains("a.php:2:5 "), "{output}");
 }
 
 #[test]
@@ -173,7 +191,9 @@ fn the_table_names_place_method_successor_and_documentation() {
         assert!(row.contains(part), "{output}");
     }
     assert!(
-        output.ends_with("2 lines of 1 deprecated method in 2 files searched\n"),
+        output.ends_with(
+            "2 lines of 1 deprecated method and 0 places to look at in 2 files searched\n"
+        ),
         "{output}"
     );
     let output = stdout(&scan(tree.path(), &["h.php"]));

@@ -244,3 +244,22 @@ fn calls(sums: &Overview) -> String {
         &format!("{before}{kinds}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strip_counts_days_of_the_calendar_not_24_hour_steps() {
+        // Known since a minute before midnight, looked at two minutes later: of two days.
+        let sums = Overview {
+            now: 20_000 * DAY + 60_000,
+            known_since: 20_000 * DAY - 60_000,
+            days: vec![0; 30],
+            ..Overview::default()
+        };
+        let tile = since_last(&sums);
+        assert_eq!(tile.matches("class=clear").count(), 2, "{tile}");
+        assert_eq!(tile.matches("class=unknown").count(), 28, "{tile}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Outcome, sentence, shown};
+use super::{Outcome, is_hidden, plain, sentence};
 
 /// One `::warning` a finding, one `::notice` a place that could not be judged.
 pub fn github(outcome: &Outcome<'_>) -> String {
@@ -19,7 +19,7 @@ pub fn github(outcome: &Outcome<'_>) -> String {
         let _ = writeln!(
             out,
             "::warning file={},line={},col={},endColumn={},title=Deprecated Bitrix24 method::{}",
-            property(&shown(&found.path)),
+            property(&plain(&found.path)),
             found.place.line,
             found.place.column,
             found.place.end_column,
@@ -30,7 +30,7 @@ pub fn github(outcome: &Outcome<'_>) -> String {
         let _ = writeln!(
             out,
             "::notice file={},line={},col={},title=Bitrix24 method not visible::{}",
-            property(&shown(&unseen.path)),
+            property(&plain(&unseen.path)),
             unseen.place.line,
             unseen.place.column,
             data(&unseen.why.text(outcome.known))
@@ -46,7 +46,11 @@ fn data(text: &str) -> String {
         .replace('\n', "%0A")
 }
 
-/// Escaped as the value of a command's property.
+/// Escaped as the value of a command's property. Of control characters the format can only express line ends; others would
+/// reach a terminal, so a replacement stands for them.
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    data(text)
+        .replace(':', "%3A")
+        .replace(',', "%2C")
+        .replace(is_hidden, "\u{fffd}")
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, shown};
+use super::{Outcome, escaped, plain};
 
 /// The whole report, with a line end.
 pub fn json(outcome: &Outcome<'_>) -> String {
@@ -13,7 +13,7 @@ pub fn json(outcome: &Outcome<'_>) -> String {
         .map(|found| {
             let known = &outcome.known[found.known];
             let mut row = json!({
-                "file": shown(&found.path),
+                "file": plain(&found.path),
                 "line": found.place.line,
                 "column": found.place.column,
                 "end_column": found.place.end_column,
@@ -44,7 +44,7 @@ pub fn json(outcome: &Outcome<'_>) -> String {
         .iter()
         .map(|unseen| {
             json!({
-                "file": shown(&unseen.path),
+                "file": plain(&unseen.path),
                 "line": unseen.place.line,
                 "column": unseen.place.column,
                 "kind": unseen.why.word(),
@@ -56,7 +56,7 @@ pub fn json(outcome: &Outcome<'_>) -> String {
         .report
         .skipped
         .iter()
-        .map(|(path, reason)| json!({ "file": shown(path), "reason": reason }))
+        .map(|(path, reason)| json!({ "file": plain(path), "reason": reason }))
         .collect();
     let mut whole = json!({
         "schema": 1,
@@ -69,5 +69,5 @@ pub fn json(outcome: &Outcome<'_>) -> String {
     if outcome.log.is_some() {
         whole["called_from_elsewhere"] = json!(outcome.called_from_elsewhere());
     }
-    format!("{whole:#}\n")
+    escaped(&whole)
 }

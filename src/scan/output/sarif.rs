@@ -7,7 +7,7 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Outcome, sentence, shown};
+use super::{Outcome, escaped, plain, sentence, shown};
 use crate::scan::Place;
 
 /// The rule of places that could not be judged.
@@ -107,7 +107,7 @@ pub fn sarif(outcome: &Outcome<'_>) -> String {
             "results": results,
         }],
     });
-    format!("{log:#}\n")
+    escaped(&log)
 }
 
 fn rule(outcome: &Outcome<'_>, known: usize) -> Value {
@@ -138,7 +138,7 @@ fn location(path: &Path, place: Place) -> Value {
 
 /// A relative path as a relative reference, an absolute one as a `file` URI.
 fn uri(path: &Path) -> String {
-    let path = shown(path);
+    let path = plain(path);
     let encoded = utf8_percent_encode(&path, PATH).to_string();
     if encoded.starts_with('/') {
         format!("file://{encoded}")

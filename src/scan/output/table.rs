@@ -37,9 +37,10 @@ pub fn table(outcome: &Outcome<'_>) -> String {
     };
     let _ = writeln!(
         out,
-        "{} of {} in {} searched{}",
+        "{} of {} and {} to look at in {} searched{}",
         count(report.found.len(), "line"),
         count(methods, "deprecated method"),
+        count(report.unseen.len(), "place"),
         count(report.searched as usize, "file"),
         match report.binary {
             0 => String::new(),

@@ -11,8 +11,12 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::join::{self, Ending, Language, Text};
+use super::arrays;
+use super::constants;
+use super::join;
+use super::n8n;
 use super::names::{Names, is_word};
+use super::pieces::{Ending, Language, Name, Text};
 use super::{Known, Place, Why};
 use crate::places::characters;
 
@@ -69,17 +73,20 @@ enum Sign {
     Single(usize),
     Call,
     Accessor,
+    /// A package of n8n's nodes.
+    Package,
 }
 
-/// The constants of a text, each once.
+/// The constants of a text, each once, and its lists that have a name.
 #[derive(Debug, Default)]
 struct Constants {
-    in_order: Vec<join::Constant>,
-    known: HashSet<join::Constant>,
+    in_order: Vec<constants::Constant>,
+    known: HashSet<constants::Constant>,
+    lists: Vec<arrays::Held>,
 }
 
 impl Constants {
-    fn add(&mut self, constant: join::Constant) {
+    fn add(&mut self, constant: constants::Constant) {
         if self.known.insert(constant.clone()) {
             self.in_order.push(constant);
         }
@@ -133,6 +140,7 @@ impl Finder {
         for accessor in ACCESSORS {
             look_for(accessor.to_owned(), Sign::Accessor);
         }
+        look_for(n8n::PACKAGE.to_owned(), Sign::Package);
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
@@ -154,6 +162,7 @@ impl Finder {
         let text = Text::new(bytes, language);
         let mut hits = Vec::new();
         let mut constants = Constants::default();
+        let mut nodes = Vec::new();
         for found in self.automaton.find_iter(bytes) {
             match self.signs[found.pattern().as_usize()] {
                 Sign::Dotted if begins_here(bytes, found.start()) => {
@@ -179,23 +188,41 @@ impl Finder {
                     span: found.range(),
                     what: What::Unsure(Why::Accessor),
                 }),
+                Sign::Package if n8n::is_node(bytes, found.start()) => nodes.push(found.start()),
                 _ => {}
             }
         }
-        for constant in constants.in_order {
-            for beginning in join::uses(&text, &constant) {
-                let name = join::read_on(&text, &beginning, &constant.value, &self.names);
-                self.push(bytes, beginning.start, name, &mut hits);
+        if !nodes.is_empty() {
+            let settings = n8n::settings(bytes, &nodes);
+            hits.extend(nodes.iter().zip(settings).map(|(at, node)| Hit {
+                span: *at..at + n8n::PACKAGE.len(),
+                what: What::Unsure(Why::Node(node)),
+            }));
+        }
+        self.used(&text, &constants, &mut hits);
+        hits.sort_by_key(|hit| hit.span.start);
+        hits.dedup_by_key(|hit| hit.span.start);
+        hits
+    }
+
+    /// What begins with a constant, a variable or a list that this text declares.
+    fn used(&self, text: &Text<'_>, given: &Constants, hits: &mut Vec<Hit>) {
+        for constant in &given.in_order {
+            for beginning in constants::uses(text, constant) {
+                let name = join::read_use(text, &beginning, constant, &self.names);
+                self.push(text.bytes, beginning.start, name, hits);
             }
-            for span in join::qualified_uses(&text, &constant) {
+            for span in constants::qualified_uses(text, constant) {
                 let begins = constant.value.clone();
                 let what = What::Unsure(Why::Dynamic { begins });
                 hits.push(Hit { span, what });
             }
         }
-        hits.sort_by_key(|hit| hit.span.start);
-        hits.dedup_by_key(|hit| hit.span.start);
-        hits
+        for held in &given.lists {
+            for (at, name) in arrays::uses(text, held, &self.names) {
+                self.push(text.bytes, at, name, hits);
+            }
+        }
     }
 
     fn name_at(
@@ -206,20 +233,25 @@ impl Finder {
         hits: &mut Vec<Hit>,
         constants: &mut Constants,
     ) {
-        if let Some(constant) = join::declaration(text, start)
+        if let Some(constant) = constants::declaration(text, start)
             && self.names.go_on_from(&constant.value)
         {
-            let whole = self.names.find(&constant.value).is_some();
+            let is_read = constant.sure && self.names.find(&constant.value).is_none();
             constants.add(constant);
-            if !whole {
+            if is_read {
                 return;
             }
+        }
+        if let Some(held) = arrays::held(text, start)
+            && !constants.lists.contains(&held)
+        {
+            constants.lists.push(held);
         }
         let name = join::read(text, start, &self.names);
         self.push(bytes, start, name, hits);
     }
 
-    fn push(&self, text: &[u8], start: usize, name: join::Name, hits: &mut Vec<Hit>) {
+    fn push(&self, text: &[u8], start: usize, name: Name, hits: &mut Vec<Hit>) {
         let span = start..name.end;
         let chained = start.checked_sub(1).is_some_and(|at| text[at] == b'.');
         let called = text.get(name.end) == Some(&b'(');
@@ -376,283 +408,4 @@ impl<'t> Places<'t> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finder() -> (Vec<Known>, Finder) {
-        let known: Vec<Known> = [
-            "crm.lead.get",
-            "crm.lead.list",
-            "crm.lead.details.configuration.reset",
-            "task.commentitem.get",
-            "task.commentitem.getlist",
-            "task.item.add",
-            "imbot.register",
-            "methods",
-        ]
-        .iter()
-        .map(|method| Known {
-            method: (*method).to_owned(),
-            successor: None,
-            needs: String::new(),
-            successor_documentation: None,
-            advice: String::new(),
-            translated: false,
-            documentation: None,
-        })
-        .collect();
-        let finder = Finder::new(&known);
-        (known, finder)
-    }
-
-    /// What is found, as words: a method, `+` before a joined one, `?` before what is unsure.
-    fn said_in(text: &str, language: Language) -> Vec<String> {
-        let (known, finder) = finder();
-        finder
-            .find(text.as_bytes(), language)
-            .into_iter()
-            .map(|hit| match hit.what {
-                What::Method {
-                    known: index,
-                    joined,
-                } => format!("{}{}", if joined { "+" } else { "" }, known[index].method),
-                What::Unsure(Why::Dynamic { begins }) => format!("?{begins}"),
-                What::Unsure(why) => format!("?{}", why.word()),
-            })
-            .collect()
-    }
-
-    fn said(text: &str) -> Vec<String> {
-        said_in(text, Language::Other)
-    }
-
-    const NOTHING: [&str; 0] = [];
-
-    #[test]
-    fn a_name_is_found_where_it_stands_by_itself() {
-        for text in [
-            "crm.lead.get",
-            "CRest::call('crm.lead.get', [])",
-            "BX24.callMethod(\"crm.lead.get\", {})",
-            "CRM.Lead.GET",
-            "https://x.bitrix24.com/rest/1/code/crm.lead.get.json?id=1",
-            "https://x.bitrix24.com/rest/1/code/crm.lead.get/",
-            "'cmd' => ['a' => 'crm.lead.get?id=1']",
-            "It calls crm.lead.get. Then it ends.",
-            "rest%2F1%2Fcode%2Fcrm.lead.get%3Fid=1",
-            r#""jsCode": "\ncrm.lead.get""#,
-            r#"{"html":"\u0022crm.lead.get\u0022"}"#,
-            "- crm.lead.get",
-            "«crm.lead.get»",
-            "`crm.lead.get`",
-            "crm.lead.get#top",
-            "\"/rest/crm.lead.get$params\"",
-        ] {
-            assert_eq!(said(text), ["crm.lead.get"], "{text}");
-        }
-    }
-
-    #[test]
-    fn a_name_inside_another_is_not_found() {
-        for text in [
-            "crm.lead.getlist",
-            "xcrm.lead.get",
-            "my_crm.lead.get",
-            "crm.lead.get.more",
-            "crm.lead.get-all",
-            "crm.lead.get_all",
-            "crm-crm.lead.get",
-            "$crm.lead.get",
-            "x.crm.lead.get",
-            "crm.leadxget",
-            "crm.item.get",
-            "the task. Then",
-            "crm.",
-        ] {
-            assert_eq!(said(text), NOTHING, "{text}");
-        }
-    }
-
-    #[test]
-    fn of_two_names_that_begin_alike_the_one_that_stands_there_is_found() {
-        assert_eq!(said("'task.commentitem.get'"), ["task.commentitem.get"]);
-        assert_eq!(
-            said("'task.commentitem.getlist'"),
-            ["task.commentitem.getlist"]
-        );
-        assert_eq!(said("'task.commentitem.getl'"), NOTHING);
-    }
-
-    #[test]
-    fn literals_put_together_are_read_as_one() {
-        for text in [
-            "'crm.lead' . '.get'",
-            "'crm.lead.' . \"get\"",
-            "\"crm\" + \".lead\" + \".get\"",
-            "'crm.'\n    . 'lead.'\n    . 'get'",
-            "`crm.lead` + `.get`",
-            "\"crm.lead\" .. \".get\"",
-            "\"crm.lead\" & \".get\"",
-            r#"{"code": "call(\"crm.lead\" + \".get\")"}"#,
-            "['crm', 'lead', 'get'].join('.')",
-            "[\n'crm',\n'lead.get',\n].join(\".\")",
-            "implode('.', ['crm', 'lead', 'get'])",
-            "'.'.join(('crm', 'lead', 'get'))",
-        ] {
-            assert_eq!(said(text), ["+crm.lead.get"], "{text}");
-        }
-        assert_eq!(said("'crm.lead.get' . '.json'"), ["+crm.lead.get"]);
-        assert_eq!(said("'crm.lead.get' . $query"), ["crm.lead.get"]);
-        assert_eq!(said("'crm.lead.get' . '?id=1'"), ["crm.lead.get"]);
-        assert_eq!(
-            said_in("('crm.lead'\n   '.get')", Language::Python),
-            ["+crm.lead.get"]
-        );
-        assert_eq!(
-            said_in("curl $B/'crm.lead'\".get\"", Language::Shell),
-            ["+crm.lead.get"]
-        );
-    }
-
-    #[test]
-    fn literals_that_only_stand_side_by_side_are_not() {
-        for text in [
-            "f('crm.lead', '.get')",
-            "['crm.lead' '.get']",
-            "['crm', 'lead', 'get']",
-            "['crm', 'lead', 'get'].join('/')",
-            "'crm.lead.get' + 'list'",
-            "'crm.lead' . '.item.get'",
-            "'crm.lead'.replace('.get')",
-            "'crm.lead' && '.get'",
-        ] {
-            assert_eq!(said(text), NOTHING, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_constant_declared_once_is_read_as_its_value() {
-        for text in [
-            "const LEAD = 'crm.lead';\ncall(LEAD + '.get');",
-            "const LEAD = 'crm.lead';\ncall(`${LEAD}.get`);",
-            "private const LEAD: string = 'crm.lead';\ncall(self::LEAD . '.get');",
-            "define('LEAD', 'crm.lead');\ncall(LEAD . '.get');",
-            "LEAD = 'crm.lead'\ncall(f\"{LEAD}.get\")",
-            "static final String LEAD = \"crm.lead\";\ncall(LEAD + \".get\");",
-            "const ENTITY = 'lead';\ncall('crm.' + ENTITY + '.get');",
-            "const ENTITY = 'lead';\ncall(`crm.${ENTITY}.get`);",
-            "const LEAD = 'crm.lead', GET = '.get';\ncall(LEAD + GET);",
-            "const L = 'crm.lead.';\ncall(L + 'get');",
-        ] {
-            assert_eq!(said(text), ["+crm.lead.get"], "{text}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_ends_in_a_variable_is_said_to_be_unseen() {
-        for text in [
-            "'crm.lead.' . $x",
-            "'crm.lead.' . strtolower($x)",
-            "\"crm.lead.\" + action",
-            "`crm.lead.${action}`",
-            "\"crm.lead.{$action}\"",
-            "f'crm.lead.{action}'",
-            "sprintf('crm.lead.%s', $x)",
-            "let LEAD_ACTION = 'get';\n'crm.lead.' + LEAD_ACTION",
-            "const ACTION = 'get';\nACTION = 'list';\n'crm.lead.' + ACTION",
-            "const ACTION = pick();\n'crm.lead.' + ACTION",
-            "'crm.lead.' + Other.ACTION",
-            "const LEAD = 'crm.lead.';\ncall(Api::LEAD . 'get');",
-            "static LEAD = 'crm.lead.';\ncall(this.LEAD + 'get');",
-        ] {
-            assert_eq!(said(text), ["?crm.lead."], "{text}");
-        }
-        assert_eq!(said("\"crm.{$entity}.get\""), ["?crm."]);
-        assert_eq!(
-            said("const LEAD = 'crm.lead.';\nf(Api::LEAD, Api::LEAD->x);"),
-            NOTHING
-        );
-    }
-
-    #[test]
-    fn a_list_in_braces_is_no_interpolation() {
-        assert_eq!(said("crm.{lead,deal}.get"), NOTHING);
-    }
-
-    #[test]
-    fn a_call_by_a_variable_is_said_to_be_unseen_and_its_declaration_is_not() {
-        assert_eq!(said("BX24.callMethod(method, params)"), ["?variable"]);
-        assert_eq!(said("CRest::call($method, [])"), ["?variable"]);
-        assert_eq!(said("CRest::call('crm.item.get', [])"), NOTHING);
-        assert_eq!(said("function callMethod(method, params) {"), NOTHING);
-        assert_eq!(said("  callMethod(method, params) {"), NOTHING);
-        assert_eq!(
-            said("$b->getCRMScope()->lead()->get(1)->lead()"),
-            ["?accessor"]
-        );
-    }
-
-    #[test]
-    fn code_that_goes_through_attributes_may_be_a_call() {
-        assert_eq!(said("client.crm.lead.get(bitrix_id=1)"), ["?attribute"]);
-        assert_eq!(said("task.item.add(element)"), ["?attribute"]);
-        assert_eq!(said("'crm.lead.get'(x)"), ["crm.lead.get"]);
-    }
-
-    #[test]
-    fn a_name_that_is_a_common_word_is_found_only_where_it_is_called() {
-        assert_eq!(said("the methods of a class"), NOTHING);
-        assert_eq!(said("'methods'"), NOTHING);
-        assert_eq!(said("docs/methods"), NOTHING);
-        assert_eq!(said("CRest::call('methods')"), ["methods"]);
-        assert_eq!(said("BX24.callMethod(\"methods\", {})"), ["methods"]);
-        assert_eq!(
-            said("curl https://x.bitrix24.com/rest/1/code/methods.json"),
-            ["methods"]
-        );
-        assert_eq!(
-            said("curl https://x.bitrix24.com/rest/1/code/methods.html"),
-            NOTHING
-        );
-    }
-
-    #[test]
-    fn places_count_lines_and_characters_from_one() {
-        let text = "é crm.lead.get\nб\n\"crm.lead\n";
-        let mut places = Places::new(text.as_bytes());
-        let at = text.find("crm").unwrap();
-        let place = places.of(&(at..at + 12));
-        assert_eq!((place.line, place.column, place.end_column), (1, 3, 15));
-        let at = text.rfind("crm").unwrap();
-        let place = places.of(&(at..at + 9));
-        assert_eq!((place.line, place.column, place.end_column), (3, 2, 10));
-    }
-
-    #[test]
-    fn many_finds_in_one_line_cost_one_reading_of_it() {
-        let (_, finder) = finder();
-        let text = "x('crm.lead.get'); ".repeat(5_000);
-        let hits = finder.find(text.as_bytes(), Language::Other);
-        assert_eq!(hits.len(), 5_000);
-        let mut places = Places::new(text.as_bytes());
-        crate::places::counted::bytes();
-        let last = hits.iter().map(|hit| places.of(&hit.span)).last();
-        assert_eq!(last.map(|place| place.column), Some(19 * 4_999 + 4));
-        assert!(crate::places::counted::bytes() <= text.len());
-    }
-
-    #[test]
-    fn many_constants_cost_as_much_as_they_stand_there() {
-        let (_, finder) = finder();
-        for end in ["\n", " "] {
-            let one = |n| format!("const C{n} = 'crm.lead';{end}call(C{n} + '.get');{end}");
-            let text: String = (0..2_000).map(one).collect();
-            join::counted::LOOKED_AT.set(0);
-            let hits = finder.find(text.as_bytes(), Language::Other);
-            // In one line a declaration may be taken for that of the constant before it.
-            assert!(hits.len() > 1_990, "{}", hits.len());
-            // Each of 4,000 words: once for its value, once for uses, once for uses of another's.
-            assert!(join::counted::LOOKED_AT.get() <= 3 * 4_000);
-        }
-    }
-}
+mod tests;
