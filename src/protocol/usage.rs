@@ -27,15 +27,21 @@ pub fn operating(tail: &[u8]) -> Option<f64> {
         let value = &time[memmem::find(time, b"<operating>")? + b"<operating>".len()..];
         return number(value);
     }
-    // Within a string the quotes would be escaped, so this is the member.
-    let at = memmem::rfind(tail, b"\"time\":{")?;
-    let time = &tail[at + b"\"time\":".len()..];
-    let end = memchr::memchr(b'}', time)?;
-    // It is the answer's own time where nothing but the answer's end follows.
-    if time[end + 1..] != *b"}" {
+    // The answer's own time stands last in it, and holds no braces. Within a string its quotes would be escaped.
+    let inside = tail.strip_suffix(b"}}")?;
+    let open = memchr::memrchr(b'{', inside)?;
+    if !inside[..open].ends_with(b"\"time\":") {
         return None;
     }
-    let time = &time[..end];
+    let time = &inside[open + 1..];
+    if memchr::memchr(b'}', time).is_some() {
+        return None;
+    }
+    // Portals write it last.
+    let last = memchr::memrchr(b':', time)?;
+    if time[..last].ends_with(b"\"operating\"") {
+        return number(&time[last + 1..]);
+    }
     number(&time[memmem::find(time, b"\"operating\":")? + b"\"operating\":".len()..])
 }
 

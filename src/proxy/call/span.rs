@@ -51,7 +51,7 @@ pub struct Span {
     id: OnceCell<Arc<str>>,
     access: Option<Box<Access>>,
     /// Its answer, where its last bytes tell of the portal's time.
-    passing: OnceCell<Box<Passing>>,
+    passing: OnceCell<Passing>,
     /// A batch as it was sent.
     batch: Cell<Option<Box<Batch>>>,
     _open: Held,
@@ -139,8 +139,8 @@ impl Span {
             self.context.local.usage(Usage::Unseen);
             return;
         }
-        let passing = Passing::new(method, caller, batch, counted);
-        let _ = self.passing.set(Box::new(passing));
+        let passing = Passing::new(head.framing, method, caller, batch, counted);
+        let _ = self.passing.set(passing);
     }
 
     pub fn began(&self) -> Instant {

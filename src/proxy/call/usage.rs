@@ -4,12 +4,12 @@ use crate::protocol::target;
 use crate::protocol::usage::{CommandUsage, TAIL, of_batch, operating};
 use crate::proxy::call::coding::Coding;
 use crate::proxy::call::context::Context;
-use crate::proxy::http::head::{Framing, ResponseHead};
+use crate::proxy::http::head::{Framing, Name, ResponseHead};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::metrics::Usage;
 use crate::translate::{self, Call};
 use bytes::Bytes;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ const SINGLE: usize = 512;
 /// A longer batch is not kept until its answer has passed.
 const LONGEST_BATCH: usize = 64 * 1024;
 
-/// A batch is not read again for commands that have used less.
+/// What has used less is passed over.
 const WORTH_A_LOOK: f64 = 1.0;
 
 /// An answer whose last bytes are kept while it passes.
@@ -30,6 +30,10 @@ pub struct Passing {
     /// The keys of a batch's commands whose errors are counted elsewhere.
     counted: Vec<String>,
     tail: RefCell<Vec<u8>>,
+    /// Bytes to come, where that is known.
+    left: Cell<Option<u64>>,
+    /// What a call's answer told, where its end came in one piece.
+    seconds: Cell<Option<f64>>,
 }
 
 /// A batch as it was sent: its answer tells of commands by their keys alone.
@@ -79,12 +83,14 @@ pub fn name_of(context: &Context, caller: impl FnOnce() -> Arc<Caller>) -> Optio
 
 /// Whether a 200 tells: what is packed or has no body does not.
 pub fn may_tell(head: &ResponseHead) -> bool {
-    head.framing != Framing::None && Coding::of(head) == Coding::None
+    let is_plain = || !head.fields.has(Name::ContentEncoding) || Coding::of(head) == Coding::None;
+    head.framing != Framing::None && is_plain()
 }
 
 impl Passing {
     /// The answer to a call of this method, by the caller of this name.
     pub fn new(
+        framing: Framing,
         method: &str,
         caller: Option<Arc<str>>,
         batch: Option<Box<Batch>>,
@@ -96,11 +102,28 @@ impl Passing {
             batch,
             counted,
             tail: RefCell::default(),
+            left: Cell::new(match framing {
+                Framing::Length(length) => Some(length),
+                _ => None,
+            }),
+            seconds: Cell::default(),
         }
     }
 
     /// Keeps the end of what has passed by now.
     pub fn bytes(&self, data: &[u8]) {
+        let left = self
+            .left
+            .get()
+            .map(|left| left.saturating_sub(data.len() as u64));
+        self.left.set(left);
+        if left == Some(0)
+            && self.batch.is_none()
+            && (data.len() >= SINGLE || self.tail.borrow().is_empty())
+        {
+            self.seconds.set(operating(data));
+            return;
+        }
         let most = if self.batch.is_some() { TAIL } else { SINGLE };
         let mut tail = self.tail.borrow_mut();
         keep(&mut tail, data, most);
@@ -110,9 +133,13 @@ impl Passing {
     pub fn ended(&self, context: &Context) {
         let tail = self.tail.borrow();
         let is_seen = match &self.batch {
-            None => operating(&tail)
-                .map(|seconds| self.tell(context, &self.method, seconds))
-                .is_some(),
+            None => match self.seconds.get().or_else(|| operating(&tail)) {
+                Some(seconds) => {
+                    self.tell(context, &self.method, seconds);
+                    true
+                }
+                None => false,
+            },
             Some(batch) => self.batch_ended(context, batch, &tail),
         };
         context
@@ -160,6 +187,9 @@ impl Passing {
     }
 
     fn tell(&self, context: &Context, method: &str, seconds: f64) {
+        if seconds < WORTH_A_LOOK {
+            return;
+        }
         let metrics = &context.calls.telemetry.metrics;
         let caller = self.caller.as_deref();
         let limit = context.config.operating_limit;
