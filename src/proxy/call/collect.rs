@@ -73,6 +73,7 @@ impl Pace {
 ///
 /// # Errors
 /// A body over the limit, one that comes too slowly, one without room, or a connection that failed before its end.
+// Long: one loop over the pieces; all of it needs what was counted so far.
 pub async fn collect(
     mut body: ClientBody,
     limit: u64,

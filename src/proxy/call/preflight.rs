@@ -2,10 +2,8 @@
 //! call, and it keeps the call's address with its query, but never has a body or a cookie.
 
 use crate::protocol::Fields;
-use crate::protocol::address::Address;
 use crate::proxy::call::address;
-use crate::proxy::call::client::Client;
-use crate::proxy::call::context::Context;
+use crate::proxy::call::exchange::Exchange;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::http::head::{Framing, RequestHead};
@@ -29,17 +27,17 @@ pub enum Preflight {
 }
 
 /// Looks into a preflight.
-pub fn look_into(
-    context: &Context,
-    client: &Client,
-    head: &RequestHead,
-    address: &Address<'_>,
-) -> Preflight {
+pub fn look_into(x: Exchange<'_>, head: &RequestHead) -> Preflight {
+    let Exchange {
+        context,
+        at: address,
+        ..
+    } = x;
     let policy = context.calls.policy.load();
     if !translate::concerns(&address.place, policy.catalogue()) {
         return Preflight::Forwarded(None);
     }
-    let caller = context.caller(client, address, head, None);
+    let caller = x.caller(head).clone();
     let call = Call {
         verb: head.method(),
         target: address.target,

@@ -2,17 +2,13 @@
 
 use crate::pace::desk::{Grant, Refused};
 use crate::pace::queue::Flow;
-use crate::protocol::address::Address;
-use crate::proxy::call::client::Client;
-use crate::proxy::call::context::Context;
-use crate::proxy::call::span::Span;
+use crate::proxy::call::exchange::Exchange;
 use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::head::RequestHead;
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::pacing::{Asked, Held, Waiting};
 use crate::telemetry::budget::Budget;
 use crate::telemetry::metrics::{Open, Paced};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,15 +21,6 @@ pub struct Turn {
     grant: Grant,
     /// Until when it may wait, all its waits together.
     deadline: Option<Instant>,
-}
-
-/// What is known of a request that takes its turn.
-#[derive(Clone, Copy)]
-pub struct Asking<'a> {
-    pub context: &'a Rc<Context>,
-    pub client: &'a Rc<Client>,
-    pub span: &'a Span,
-    pub at: &'a Address<'a>,
 }
 
 impl Turn {
@@ -52,7 +39,7 @@ impl Turn {
     }
 }
 
-impl Asking<'_> {
+impl Exchange<'_> {
     /// Takes the request's turn. Only who waits is boxed: what is rare must not make every call's future larger.
     ///
     /// # Errors
@@ -85,7 +72,7 @@ impl Asking<'_> {
     /// The portal refused the request for its limit: nothing was executed. Says when it may be sent again.
     ///
     /// # Errors
-    /// As [`Asking::take`].
+    /// As [`Exchange::take`].
     pub async fn take_again(&self, head: &RequestHead, turn: Turn) -> Result<Turn, Failure> {
         let pacing = &self.context.calls.pacing;
         let deadline = turn
@@ -161,22 +148,17 @@ impl Asking<'_> {
 
     /// The caller's name in the callers file, else its key; and whether it is a name.
     fn who(&self, head: &RequestHead) -> (Arc<str>, bool) {
-        let Asking {
-            context,
-            client,
-            at,
-            ..
-        } = *self;
-        let caller = context.caller(client, at, head, None);
+        let context = self.context;
+        let caller = self.caller(head);
         let callers = context.calls.telemetry.callers.load();
-        match callers.name_of(&caller) {
+        match callers.name_of(caller) {
             Some(name) => (name.into(), true),
             None => (caller.key.as_str().into(), false),
         }
     }
 
     fn flow(&self, head: &RequestHead) -> Flow {
-        let Asking {
+        let Exchange {
             context,
             client,
             at,

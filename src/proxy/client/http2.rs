@@ -60,6 +60,7 @@ const TURN: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(500);
 
 /// Serves an HTTP/2 connection to its end; `peer` is whose limit it counts towards.
+// Long: the settings of the connection, then its loop.
 pub async fn serve(
     registry: Rc<Registry>,
     stream: Stream,

@@ -74,6 +74,7 @@ impl Chunked {
     /// # Errors
     /// A size that is not hexadecimal or over 16 digits, a missing CRLF, a control character in an extension or a
     /// trailer, more than 16 KiB of either.
+    // Long: one state after the other, as the bytes come.
     pub fn next(&mut self, piece: &[u8], from: usize) -> Result<Step, BadChunk> {
         let mut i = from;
         while i < piece.len() {

@@ -122,6 +122,7 @@ impl<'h> Lines<'h> {
 }
 
 /// Writes the head that goes to the portal, without the empty line at its end.
+// Long: one field after the other, in the order in which they go out.
 pub fn request(head: &RequestHead, plan: &RequestPlan<'_>, out: &mut Vec<u8>) {
     let fields = &head.fields;
     out.reserve(fields.raw().len() + 192);

@@ -386,6 +386,7 @@ fn line_number(list: &[Field]) -> u32 {
 }
 
 /// Reads the fields from `at` to the empty line that ends the head.
+// Long: one line after the other; the checks share what was read so far.
 fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, HeadError> {
     let mut list: Vec<Field> = Vec::with_capacity(16);
     let mut names = 0;

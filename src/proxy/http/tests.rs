@@ -31,6 +31,7 @@ enum Said {
 }
 
 /// Reads a connection that sends `bytes` in pieces of those lengths, as a driver would.
+// Long: it drives both machines as a connection does.
 fn read(bytes: &[u8], pieces: &[usize]) -> Vec<Said> {
     let mut said = Vec::new();
     let mut requests = RequestIn::new(LIMITS);
