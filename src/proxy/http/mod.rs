@@ -14,4 +14,6 @@ pub mod origin;
 pub mod peer;
 pub mod request_in;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod tests;
