@@ -134,8 +134,12 @@ fn a_deprecated_call_over_the_limit_is_refused_and_others_have_none() {
         .events()
         .into_iter()
         .filter(|event| event["reason"] == "too_large")
+        .map(|event| event["event"].as_str().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(refused.len(), 3, "each refused use has its event");
+    let mut told = ["deprecated_call"; 3].to_vec();
+    // Of the batch nobody knows which methods it calls.
+    told.insert(2, "unread_call");
+    assert_eq!(refused, told);
 }
 
 #[test]

@@ -63,7 +63,8 @@ pub async fn plain_http(registry: &Registry, mut stream: Stream) {
     };
     registry.context.local.own_error(Kind::PlainHttp.row().code);
     let _ = tokio::time::timeout(TELLING, async {
-        let mut scratch = [0u8; 4096];
+        // Not in the future itself, which is part of each connection's task.
+        let mut scratch = vec![0u8; 4096];
         let _ = tokio::time::timeout(LISTENING, stream.read(&mut scratch)).await;
         let error = Failure::from(Kind::PlainHttp);
         say(
@@ -83,7 +84,7 @@ async fn say(mut stream: Stream, reply: Reply) {
     let bytes = [&reply.head[..], b"\r\n", &body].concat();
     let _ = stream.write_all(&bytes).await;
     let _ = stream.shutdown().await;
-    let mut scratch = [0u8; 4096];
+    let mut scratch = vec![0u8; 4096];
     while stream.read(&mut scratch).await.is_ok_and(|n| n > 0) {}
 }
 
