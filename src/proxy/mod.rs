@@ -29,3 +29,9 @@ pub use net::tls::{check as check_tls, check_authorities};
 pub use portal::probe::{Answered, probe};
 pub use server::{Cut, Server};
 pub use shared::Shared;
+
+/// The readers of messages, for the fuzz targets.
+#[doc(hidden)]
+pub mod readers {
+    pub use super::http::{body_in, chunked, forward, head, peer, request_in};
+}
