@@ -17,6 +17,9 @@ pub(super) const DAY: u64 = 24 * 60 * 60 * 1000;
 /// Who has not called for so many days counts as gone quiet.
 pub(super) const QUIET_DAYS: u64 = 7;
 
+/// Over so many days the pace of a migration is measured.
+const PACE_DAYS: u64 = 30;
+
 /// The state of the migration at one moment. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Overview {
@@ -50,6 +53,11 @@ pub struct Overview {
     /// Calls of the last 24 hours, and of the 24 hours before.
     pub calls_day: u64,
     pub calls_day_before: u64,
+    /// Calls of the last 7 and 30 days (UTC), today included.
+    pub calls_week: u64,
+    pub calls_month: u64,
+    /// When the last caller stops, if callers go on to stop as in the last 30 days; nothing where that cannot be known.
+    pub done_by: Option<u64>,
     /// All callers' calls an hour, oldest first, and a day.
     pub hours: Vec<u64>,
     pub days: Vec<u64>,
@@ -65,6 +73,7 @@ impl Overview {
         let rows = &snapshot.rows;
         let active = || rows.iter().filter(|row| is_active(row, snapshot.now));
         let hours = sum_of(rows, |row| &row.hours);
+        let days = sum_of(rows, |row| &row.days);
         let last_day = |skip: usize| hours.iter().rev().skip(skip).take(24).sum();
         let last = rows.iter().max_by_key(|row| row.last_seen);
         Self {
@@ -92,7 +101,10 @@ impl Overview {
             refused: rows.iter().map(|row| row.refused).sum(),
             calls_day: last_day(0),
             calls_day_before: last_day(24),
-            days: sum_of(rows, |row| &row.days),
+            calls_week: days.iter().rev().take(7).sum(),
+            calls_month: days.iter().sum(),
+            done_by: done_by(snapshot),
+            days,
             hours,
             note: snapshot.note.clone(),
             forgotten: snapshot.forgotten,
@@ -219,6 +231,38 @@ pub(super) fn calls(row: &Row) -> u64 {
     row.rewritten + row.observed + row.refused
 }
 
+/// A row's calls of the last 24 hours, 7 days and 30 days.
+pub(super) fn recent(row: &Row) -> [u64; 3] {
+    let last = |trend: &[u32], count| {
+        let calls = trend.iter().rev().take(count);
+        calls.map(|&calls| u64::from(calls)).sum()
+    };
+    [
+        last(&row.hours, 24),
+        last(&row.days, 7),
+        last(&row.days, 30),
+    ]
+}
+
+/// When the last caller stops at the pace of the last 30 days. It takes three that stopped, and a log that reaches back so far.
+fn done_by(snapshot: &Snapshot) -> Option<u64> {
+    let quiet_since = snapshot.now.saturating_sub(QUIET_DAYS * DAY);
+    let from = quiet_since.saturating_sub(PACE_DAYS * DAY);
+    let mut last: BTreeMap<(bool, &str), u64> = BTreeMap::new();
+    for row in &snapshot.rows {
+        let seen = last.entry(who(row)).or_default();
+        *seen = row.last_seen.max(*seen);
+    }
+    let active = last.values().filter(|&&seen| seen > quiet_since).count() as u64;
+    let stopped = last
+        .values()
+        .filter(|&&seen| (from..=quiet_since).contains(&seen));
+    let stopped = stopped.count() as u64;
+    let is_known = snapshot.known_since <= from && snapshot.forgotten == 0;
+    (is_known && active > 0 && stopped >= 3)
+        .then(|| snapshot.now + (active * PACE_DAYS * DAY).div_ceil(stopped))
+}
+
 /// Who a caller is, by what its calls show.
 pub(super) fn identity(row: &Row) -> String {
     match row.auth.as_str() {
@@ -322,6 +366,30 @@ mod tests {
         let overview = Overview::of(&Snapshot::default(), &Catalogue::builtin());
         assert_eq!(overview.days_since_last_use, None);
         assert_eq!(overview.last_caller, None);
+    }
+
+    #[test]
+    fn the_end_is_foretold_only_where_enough_callers_have_stopped_and_the_log_reaches_back() {
+        let key = |at: u64| format!("caller {at}");
+        let stopped = |at| row(&key(at), "m.one", (10 + at) * DAY, 1);
+        let mut snapshot = snapshot();
+        snapshot.rows.extend((0..4).map(stopped));
+        snapshot.known_since = NOW - 40 * DAY;
+        // Two go on, four have stopped within 30 days: fifteen days more.
+        let done = Overview::of(&snapshot, &Catalogue::builtin()).done_by;
+        assert_eq!(done, Some(NOW + 15 * DAY));
+        snapshot.known_since = NOW - 20 * DAY;
+        assert_eq!(Overview::of(&snapshot, &Catalogue::builtin()).done_by, None);
+        snapshot.known_since = NOW - 40 * DAY;
+        snapshot.rows.truncate(5);
+        assert_eq!(Overview::of(&snapshot, &Catalogue::builtin()).done_by, None);
+    }
+
+    #[test]
+    fn a_rows_calls_are_told_for_a_day_a_week_and_a_month() {
+        let mut row = row("a", "m.one", 0, 3);
+        row.days = [vec![1; 30], vec![3]].concat();
+        assert_eq!(recent(&row), [72, 9, 32]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub(super) enum Show {
     Active,
     /// Not called for days.
     Quiet,
-    /// The last call was translated, watched, refused.
+    /// The last call was rewritten, observed, refused.
     Rewritten,
     Observed,
     Refused,
@@ -86,8 +86,8 @@ impl Show {
         (Self::All, "all", "All"),
         (Self::Active, "active", "Active"),
         (Self::Quiet, "quiet", "Quiet for 7 days"),
-        (Self::Rewritten, "rewritten", "Translated"),
-        (Self::Observed, "observed", "Watched only"),
+        (Self::Rewritten, "rewritten", "Rewritten"),
+        (Self::Observed, "observed", "Observed only"),
         (Self::Refused, "refused", "Refused"),
         (Self::Unnamed, "unnamed", "Without a name"),
         (Self::Regressed, "regressed", "Regressed"),
@@ -192,11 +192,6 @@ fn matches(text: &str, word: &str) -> bool {
 
 /// The texts of a row that words are looked for in, each by itself.
 pub(super) fn texts(row: &Row) -> impl Iterator<Item = Cow<'_, str>> {
-    let action = match row.action.as_str() {
-        "rewritten" => "translated",
-        "observed" => "watched",
-        other => other,
-    };
     let known = [
         Some(&row.key),
         row.name.as_ref(),
@@ -224,24 +219,20 @@ pub(super) fn texts(row: &Row) -> impl Iterator<Item = Cow<'_, str>> {
         &row.changes,
     ];
     let state = row.state.unwrap_or_default();
-    [
-        Cow::Owned(identity(row)),
-        Cow::Borrowed(action),
-        Cow::Borrowed(state),
-    ]
-    .into_iter()
-    .chain(
-        known
-            .into_iter()
-            .flatten()
-            .map(|text| Cow::Borrowed(&**text)),
-    )
-    .chain(
-        listed
-            .into_iter()
-            .flatten()
-            .map(|text| Cow::Borrowed(&**text)),
-    )
+    [Cow::Owned(identity(row)), Cow::Borrowed(state)]
+        .into_iter()
+        .chain(
+            known
+                .into_iter()
+                .flatten()
+                .map(|text| Cow::Borrowed(&**text)),
+        )
+        .chain(
+            listed
+                .into_iter()
+                .flatten()
+                .map(|text| Cow::Borrowed(&**text)),
+        )
 }
 
 /// The pairs of a query or of a form.
@@ -333,7 +324,7 @@ mod tests {
             "not over two texts"
         );
         assert_eq!(selected("q=*").len(), 3);
-        assert_eq!(selected("q=translated"), ["a.b"], "as the page says it");
+        assert_eq!(selected("q=rewritten"), ["a.b"], "as the page says it");
     }
 
     #[test]

@@ -121,8 +121,8 @@ pub fn table(done: &Done<'_>, paint: Paint) -> String {
         "state",
         "method",
         "calls",
-        "translated",
-        "watched",
+        "rewritten",
+        "observed",
         "refused",
         "errors",
         "first",
@@ -158,7 +158,25 @@ pub fn table(done: &Done<'_>, paint: Paint) -> String {
     }
     let mut text = String::new();
     if !rows.is_empty() {
+        let gone = table.fit(
+            &[
+                "owner",
+                "state",
+                "rewritten",
+                "observed",
+                "refused",
+                "errors",
+            ],
+            &["first", "call instead", "owner", "errors"],
+        );
         text += &table.render(paint);
+        if !gone.is_empty() {
+            let gone = gone.join(", ");
+            text += &paint.dim(&format!(
+                "Without {gone}, for which the terminal is too narrow."
+            ));
+            text.push('\n');
+        }
         text.push('\n');
         let mut days = Table::new(&["day", "calls"]);
         for (day, calls) in done.days() {

@@ -44,6 +44,58 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// In a terminal leaves out the columns of `empty` that hold nothing (no text, or 0), then as many of `spare`, in this order, as
+    /// it takes for the rest to fit. Tells which of `spare` are gone.
+    pub fn fit(&mut self, empty: &[&str], spare: &[&'static str]) -> Vec<&'static str> {
+        match terminal::width() {
+            Some(room) => self.fit_into(room, empty, spare),
+            None => Vec::new(),
+        }
+    }
+
+    fn fit_into(
+        &mut self,
+        room: usize,
+        empty: &[&str],
+        spare: &[&'static str],
+    ) -> Vec<&'static str> {
+        for name in empty {
+            let holds_nothing = |at: usize| {
+                let mut cells = self.rows.iter().filter_map(|row| row.get(at));
+                cells.all(|cell| matches!(cell.text.as_str(), "" | "0"))
+            };
+            if self.place(name).is_some_and(holds_nothing) {
+                self.leave_out(name);
+            }
+        }
+        let mut gone = Vec::new();
+        for name in spare {
+            let headings = self.headings.iter().enumerate();
+            let widths = headings.map(|(at, heading)| self.width(at, heading) + GAP);
+            if widths.sum::<usize>() <= room + GAP {
+                break;
+            }
+            if self.place(name).is_some() {
+                self.leave_out(name);
+                gone.push(*name);
+            }
+        }
+        gone
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.headings.iter().position(|heading| *heading == name)
+    }
+
+    fn leave_out(&mut self, name: &str) {
+        if let Some(at) = self.place(name) {
+            self.headings.remove(at);
+            for row in self.rows.iter_mut().filter(|row| at < row.len()) {
+                row.remove(at);
+            }
+        }
+    }
+
     /// The table as lines, for the terminal.
     pub fn render(&self, paint: Paint) -> String {
         self.render_in(terminal::width(), paint)
@@ -134,6 +186,25 @@ mod tests {
             table.render(Paint::for_stdout()),
             "a     bb  c\nwide  ä   end\nx\n"
         );
+    }
+
+    #[test]
+    fn columns_that_hold_nothing_go_first_then_those_that_can_be_spared() {
+        let table = || {
+            let mut table = Table::new(&["who", "owner", "calls", "errors", "last"]);
+            let cells = ["a shop", "", "12", "0", "2026-11-30"];
+            table.row(cells.map(Cell::plain).into());
+            table
+        };
+        let mut wide = table();
+        assert_eq!(wide.fit_into(30, &["owner", "errors"], &["last"]), [""; 0]);
+        assert_eq!(wide.headings, ["who", "calls", "last"]);
+        let mut narrow = table();
+        assert_eq!(
+            narrow.fit_into(20, &["owner", "errors"], &["last"]),
+            ["last"]
+        );
+        assert_eq!(narrow.headings, ["who", "calls"]);
     }
 
     #[test]

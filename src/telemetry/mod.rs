@@ -87,6 +87,11 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// When this run began.
+    pub fn started(&self) -> SystemTime {
+        self.run.started
+    }
+
     /// Opens the logs. With both on the same target they share one writer, so that neither tears the other's lines.
     ///
     /// # Errors

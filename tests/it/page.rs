@@ -340,6 +340,101 @@ fn whatever_clients_invent_is_shown_as_text() {
     assert_eq!(browser.complaints(), [] as [String; 0]);
 }
 
+/// A portal with many integrations: 40 callers of 12 methods each, some refused, some with errors, some quiet.
+fn a_crowds_log() -> String {
+    let mut log = String::new();
+    let now = jiff::Timestamp::now();
+    let hours = |hours: i64| jiff::SignedDuration::from_hours(hours);
+    for user in 0..40_i64 {
+        for method in 0..12_i64 {
+            let name = [
+                "crm.lead.list",
+                "crm.deal.list",
+                "crm.contact.get",
+                METHOD,
+                "crm.invoice.add",
+                "task.item.list",
+                "crm.company.update",
+                "crm.deal.fields",
+                "crm.lead.add",
+                "crm.contact.list",
+                "crm.deal.update",
+                "crm.activity.add",
+            ][method as usize];
+            let at = now - hours(user * (method + 1)) - hours(1);
+            let agent = ["b24pysdk 1.3.2", "CRest", "curl 8.5.0"][(user % 3) as usize];
+            line(&mut log, at, name, &user.to_string(), agent, "10.0.0.7");
+        }
+    }
+    log
+}
+
+#[test]
+fn the_page_meets_wcag_aa_by_axe() {
+    let axe = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("sdk/node_modules/axe-core/axe.min.js");
+    let Ok(axe) = std::fs::read_to_string(axe) else {
+        eprintln!("skipped: axe-core is not installed; tests/sdk/install.sh does it");
+        return;
+    };
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let (_portal, proxy) = stage(&a_months_log());
+    call(&proxy, 1, "curl/8");
+    let page = page_of(&proxy);
+    let mut violations = Vec::new();
+    for (width, scheme) in [(1440, "light"), (1440, "dark"), (390, "light")] {
+        browser.size(width, 900);
+        browser.prefer(scheme);
+        browser.go(&page);
+        browser.evaluate("document.querySelector('#rows a.open').click()");
+        browser.wait("instructions open", "!!document.querySelector('.guide')");
+        browser.evaluate(&axe);
+        let found = browser.evaluate(
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}).then(r => \
+             r.violations.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 120) + ' ' + \
+             (n.any[0]?.message ?? '')).join(' | ')}`))",
+        );
+        for each in found.as_array().into_iter().flatten() {
+            violations.push(format!("{width} {scheme}: {each}"));
+        }
+    }
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+/// Looked at by eye, with `SCREENSHOTS=FOLDER`; what is asserted is that nothing is wider than its window.
+#[test]
+fn a_crowd_of_callers_fits_the_page() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let (_portal, proxy) = stage(&a_crowds_log());
+    let page = page_of(&proxy);
+    for (name, width, scheme) in [
+        ("crowd-light", 1440, "light"),
+        ("crowd-dark", 1440, "dark"),
+        ("crowd-phone", 390, "light"),
+    ] {
+        browser.size(width, 900);
+        browser.prefer(scheme);
+        browser.go(&page);
+        browser.wait(
+            "all rows are there",
+            "document.getElementById('count').textContent === '480 rows'",
+        );
+        let wide = browser.evaluate("document.documentElement.scrollWidth");
+        assert!(wide.as_u64().unwrap() <= u64::from(width), "{name}: {wide}");
+        let sums = browser.text("document.getElementById('sums').textContent");
+        browser.evaluate("q.value = 'curl 8.5.0'; q.dispatchEvent(new Event('input'))");
+        let narrowed = browser.text("document.getElementById('sums').textContent");
+        assert!(sums.starts_with("Calls of these rows: "), "{sums}");
+        assert_ne!(sums, narrowed, "the sums are of the rows that are shown");
+        browser.evaluate("q.value = ''; q.dispatchEvent(new Event('input'))");
+        browser.picture(name);
+    }
+}
+
 #[test]
 fn the_page_fits_a_phone_the_dark_and_a_browser_without_scripts() {
     let Some(mut browser) = Chromium::start() else {

@@ -34,4 +34,4 @@ node() {
 
 python || echo "skipped: fast_bitrix24, b24pysdk and jsonschema cannot be installed; their tests will skip"
 duckdb || echo "skipped: DuckDB cannot be installed; the test that counts with it will skip"
-node || echo "skipped: @bitrix24/b24jssdk cannot be installed; its tests will skip"
+node || echo "skipped: @bitrix24/b24jssdk and axe-core cannot be installed; their tests will skip"

@@ -197,7 +197,7 @@ fn snippets(snippets: &[Snippet]) -> String {
             };
             format!(
                 "<details{open}><summary>{name}{own}</summary><div class=code><button class=copy data-copy=code \
-                 hidden aria-label=\"Copy the call for {name}\">Copy</button><pre><code>{code}</code></pre></div>\
+                 hidden aria-label=\"Copy the call for {name}\">Copy</button><pre tabindex=0><code>{code}</code></pre></div>\
                  </details>",
                 name = Text(&snippet.name),
                 code = Code(&snippet.code)

@@ -116,6 +116,15 @@ pub(super) fn day(at: u64) -> String {
         .unwrap_or_default()
 }
 
+/// A moment in milliseconds since 1970, as `25 Nov 2026, 14:03 UTC`.
+pub(super) fn minute(at: u64) -> String {
+    i64::try_from(at)
+        .ok()
+        .and_then(|at| Timestamp::from_millisecond(at).ok())
+        .map(|time| time.strftime("%-d %b %Y, %H:%M UTC").to_string())
+        .unwrap_or_default()
+}
+
 /// Milliseconds as a person would say them. `script.js` has the same steps.
 fn ago(elapsed: u64) -> String {
     match elapsed / 1000 {

@@ -30,8 +30,11 @@ const MOST_ROWS: usize = 500;
 
 /// The time in milliseconds since 1970.
 pub(super) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
+    since_1970(SystemTime::now())
+}
+
+fn since_1970(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
 
@@ -85,6 +88,7 @@ fn overview_of(admin: &Admin, sums: &Overview) -> String {
         portal: health.readyz().1,
         portal_error: health.upstream_error(),
         log: admin.telemetry.log.status(),
+        started: since_1970(admin.telemetry.started()),
         budget: metrics.budget().map(|budget| {
             let times = metrics.most_operating(budget::NAMED, Instant::now());
             budget::row(

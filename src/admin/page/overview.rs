@@ -1,9 +1,9 @@
 //! The top of the page: the health of the path, and how far the migration is.
 
-use super::html::{Text, counted, day, moment, number, to_come};
+use super::html::{Text, counted, day, minute, moment, number, to_come};
 use super::trend;
 use crate::admin::Overview;
-use crate::admin::overview::DAY;
+use crate::admin::overview::{DAY, QUIET_DAYS};
 use crate::ladder::standing::Brownout;
 use crate::telemetry::health::Stage;
 use crate::telemetry::log::LogStatus;
@@ -18,6 +18,8 @@ pub(super) struct Path {
     pub(super) portal: String,
     pub(super) portal_error: Option<String>,
     pub(super) log: LogStatus,
+    /// When this run of the proxy began, in milliseconds since 1970.
+    pub(super) started: u64,
     /// The row for the portal's request limit, HTML already.
     pub(super) budget: Option<String>,
 }
@@ -37,14 +39,51 @@ pub(super) fn section(sums: &Overview, path: &Path, brownouts: &str) -> String {
         ),
     };
     format!(
-        "<section id=overview aria-label=\"Overview\">{}{}{brownouts}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
+        "<section id=overview aria-label=\"Overview\">{}{}{brownouts}{}<div class=tiles>{}{}{}{}</div>{note}{forgotten}</section>",
         health(path),
         path.budget.as_deref().unwrap_or_default(),
+        progress(sums),
         since_last(sums),
         callers(sums),
         methods(sums),
         calls(sums)
     )
+}
+
+/// The migration in a sentence, for who has no time for more.
+fn progress(sums: &Overview) -> String {
+    if sums.callers == 0 {
+        return String::new();
+    }
+    let all = counted(sums.callers as u64, "caller", "callers");
+    let goes_on = |count: usize| {
+        let verb = if count == 1 { "calls" } else { "call" };
+        let methods = counted(sums.methods_active as u64, "method", "methods");
+        format!("{verb} {methods}")
+    };
+    let text = if sums.known_since + QUIET_DAYS * DAY > sums.now {
+        let since = day(sums.known_since);
+        let verb = goes_on(sums.callers);
+        format!(
+            "<b>{all} {verb}.</b> Who has stopped shows after {QUIET_DAYS} days; the log begins on {since}."
+        )
+    } else if sums.callers_active == 0 {
+        format!("<b>No caller is left</b>: none of {all} has called for {QUIET_DAYS} days.")
+    } else {
+        let stopped = number((sums.callers - sums.callers_active) as u64);
+        let active = sums.callers_active;
+        let still = number(active as u64);
+        let verb = goes_on(active);
+        let pace = match sums.done_by {
+            Some(done) => format!(
+                " At the pace of the last 30 days the last one stops about {}.",
+                day(done)
+            ),
+            None => String::new(),
+        };
+        format!("<b>{stopped} of {all} have stopped; {still} still {verb}.</b>{pace}")
+    };
+    format!("<p class=progress>{text}</p>")
 }
 
 /// The brownouts that are going on, each with its end and, for who has the token, a button that ends it now.
@@ -115,8 +154,9 @@ fn health(path: &Path) -> String {
         pill(
             "good",
             &format!(
-                "Log: {}",
-                counted(log.written, "line written", "lines written")
+                "Log: {} since the start on {}",
+                counted(log.written, "line", "lines"),
+                minute(path.started)
             ),
         )
     } else {
@@ -154,6 +194,13 @@ fn since_last(sums: &Overview) -> String {
     // Days of the calendar (UTC), as the trends count them.
     let known = (sums.now / DAY).saturating_sub(sums.known_since / DAY) as usize + 1;
     let strip = trend::strip(&sums.days, known);
+    let reach = match known < sums.days.len() {
+        true => format!(
+            "<p class=reach>The log begins on {}.</p>",
+            day(sums.known_since)
+        ),
+        false => String::new(),
+    };
     let (class, figure, below) = match (sums.days_since_last_use, sums.last_use) {
         (Some(days), Some(last)) => {
             let caller = sums.last_caller.as_deref().unwrap_or_default();
@@ -179,7 +226,7 @@ fn since_last(sums: &Overview) -> String {
         &format!("wide {class}"),
         "Days since the last deprecated call",
         &figure,
-        &format!("{below}{strip}"),
+        &format!("{below}{strip}{reach}"),
     )
 }
 
@@ -232,7 +279,7 @@ fn calls(sums: &Overview) -> String {
         _ => "<p>as the day before</p>".to_owned(),
     };
     let kinds = format!(
-        "<p class=kinds>{} translated, {} watched, {} refused in all</p>",
+        "<p class=kinds>{} rewritten, {} observed, {} refused in all</p>",
         number(sums.rewritten),
         number(sums.observed),
         number(sums.refused)
@@ -241,7 +288,11 @@ fn calls(sums: &Overview) -> String {
         "",
         "Calls in the last 24 hours",
         &number(sums.calls_day),
-        &format!("{before}{kinds}"),
+        &format!(
+            "{before}<p>7 days: {} · 30 days: {}</p>{kinds}",
+            number(sums.calls_week),
+            number(sums.calls_month)
+        ),
     )
 }
 

@@ -3,7 +3,7 @@
 use super::html::{Code, InQuery, Text, counted, moment, number};
 use super::trend;
 use crate::admin::MethodUse;
-use crate::admin::overview::{calls, identity, is_active};
+use crate::admin::overview::{calls, identity, is_active, recent};
 use crate::admin::selection::{Order, Selection, Show, rank, texts};
 use crate::telemetry::live::{ModeChange, Row, Snapshot};
 
@@ -42,9 +42,10 @@ pub(in crate::admin) fn row(row: &Row, now: u64) -> String {
     } else {
         " class=quiet"
     };
+    let [day, week, month] = recent(row);
     let days: Vec<u64> = row.days.iter().map(|&calls| u64::from(calls)).collect();
     format!(
-        "<tr id={id}{quiet} data-last={last} data-first={first} data-calls={calls} data-action=\"{action}\" \
+        "<tr id={id}{quiet} data-last={last} data-first={first} data-calls={calls} data-recent=\"{day} {week} {month}\" data-action=\"{action}\" \
          data-named={named} data-rank={rank} data-state=\"{progress}\" data-find=\"{find}\"><td data-label=Caller>{caller}</td><td data-label=Method>{method}</td><td \
          data-label=Calls class=num><b>{count}</b>{state}</td><td data-label=\"30 days\">{trend}</td><td \
          data-label=\"Last use\">{seen}</td><td data-label=\"First use\">{since}</td><td \
@@ -93,7 +94,49 @@ fn caller(row: &Row) -> String {
     if let (Some(fingerprint), None) = (&row.fingerprint, &row.name) {
         facts.push(format!("<bdi class=mono>{}</bdi>", Text(fingerprint)));
     }
-    format!("{name}<small>{}</small>{}", facts.join(" · "), behind(row))
+    let unnamed = match row.name {
+        Some(_) => String::new(),
+        None => name_it(row),
+    };
+    format!(
+        "{name}<small>{}</small>{}{unnamed}",
+        facts.join(" · "),
+        behind(row)
+    )
+}
+
+/// The lines of the callers file that would give the row a name.
+fn name_it(row: &Row) -> String {
+    let Some(selector) = selector(row) else {
+        return String::new();
+    };
+    let lines = format!(
+        "[[caller]]\nname = \"\"\n{selector}# owner = \"Ann Lee\"\n# contact = \"ann@example.com\"\n"
+    );
+    format!(
+        "<details class=naming><summary>Name this caller</summary><p>Paste into the callers file, with a name; then reload:</p>\
+         <div class=code><button type=button class=copy hidden>Copy</button><pre tabindex=0><code>{}</code></pre></div></details>",
+        Code(&lines)
+    )
+}
+
+/// What tells the caller from others, of what lasts longest; a token's fingerprint changes every hour.
+fn selector(row: &Row) -> Option<String> {
+    let quoted = |key: &str, value: &str| {
+        let value = value.replace(crate::advice::is_active, "?");
+        format!("{key} = {}\n", serde_json::Value::from(value))
+    };
+    let lasts = row.auth == "webhook" || row.key.starts_with("client:");
+    match (&row.application, &row.fingerprint, &row.address) {
+        (Some(id), ..) if row.auth != "webhook" => Some(quoted("application", id)),
+        (_, Some(fingerprint), _) if lasts => Some(quoted("fingerprint", fingerprint)),
+        (.., Some(address)) => {
+            let library = row.sdk.as_deref().and_then(|sdk| sdk.split(' ').next());
+            let library = library.map(|library| quoted("sdk", library));
+            Some(quoted("address", address) + &library.unwrap_or_default())
+        }
+        _ => None,
+    }
 }
 
 /// How far the migration is, where somebody was told of it, and since when.
@@ -165,9 +208,7 @@ fn method(row: &Row) -> String {
 /// What was done to the last call, and what went wrong with others.
 fn state(row: &Row) -> String {
     let (class, word) = match row.action.as_str() {
-        "rewritten" => ("rewritten", "translated"),
-        "observed" => ("observed", "watched"),
-        "refused" => ("refused", "refused"),
+        word @ ("rewritten" | "observed" | "refused") => (word, word),
         other => ("", other),
     };
     let reason = row
@@ -185,13 +226,15 @@ fn state(row: &Row) -> String {
             number(row.refused)
         ));
     }
-    if row.errors > 0 {
+    // What was refused is told already; on purpose it is no error.
+    let errors = row.errors.saturating_sub(row.refused);
+    if errors > 0 {
         badges.push_str(&format!(
             "<span class=\"badge bad\" title=\"Last: {} {}\">{}</span>",
             row.status
                 .map_or_else(String::new, |status| status.to_string()),
             Text(row.error.as_deref().unwrap_or_default()),
-            counted(row.errors, "error", "errors")
+            counted(errors, "error", "errors")
         ));
     }
     badges
@@ -230,12 +273,27 @@ pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -
     };
     format!(
         "<section id=callers aria-labelledby=callers-h><div class=bar><h2 id=callers-h>Who still calls what <span \
-         class=count id=count>{count}</span></h2>{form}</div><table><thead><tr>{heads}</tr></thead><tbody id=rows \
+         class=count id=count>{count}</span></h2>{form}</div><p id=sums class=note>{sums}</p><table><thead><tr>{heads}</tr></thead><tbody id=rows \
          data-complete={complete}>{body}</tbody></table><p id=nothing class=empty{empty}>{nothing}</p><p id=more \
          class=note>{more}</p></section>",
         count = counted(rows.len() as u64, "row", "rows"),
+        sums = sums(rows),
         form = form(selection),
         heads = heads(selection),
+    )
+}
+
+/// The calls of all rows that are selected; `script.js` writes the same for those that it shows.
+fn sums(rows: &[&Row]) -> String {
+    let [day, week, month] = rows.iter().fold([0; 3], |sums, row| {
+        let calls = recent(row);
+        [0, 1, 2].map(|at| sums[at] + calls[at])
+    });
+    format!(
+        "Calls of these rows: {} in 24 hours, {} in 7 days, {} in 30 days",
+        number(day),
+        number(week),
+        number(month)
     )
 }
 
@@ -295,7 +353,7 @@ pub(super) fn methods(methods: &[MethodUse], now: u64) -> String {
     let rows: String = methods.iter().map(|each| method_row(each, now)).collect();
     format!(
         "<section id=methods aria-labelledby=methods-h><h2 id=methods-h>Methods in use</h2><table><thead><tr><th \
-         scope=col>Method</th><th scope=col>Treatment</th><th scope=col class=num>Callers</th><th scope=col \
+         scope=col>Method</th><th scope=col>Mode</th><th scope=col class=num>Callers</th><th scope=col \
          class=num>Calls</th><th scope=col>30 days</th><th scope=col>Last use</th></tr></thead><tbody>{rows}</tbody>\
          </table></section>"
     )
@@ -310,11 +368,12 @@ fn method_row(method: &MethodUse, now: u64) -> String {
         ),
         _ => format!("<span class=mono>{}</span>", Text(&method.method)),
     };
-    let treatment = match (&method.mode, method.translated) {
-        (Some(mode), _) => mode.as_str(),
-        (None, true) => "translated",
-        (None, false) => "watched",
+    let kind = if method.translated {
+        "translated"
+    } else {
+        "watched"
     };
+    let mode = method.mode.as_deref().unwrap_or("–");
     let exceptions: String = method
         .exceptions
         .iter()
@@ -347,10 +406,10 @@ fn method_row(method: &MethodUse, now: u64) -> String {
         .unwrap_or_default();
     format!(
         "<tr><td data-label=Method>{name}<small>→ <bdi class=mono>{}</bdi></small></td><td \
-         data-label=Treatment>{}{sunset}{exceptions}{planned}{next}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
+         data-label=Mode>{}<small>{kind}</small>{sunset}{exceptions}{planned}{next}</td><td data-label=Callers class=num>{}</td><td data-label=Calls \
          class=num>{}</td><td data-label=\"30 days\">{}</td><td data-label=\"Last use\">{}</td></tr>",
         Text(method.replacement.as_deref().unwrap_or("no successor")),
-        Text(treatment),
+        Text(mode),
         number(method.callers as u64),
         number(method.calls()),
         trend::bars(&method.days),

@@ -87,6 +87,7 @@
   const narrow = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => word.split('*'));
     let shown = 0;
+    const sums = [0, 0, 0];
     for (const row of callers()) {
       const texts = row.dataset.find.split('\n');
       const visible = shows(row) && wanted.every((parts) => texts.some((text) => holds(text, parts)));
@@ -94,8 +95,13 @@
       const guide = guideOf(row);
       if (guide) guide.hidden = !visible;
       shown += visible;
+      if (visible) row.dataset.recent.split(' ').forEach((calls, at) => { sums[at] += Number(calls); });
     }
-    if (isWhole()) byId('count').textContent = `${shown} ${shown === 1 ? 'row' : 'rows'}`;
+    if (isWhole()) {
+      byId('count').textContent = `${shown} ${shown === 1 ? 'row' : 'rows'}`;
+      const [day, week, month] = sums.map((sum) => sum.toLocaleString('en'));
+      byId('sums').textContent = `Calls of these rows: ${day} in 24 hours, ${week} in 7 days, ${month} in 30 days`;
+    }
     byId('nothing').hidden = shown > 0;
   };
 
@@ -163,7 +169,8 @@
     const focused = rows.contains(document.activeElement) ? document.activeElement.closest('tr[id]')?.id : null;
     rows.dataset.complete = fresh.dataset.complete;
     rows.replaceChildren(...fresh.children);
-    for (const id of ['count', 'more']) byId(id).replaceChildren(...part.getElementById(id).childNodes);
+    arm(rows);
+    for (const id of ['count', 'sums', 'more']) byId(id).replaceChildren(...part.getElementById(id).childNodes);
     byId('overview').replaceWith(part.getElementById('overview'));
     sort();
     narrow();
@@ -265,6 +272,8 @@
     } else {
       rows.prepend(fresh);
     }
+    if (old?.querySelector('details.naming')?.open) fresh.querySelector('details.naming')?.setAttribute('open', '');
+    arm(fresh);
     fresh.classList.add('fresh');
   };
   const listen = () => {
