@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records a session as docs/images/session.svg, from what the program really prints in a terminal of 100 columns.
+"""Records a session as docs/images/session.svg, from what the program really prints in a terminal of 120 columns.
 
 docs/images/session.py target/release/b24-migration-proxy
 It starts the sandbox and the proxy on free ports of this machine, makes a few calls, and runs the commands below.
@@ -18,7 +18,7 @@ import termios
 import time
 import urllib.request
 
-COLUMNS = 100
+COLUMNS = 120
 PROGRAM = os.path.abspath(sys.argv[1])
 NAME = "b24-migration-proxy"
 COMMANDS = [
@@ -92,7 +92,8 @@ def session(folder):
         file.write(CALLERS)
     running = [
         subprocess.Popen([PROGRAM, "sandbox", "--listen", f"127.0.0.1:{portal}"], **quiet),
-        subprocess.Popen([PROGRAM, "serve", "--upstream", f"http://127.0.0.1:{portal}", "--listen", f"127.0.0.1:{proxy}",
+        subprocess.Popen([PROGRAM, "serve", "--upstream", f"http://127.0.0.1:{portal}",
+                          "--upstream-host", "example.bitrix24.com", "--listen", f"127.0.0.1:{proxy}",
                           "--admin-listen", f"127.0.0.1:{admin}", "--callers", "callers.toml",
                           "--deprecation-log", "deprecations.jsonl"], **quiet),
     ]
@@ -104,7 +105,7 @@ def session(folder):
         lines = []
         for command in COMMANDS:
             lines += [f"\x1b[1m$ {NAME} {command}\x1b[0m"] + printed(command, folder) + [""]
-        return [line.replace(f"127.0.0.1:{portal}", "example.bitrix24.com") for line in lines]
+        return lines
     finally:
         for each in running:
             each.terminate()
