@@ -433,6 +433,9 @@ fn a_crowd_of_callers_fits_the_page() {
         browser.evaluate("q.value = ''; q.dispatchEvent(new Event('input'))");
         browser.picture(name);
     }
+    browser.call("Emulation.setEmulatedMedia", json!({"media": "print"}));
+    let naming = "getComputedStyle(document.querySelector('.naming')).display";
+    assert_eq!(browser.text(naming), "none", "paper has no lines to paste");
 }
 
 #[test]
