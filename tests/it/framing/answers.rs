@@ -496,6 +496,10 @@ fn every_mutated_answer_has_one_reading_or_is_told_as_broken() {
                 // A right answer keeps the connection: its close would meet the next call by chance.
                 let right = match strict::final_response(&bytes, b"GET", false) {
                     Reading::Valid(answer) => answer.size == bytes.len(),
+                    // Odd framing where no body can be ends with the head all the same.
+                    Reading::EitherWay(answer, _) if matches!(answer.status(), 204 | 304) => {
+                        answer.size == bytes.len()
+                    }
                     _ => false,
                 };
                 if !right {
