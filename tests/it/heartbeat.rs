@@ -307,6 +307,33 @@ fn watched_calls_may_be_summed_up_by_the_hour_and_a_reload_changes_that() {
 }
 
 #[test]
+fn sums_are_written_when_a_drain_begins_not_when_it_ends() {
+    let portal = Portal::plain();
+    let mut proxy = proxy::start(&portal, &["--watched-log", "hourly", "--drain-delay", "1h"]);
+    for _ in 0..3 {
+        proxy.call(call(1, WATCHED));
+    }
+    assert_eq!(of(&lines(proxy.log_path()), "deprecated_calls").len(), 0);
+    proxy.signal(Signal::TERM);
+    let during = wait_for(proxy.log_path(), |lines| {
+        !of(lines, "deprecated_calls").is_empty()
+    });
+    assert_eq!(of(&during, "deprecated_calls")[0]["count"], 3);
+    assert!(of(&during, "stop").is_empty(), "{during:?}");
+
+    // What is called meanwhile is in the last sum, before the stop line.
+    proxy.call(call(1, WATCHED));
+    assert!(proxy.terminate().success());
+    let ended = lines(proxy.log_path());
+    let counts: Vec<&Value> = of(&ended, "deprecated_calls")
+        .iter()
+        .map(|sum| &sum["count"])
+        .collect();
+    assert_eq!(counts, [3, 1]);
+    assert_eq!(ended[ended.len() - 1]["event"], "stop");
+}
+
+#[test]
 fn who_calls_after_its_migration_has_regressed_and_it_is_said_once_a_day() {
     let portal = Portal::plain();
     let callers = "[[caller]]\nname = 'shop'\nuser = 1\nowner = 'Ann'\nmigrated = 2020-01-01\n[[caller]]\nname = 'erp'\nuser = 2\n";
