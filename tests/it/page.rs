@@ -246,13 +246,23 @@ fn with_more_rows_than_a_page_holds_no_caller_is_hidden() {
     };
     let mut log = String::new();
     let now = jiff::Timestamp::now();
-    for user in 4000..4700 {
-        let at = now - jiff::SignedDuration::from_mins(user);
+    let mut called = |user: i64, minutes: i64| {
+        let at = now - jiff::SignedDuration::from_mins(minutes);
         line(&mut log, at, METHOD, &user.to_string(), "CRest", "10.0.0.7");
+    };
+    // Those whose last call is the newest began first; who called last of all has called most.
+    for user in 4000..4300 {
+        called(user, 20_000);
+    }
+    called(4699, 6000);
+    called(4699, 5000);
+    for user in 4000..4700 {
+        called(user, user);
     }
     let (_portal, proxy) = stage(&log);
     let live = "document.getElementById('live').textContent === 'live'";
     let shown = "[...document.querySelectorAll('#rows tr[id]')].filter(r => !r.hidden)";
+    let users = format!("{shown}.map(r => r.cells[0].innerText.match(/user ([0-9]+)/)[1])");
     let only = |user: u32| {
         format!(
             "{shown}.map(r => r.cells[0].innerText.split('\\n')[0]).join() === 'Webhook of user {user}'"
@@ -281,8 +291,25 @@ fn with_more_rows_than_a_page_holds_no_caller_is_hidden() {
         "document.getElementById('count').textContent === '700 rows'",
     );
     assert_eq!(browser.evaluate(&format!("{shown}.length")), json!(500));
-    browser.evaluate("document.querySelector('a.sort[data-sort=first]').click()");
+    // Another order brings rows that were not here.
+    assert_eq!(
+        browser.evaluate(&format!("{users}[0]+{users}.includes('4699')")),
+        json!("4000false")
+    );
     browser.evaluate("sort.value = 'calls'; sort.dispatchEvent(new Event('change'))");
+    browser.wait("who calls most is first", &format!("{users}[0] === '4699'"));
+    assert_eq!(
+        browser.evaluate(&format!("{users}.includes('4698')")),
+        json!(false)
+    );
+    browser.evaluate("document.querySelector('a.sort[data-sort=first]').click()");
+    let expected: Vec<String> = (4300..4700).map(|user| user.to_string()).collect();
+    browser.wait(
+        "the newest are first",
+        &format!("{users}.slice(0, 400).join() === '{}'", expected.join(",")),
+    );
+    assert_eq!(browser.evaluate(&format!("{shown}.length")), json!(500));
+    assert_eq!(browser.text("location.search"), "?q=crm.lead.*&sort=first");
 
     browser.go(&format!("{}?all", page_of(&proxy)));
     browser.wait("it is live", live);
