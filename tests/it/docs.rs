@@ -279,6 +279,59 @@ fn has_test(text: &str, name: &str) -> bool {
     })
 }
 
+/// The path that a quoted word names, if it is one of ours: without what stands in the file, and without placeholders.
+fn named_path<'t>(word: &'t str, folders: &[String]) -> Option<&'t str> {
+    let path = word.split("::").next().unwrap_or(word);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let is_placeholder =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase());
+    let begins = path.split_once('/').map(|(folder, _)| folder);
+    let is_ours = path.ends_with(".rs")
+        || begins.is_some_and(|folder| folders.iter().any(|ours| ours == folder));
+    let is_meant = is_ours && path.chars().all(is_plain) && !path.split('/').any(is_placeholder);
+    is_meant.then_some(path)
+}
+
+/// The folders in a folder, by name.
+fn folders_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name != "target" && name != ".git")
+        .collect()
+}
+
+#[test]
+fn every_path_that_the_documentation_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let src = root.join("src");
+    let folders = [folders_in(root), folders_in(&src)].concat();
+    let (mut missing, mut seen) = (Vec::new(), 0);
+    let pages = [pages(root), pages(&root.join("docs"))].concat();
+    for page in pages.iter().filter(|page| !page.ends_with("CHANGELOG.md")) {
+        let text = std::fs::read_to_string(page).expect("a page");
+        for line in text.lines() {
+            // A bare name is of the folder that was named before it.
+            let mut folder = PathBuf::new();
+            for path in quoted(line).filter_map(|word| named_path(word, &folders)) {
+                seen += 1;
+                let places = [root.join(path), src.join(path), folder.join(path)];
+                let Some(there) = places.iter().find(|place| place.exists()) else {
+                    missing.push(format!("{}: {path}", page.display()));
+                    continue;
+                };
+                folder = match there.is_dir() {
+                    true => there.clone(),
+                    false => there.parent().map(Path::to_path_buf).unwrap_or_default(),
+                };
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} paths");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn every_test_that_the_promises_name_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
