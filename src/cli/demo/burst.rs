@@ -7,15 +7,13 @@ use tokio::task::JoinSet;
 
 use super::calls::BURST;
 use super::client;
-use super::end::end;
-use crate::cli::assemble;
+use super::stage;
 use crate::cli::failure::Failure;
 use crate::cli::paint::Paint;
 use crate::cli::settings::Settings;
 use crate::cli::table::{Cell, Table};
 use crate::cli::text::reason;
 use crate::sandbox::{RequestLimit, Sandbox, SandboxConfig};
-use crate::telemetry::health::Stage;
 
 /// What the portal allows: calls at once, and calls a second.
 const LIMIT: (u32, u32) = (6, 6);
@@ -44,13 +42,9 @@ pub async fn play(log: &str, paint: Paint) -> Result<(String, bool), Failure> {
         ("portal-rate", &format!("{depth}:{rate}")),
         ("threads", "1"),
     ])?;
-    let proxy = assemble::start(&settings)?;
-    proxy.shared.telemetry.health.enter(Stage::Serving);
-    let address = proxy
-        .address
-        .ok_or_else(|| Failure::found("the proxy has no address"))?;
+    let (proxy, address) = stage::proxy(&settings)?;
     let through = send(address).await?;
-    end(proxy.server).await;
+    stage::end(proxy.server).await;
     let well = directly.refused > 0 && directly.done > 0 && through.done == CALLS;
     let mut table = Table::new(&["way", "calls", "done", "refused (503)", "seconds"]);
     for (way, became) in [
@@ -85,10 +79,7 @@ async fn portal() -> Result<Sandbox, Failure> {
         }),
         ..SandboxConfig::default()
     };
-    Sandbox::start(config).await.map_err(|error| {
-        let why = reason(&error);
-        Failure::found(format!("the sandbox portal cannot listen: {why}"))
-    })
+    stage::portal(config).await
 }
 
 async fn send(address: SocketAddr) -> Result<Became, Failure> {

@@ -4,10 +4,10 @@
 mod burst;
 mod calls;
 mod client;
-mod end;
 mod evidence;
 mod judge;
 mod show;
+mod stage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::evidence::Evidence;
 use self::judge::Played;
-use super::assemble::{self, Running};
+use super::assemble::Running;
 use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::output::print;
@@ -32,7 +32,6 @@ use crate::catalogue::Mode;
 use crate::ladder::{Policy, Setting, Step};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::telemetry::event::EventLine;
-use crate::telemetry::health::Stage;
 use crate::telemetry::reader::HEARTBEAT;
 
 /// How long the rest may take when a call was answered.
@@ -93,14 +92,7 @@ struct Demo {
 
 impl Demo {
     async fn start() -> Result<Self, Failure> {
-        let sandbox = Sandbox::start(SandboxConfig::default())
-            .await
-            .map_err(|error| {
-                Failure::found(format!(
-                    "the sandbox portal cannot listen: {}",
-                    reason(&error)
-                ))
-            })?;
+        let sandbox = stage::portal(SandboxConfig::default()).await?;
         let log = Log::create()?;
         let settings = Settings::with(&[
             ("upstream", &sandbox.url()),
@@ -109,11 +101,7 @@ impl Demo {
             ("deprecation-log", &log.path.display().to_string()),
             ("threads", "1"),
         ])?;
-        let proxy = assemble::start(&settings)?;
-        proxy.shared.telemetry.health.enter(Stage::Serving);
-        let address = proxy
-            .address
-            .ok_or_else(|| Failure::found("the proxy has no address"))?;
+        let (proxy, address) = stage::proxy(&settings)?;
         Ok(Self {
             sandbox,
             proxy,
@@ -296,7 +284,7 @@ impl Demo {
     }
 
     async fn end(self) {
-        end::end(self.proxy.server).await;
+        stage::end(self.proxy.server).await;
     }
 }
 
