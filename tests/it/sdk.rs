@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use b24_migration_proxy::sandbox::{RequestLimit, SandboxConfig};
 use serde_json::{Value, json};
 
-use crate::support::authority::{Authority, Kind};
+use crate::support::authority::{Authority, Kind, trusting};
 use crate::support::proxy::{self, Proxy};
 use crate::support::sandbox;
 
@@ -89,10 +89,7 @@ fn run(
         .args(["-", webhook])
         .args(words)
         .stdin(Stdio::from(file))
-        .env("NODE_EXTRA_CA_CERTS", authority)
-        .env("REQUESTS_CA_BUNDLE", authority)
-        .env("SSL_CERT_FILE", authority)
-        .env("NO_PROXY", "*")
+        .envs(trusting(authority))
         .output()
         .expect("it runs");
     let (told, wrong) = (output.stdout, String::from_utf8_lossy(&output.stderr));

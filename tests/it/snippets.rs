@@ -11,7 +11,7 @@ use b24_migration_proxy::advice::{Advice, Language, Seen};
 use b24_migration_proxy::catalogue::{Catalogue, Migration, Rule, RuleKind};
 use b24_migration_proxy::sandbox::{Effect, SandboxConfig, Work};
 
-use crate::support::authority::{Authority, Kind};
+use crate::support::authority::{Authority, Kind, trusting};
 use crate::support::chromium::Chromium;
 use crate::support::client;
 use crate::support::proxy::{self, Proxy};
@@ -146,7 +146,6 @@ impl Stage {
 
     /// Runs a program with all that snippets read from their environment.
     fn run(&self, program: impl AsRef<Path>, words: &[&str], folder: &Path) {
-        let authority = &self.authority.certificate;
         let output = Command::new(program.as_ref())
             .args(words)
             .current_dir(folder)
@@ -155,11 +154,7 @@ impl Stage {
                 format!("{}/rest/1/sandboxcode/", self.origin()),
             )
             .env("B24_WEBHOOK_TOKEN", "1/sandboxcode")
-            .env("CURL_CA_BUNDLE", authority)
-            .env("NODE_EXTRA_CA_CERTS", authority)
-            .env("REQUESTS_CA_BUNDLE", authority)
-            .env("SSL_CERT_FILE", authority)
-            .env("NO_PROXY", "*")
+            .envs(trusting(&self.authority.certificate))
             .output()
             .expect("it runs");
         assert!(

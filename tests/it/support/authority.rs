@@ -1,5 +1,6 @@
 //! A certificate authority of a test's own, and what it issues.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,18 @@ pub struct Authority {
 pub struct Issued {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+/// The variables by which OpenSSL, curl, Node and Python's requests trust a certificate, and go to it directly.
+pub fn trusting(certificate: &Path) -> [(&'static str, &OsStr); 5] {
+    let file = certificate.as_os_str();
+    [
+        ("CURL_CA_BUNDLE", file),
+        ("NODE_EXTRA_CA_CERTS", file),
+        ("REQUESTS_CA_BUNDLE", file),
+        ("SSL_CERT_FILE", file),
+        ("NO_PROXY", OsStr::new("*")),
+    ]
 }
 
 impl Authority {
