@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::support::portal::Portal;
+use super::support::proxy;
+
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> = std::fs::read_dir(folder)
         .into_iter()
@@ -215,6 +218,35 @@ fn defaults_in_tables_are_those_of_the_program() {
     }
     assert!(seen > 90, "only {seen} rows");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The names of an object's fields, those of `caller` too.
+fn names(event: &serde_json::Value) -> Vec<String> {
+    let of = |value: &serde_json::Value| -> Vec<String> {
+        let fields = value.as_object().expect("an object");
+        fields.keys().cloned().collect()
+    };
+    let mut names = [of(event), of(&event["caller"])].concat();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_event_that_the_readme_shows_has_the_fields_that_are_written() {
+    let portal = Portal::plain();
+    let proxy = proxy::start(&portal, &[]);
+    let body = r#"{"scope":"C","extras":{"lead.customer.type":2}}"#;
+    proxy.call(format!(
+        "POST /rest/1/somecode1/crm.lead.details.configuration.reset HTTP/1.1\r\nHost: p\r\nContent-Type: application/json\r\n\
+         User-Agent: b24-php-sdk-vendor-v-1.9.0-php-8.2.29\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let written = names(&proxy.events()[0]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("README.md")).expect("a page");
+    let shown = page.lines().find(|line| line.starts_with("{\"schema\":1"));
+    let shown = serde_json::from_str(shown.expect("an event")).expect("JSON");
+    assert_eq!(names(&shown), written);
 }
 
 #[test]
