@@ -21,7 +21,7 @@ fn is_heavy() -> bool {
     std::env::var_os("B24_HEAVY").is_some()
 }
 
-/// A log, and where DuckDB is; nothing where it is not installed.
+/// A month of so many bytes, a part of it compressed.
 fn generated(folder: &Path, bytes: u64) -> Generated {
     write(&Wanted {
         folder,
