@@ -154,7 +154,8 @@ Start here:
       what would become of a call, without any network
 
 Exit status: 0 done; 1 ran, and found what it looks for (a failed check, calls cut at the end of a drain);
-2 something is to be put right first, said in one line on standard error.";
+2 something is to be put right first, 3 this machine is not ready (serve, check --here): said in one line on
+standard error.";
 
 /// The whole command line, as help, completions and the manual page see it.
 pub fn command() -> Command {
