@@ -133,7 +133,7 @@ impl DeprecationEvent {
     }
 }
 
-/// A call whose body was not read although it may hold deprecated calls: of which methods, nobody knows.
+/// A call that may be deprecated, or hold deprecated ones: of which methods, nobody knows.
 #[derive(Clone, Debug)]
 pub struct UnreadCall {
     /// As of a [`DeprecationEvent`].

@@ -166,7 +166,7 @@ impl Telemetry {
         logged
     }
 
-    /// Logs a call whose body goes on unread.
+    /// Logs a call of which nobody knows what it calls.
     ///
     /// # Errors
     /// As [`Telemetry::record`].

@@ -147,16 +147,28 @@ fn every_way_in_is_translated_or_refused() {
 #[test]
 fn of_two_addresses_nobody_knows_which_counts_and_nothing_is_sent() {
     let portal = Portal::plain();
+    // More parameters than the portal reads: which of them are left, nobody knows.
+    let many = "cmd[a]=M&".repeat(999);
+    let many =
+        format!("/x?{many}SEF_APPLICATION_CUR_PAGE_URL=/rest/1/code/batch%3Fauth=T%26method=M");
+    let targets = [
+        "/rest/1/code/M?SEF_APPLICATION_CUR_PAGE_URL=/rest/x/y%3Fmethod=M",
+        "/rest/1/code/crm.lead.list?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/code/M",
+        "/rest/1/code/crm.lead.list/%0A?method=M",
+        &many,
+    ];
     for mode in ["block", "rewrite"] {
         let proxy = proxy::start(&portal, &["--mode", mode]);
-        for target in [
-            "/rest/1/code/M?SEF_APPLICATION_CUR_PAGE_URL=/rest/x/y%3Fmethod=M",
-            "/rest/1/code/crm.lead.list?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/code/M",
-            "/rest/1/code/crm.lead.list/%0A?method=M",
-        ] {
+        for target in &targets {
             let answer = proxy.call(get(&target.replace('M', M)));
             let told = (answer.status(), code(&answer));
             assert_eq!(told, (400, "INVALID_ADDRESS".to_owned()), "{target}");
+        }
+        let events = proxy.events();
+        assert_eq!(events.len(), targets.len());
+        for event in &events {
+            let told = (&event["event"], &event["reason"], event.get("method"));
+            assert_eq!(told, (&"unread_call".into(), &"unreadable".into(), None));
         }
         // One of the two calls nothing of ours.
         let named = "/rest/1/code/crm.lead.list?SEF_APPLICATION_CUR_PAGE_URL=/rest/1/code/profile";

@@ -237,7 +237,7 @@ impl Context {
         self.calls.telemetry.record(&self.local, events)
     }
 
-    /// Logs a call whose body goes on unread although it may hold deprecated calls.
+    /// Logs a call of which nobody knows what it calls: it may be a deprecated one, or hold some.
     pub fn unread(&self, call: &UnreadCall) {
         let _ = self.calls.telemetry.unread(call);
     }

@@ -10,22 +10,26 @@ use crate::proxy::call::client::Client;
 use crate::proxy::call::collect::discard;
 use crate::proxy::call::context::Context;
 use crate::proxy::call::exchange::{Exchange, format_of};
-use crate::proxy::call::intake::{CALLER_BODY, Read, Taken, intake, read_caller, read_whole};
+use crate::proxy::call::intake::{
+    CALLER_BODY, Read, Taken, counts_body, intake, read_caller, read_whole,
+};
 use crate::proxy::call::observe::{self, Preflighted, observe, untouched};
 use crate::proxy::call::preflight;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::Reply;
 use crate::proxy::call::span::Span;
 use crate::proxy::call::translated::translated;
-use crate::proxy::call::work::Work;
+use crate::proxy::call::work::{Work, moment};
 use crate::proxy::error::{Failure, Kind as FailureKind};
 use crate::proxy::http::head::RequestHead;
 use crate::proxy::net::caught::{Panicked, caught};
 use crate::proxy::net::link::BadRequest;
 use crate::telemetry::metrics::Kind;
+use crate::translate::Reason;
 use std::cell::OnceCell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a small body that nobody looks at may take, before its connection is given up instead.
@@ -117,6 +121,7 @@ async fn answered(
     let guarded = guarded.then(|| x.caller(&head).clone());
     let is_cut = at.is_made && made.as_ref().is_some_and(|made| !made.is_whole);
     let answered = if is_cut || at.is_twofold {
+        log_unread(x, &head);
         Err(FailureKind::Address.into())
     } else {
         way(x, head, body).await
@@ -142,6 +147,16 @@ async fn answered(
 fn fail(span: &Span, error: &Failure, format: Format, to_head: bool) -> Reply {
     span.failed(error);
     reply::error(error, format, to_head, span.id_line().as_bytes())
+}
+
+/// Logs a call of which nobody knows what it calls, for its address is not sure.
+fn log_unread(x: Exchange<'_>, head: &RequestHead) {
+    let mut caller = x.caller(head).clone();
+    if counts_body(head) {
+        caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
+    }
+    let call = moment(x, head).unread(Reason::Unreadable, caller);
+    x.context.unread(&call);
 }
 
 /// The way of one call; the numbers are those of docs/ARCHITECTURE.md.

@@ -92,7 +92,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The event of a call whose body goes on unread.
+    /// The event of a call of which nobody knows what it calls.
     pub fn unread(self, reason: Reason, caller: Arc<Caller>) -> UnreadCall {
         UnreadCall {
             timestamp: self.timestamp,
