@@ -31,7 +31,7 @@ pub struct Overview {
     pub last_use: Option<u64>,
     /// Who made it: the caller's name, or what its calls show of it.
     pub last_caller: Option<String>,
-    /// Whole days since the last use; nothing when there was none.
+    /// Days of the UTC calendar since the day of the last use; nothing when there was none.
     pub days_since_last_use: Option<u64>,
     /// All callers that are known, and those that called within the last seven days.
     pub callers: usize,
@@ -83,7 +83,7 @@ impl Overview {
             last_caller: last.map(|row| row.name.clone().unwrap_or_else(|| identity(row))),
             days_since_last_use: snapshot
                 .last_use
-                .map(|last| snapshot.now.saturating_sub(last) / DAY),
+                .map(|last| (snapshot.now / DAY).saturating_sub(last / DAY)),
             callers: distinct(rows.iter().map(who)),
             callers_active: distinct(active().map(who)),
             callers_unnamed: distinct(active().filter(|row| row.name.is_none()).map(who)),
@@ -278,12 +278,12 @@ pub(super) fn identity(row: &Row) -> String {
     }
 }
 
-/// Whose row it is: those with a name are one caller, however many keys they have.
 /// Whether its method was called after the day on which its caller's migration was done.
 fn has_regressed(row: &Row) -> bool {
     row.state == Some(State::Regressed.as_str())
 }
 
+/// Whose row it is: those with a name are one caller, however many keys they have.
 fn who(row: &Row) -> (bool, &str) {
     match &row.name {
         Some(name) => (true, name),
@@ -366,6 +366,25 @@ mod tests {
         let overview = Overview::of(&Snapshot::default(), &Catalogue::builtin());
         assert_eq!(overview.days_since_last_use, None);
         assert_eq!(overview.last_caller, None);
+    }
+
+    #[test]
+    fn days_since_the_last_use_are_days_of_the_calendar() {
+        let days = |now, last| {
+            let snapshot = Snapshot {
+                now,
+                last_use: Some(last),
+                ..Snapshot::default()
+            };
+            Overview::of(&snapshot, &Catalogue::builtin()).days_since_last_use
+        };
+        let midnight = 20_000 * DAY;
+        // A minute before midnight, and a minute after.
+        assert_eq!(days(midnight + 60_000, midnight - 60_000), Some(1));
+        assert_eq!(days(midnight + DAY - 1, midnight), Some(0));
+        assert_eq!(days(midnight + 2 * DAY, midnight + DAY - 1), Some(2));
+        // A clock that was set back.
+        assert_eq!(days(midnight, midnight + DAY), Some(0));
     }
 
     #[test]
