@@ -1,34 +1,14 @@
 //! An owner's letter as one page of HTML (pure): nothing is fetched, nothing is run, it prints on paper and follows the
 //! reader's light or dark. All that a client can invent goes through [`Text`].
 
-use std::fmt::{Display, Formatter, Result, Write};
+use std::fmt::{Result, Write};
 
 use super::letter::Letter;
+use super::markup::{Code, Text};
 use super::method::Advice;
-use super::text::is_active;
 use crate::catalogue::migration::field_map;
 
 const STYLE: &str = include_str!("letter.css");
-
-/// Text in which nothing is markup. Characters that do something instead of being shown are shown as �.
-struct Text<'a>(&'a str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => out.write_str("&amp;")?,
-                '<' => out.write_str("&lt;")?,
-                '>' => out.write_str("&gt;")?,
-                '"' => out.write_str("&quot;")?,
-                '\n' => out.write_char('\n')?,
-                c if is_active(c) => out.write_char('\u{FFFD}')?,
-                c => out.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
 
 impl Letter<'_> {
     /// As a page of HTML that needs nothing else. `nonce` lets its style through the policy of a server's answer; a page
@@ -174,7 +154,7 @@ fn section(letter: &Letter<'_>, advice: &Advice, out: &mut String) -> Result {
             out,
             "<div><h3>{}</h3><pre><code>{}</code></pre></div>",
             Text(&snippet.name),
-            Text(snippet.code.trim_end())
+            Code(snippet.code.trim_end())
         )?;
     }
     out.push_str("</div><p class=pages>");

@@ -5,6 +5,7 @@ mod html;
 pub mod language;
 mod letter;
 mod markdown;
+pub mod markup;
 mod method;
 mod parameters;
 mod seen;

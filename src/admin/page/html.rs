@@ -1,48 +1,12 @@
-//! Text, numbers and times as HTML. All that a client can invent goes through [`Text`].
+//! Values of a query, numbers and times as HTML; texts as the owner's letter writes them. All that a client can invent goes
+//! through [`Text`].
 
 use std::fmt::{Display, Formatter, Result};
 
 use jiff::Timestamp;
 
 use crate::admin::overview::DAY;
-use crate::advice::is_active;
-
-/// Text in which nothing is markup, as an element's content or in a quoted attribute. Characters that do something instead
-/// of being shown are shown as �.
-pub(super) struct Text<'a>(pub(super) &'a str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        use std::fmt::Write;
-        for c in self.0.chars() {
-            match c {
-                '&' => out.write_str("&amp;")?,
-                '<' => out.write_str("&lt;")?,
-                '>' => out.write_str("&gt;")?,
-                '"' => out.write_str("&quot;")?,
-                '\'' => out.write_str("&#39;")?,
-                c if is_active(c) => out.write_char('\u{FFFD}')?,
-                c => out.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Code without active characters, line feeds and tabs kept.
-pub(super) struct Code<'a>(pub(super) &'a str);
-
-impl Display for Code<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        for (at, line) in self.0.split('\n').enumerate() {
-            if at > 0 {
-                out.write_str("\n")?;
-            }
-            Text(line).fmt(out)?;
-        }
-        Ok(())
-    }
-}
+pub(super) use crate::advice::markup::{Code, Text};
 
 /// A value of a query.
 pub(super) struct InQuery<'a>(pub(super) &'a str);
@@ -141,12 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_text_is_markup() {
-        assert_eq!(
-            Text("<img src=x onerror='a(\"b\")'>&\u{202e}\u{0}").to_string(),
-            "&lt;img src=x onerror=&#39;a(&quot;b&quot;)&#39;&gt;&amp;\u{FFFD}\u{FFFD}"
-        );
-        assert_eq!(Code("a\n\tb<").to_string(), "a\n\u{FFFD}b&lt;");
+    fn a_value_of_a_query_ends_neither_the_query_nor_the_attribute() {
         assert_eq!(InQuery("a b&c='\"").to_string(), "a%20b%26c%3D%27%22");
     }
 
