@@ -283,6 +283,33 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_no_test_runs_says_so_in_every_language() {
+        for tag in TAGS {
+            let language = Language::by_tag(tag).expect(tag);
+            let mark = format!("// {}\n", language.say("code-not-run", &[]));
+            for method in ["crm.lead.details.configuration.get", "crm.lead.add"] {
+                let of = |sdk: &str| Seen {
+                    method: method.into(),
+                    sdk: Some(sdk.into()),
+                    ..Seen::default()
+                };
+                let portal = None;
+                let now = "2026-11-02T10:00:00Z".parse().expect("a moment");
+                for (sdk, marks) in [("b24phpsdk 1.9.0", 1), ("CRest 1.36", 0)] {
+                    let seen = [of(sdk)];
+                    let catalogue = Catalogue::builtin();
+                    let letter = Letter::of(&seen, &catalogue, portal, now, language);
+                    let html = letter.html("");
+                    let shown = Code(&mark).to_string();
+                    assert_eq!(html.matches(&shown).count(), marks, "{tag} {sdk}\n{html}");
+                    let markdown = letter.markdown();
+                    assert_eq!(markdown.matches(&mark).count(), marks, "{markdown}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_letter_is_in_its_language() {
         let seen = Seen {
             name: Some("shop".into()),

@@ -418,6 +418,9 @@ mod tests {
             );
             assert!(!snippet.code.contains("sketch"), "{}", snippet.code);
         }
+        let marked = said.snippets.iter().filter(|s| s.code.contains("not run"));
+        let marked: Vec<&str> = marked.map(|s| s.name.as_str()).collect();
+        assert_eq!(marked, ["b24phpsdk"]);
         assert!(code(&said, "b24pysdk").contains("domain=\"x.bitrix24.com\""));
         assert!(said.legend.unwrap().contains(AS_BEFORE));
         assert!(said.ready);

@@ -220,6 +220,7 @@ impl Writer<'_> {
         )
     }
 
+    /// No test runs it: it says so.
     fn b24phpsdk(&self) -> String {
         let service = if self.webhook {
             "use Bitrix24\\SDK\\Services\\ServiceBuilderFactory;\n\n\
@@ -232,8 +233,9 @@ impl Writer<'_> {
             )
         };
         format!(
-            "{}{service}$result = $b24->core->call({}, {})->getResponseData()->getResult(){};\n",
+            "{}// {}\n{service}$result = $b24->core->call({}, {})->getResponseData()->getResult(){};\n",
             self.head(PHP.comment),
+            self.call.language.say("code-not-run", &[]),
             (PHP.quote)(self.call.method),
             self.literal(&PHP, 0),
             self.index('\'')

@@ -215,6 +215,11 @@ fn rows_filter_sort_open_and_copy_by_mouse_and_by_keyboard() {
     ] {
         assert!(copied.contains(library), "{library}: {copied}");
     }
+    let codes = browser.text(
+        "[...document.querySelectorAll('.guide details code')].map(code => code.textContent).join('\\n')",
+    );
+    let mark = "// From the library's documentation, not run.\n";
+    assert_eq!(codes.matches(mark).count(), 1, "{codes}");
 
     call(&proxy, 1, "curl/8");
     browser.wait(
