@@ -1,5 +1,6 @@
 //! The values that labels can take. Fixed sets only: nothing that a client can invent becomes a series.
 
+use crate::telemetry::callers::UNNAMED;
 use crate::translate::{Action, Reason};
 
 /// A label with a fixed set of values.
@@ -31,6 +32,11 @@ macro_rules! label {
             }
         }
     };
+}
+
+/// The caller as a label says it: by its name where that is known, else as those without one.
+pub fn caller_of(name: Option<&str>, is_known: impl Fn(&str) -> bool) -> &str {
+    name.filter(|name| is_known(name)).unwrap_or(UNNAMED)
 }
 
 label! {

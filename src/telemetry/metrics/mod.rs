@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use labels::caller_of;
 pub use labels::{
     Comparison, ConnectError, ConnectionRefused, ErrorCode, Fault, Handshake, HeadError, Kind,
     Label, MethodLimit, Outcome, Paced, Phase, PoolState, PortalError, Sent, StatusClass, Usage,
@@ -260,9 +261,9 @@ impl Migration {
         } else {
             OTHER
         };
-        let caller = caller
-            .filter(|name| self.callers.iter().any(|known| known == name))
-            .unwrap_or(UNNAMED);
+        let caller = caller_of(caller, |name| {
+            self.callers.iter().any(|known| known == name)
+        });
         if !self.rules.contains_key(method) {
             self.rules.insert(method.to_owned(), RuleSeen::default());
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::UNNAMED;
-use super::labels::{Label, MethodLimit, Paced};
+use super::labels::{Label, MethodLimit, Paced, caller_of};
 
 /// Methods that have series of their own; later ones share one.
 const METHODS: usize = 300;
@@ -15,8 +15,6 @@ const OTHER: &str = "other";
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// The names of the callers file.
-    names: Vec<String>,
     /// By the caller's name.
     pub(super) callers: BTreeMap<String, [u64; Paced::ALL.len()]>,
     /// By method: how often its limits refused it.
@@ -56,7 +54,6 @@ const WARNED_AT: f64 = 0.8;
 impl Limits {
     /// The names of the callers file: their series exist from the start, those of names that are gone end.
     pub(super) fn set_names(&mut self, names: &[String]) {
-        self.names = names.to_vec();
         self.callers
             .retain(|name, _| name == UNNAMED || names.contains(name));
         for name in names.iter().map(String::as_str).chain([UNNAMED]) {
@@ -67,9 +64,7 @@ impl Limits {
     }
 
     pub(super) fn paced(&mut self, name: Option<&str>, what: Paced) {
-        let name = name
-            .filter(|name| self.callers.contains_key(*name))
-            .unwrap_or(UNNAMED);
+        let name = caller_of(name, |name| self.callers.contains_key(name));
         if let Some(counts) = self.callers.get_mut(name) {
             counts[what.index()] += 1;
         }
@@ -84,9 +79,7 @@ impl Limits {
         limit: Option<Duration>,
         now: Instant,
     ) -> bool {
-        let name = name
-            .filter(|name| self.callers.contains_key(*name))
-            .unwrap_or(UNNAMED);
+        let name = caller_of(name, |name| self.callers.contains_key(name));
         let key = (method.to_owned(), name.to_owned());
         if self.operating.len() >= ENTRIES && !self.operating.contains_key(&key) {
             self.operating
