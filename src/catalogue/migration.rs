@@ -248,11 +248,6 @@ impl Migration {
         field_map(self.fields.as_deref()?)
     }
 
-    /// The map of names for fields of the answer.
-    pub fn answer_fields(&self) -> Option<&'static FieldMap> {
-        field_map(self.fields.as_deref().or(self.result_fields.as_deref())?)
-    }
-
     /// What becomes of a field of the call.
     pub fn field(&self, name: &str) -> Becomes {
         let own = find(&self.field_names, name);
