@@ -66,8 +66,9 @@ impl fmt::Display for Why {
             Self::Clock => f.write_str("the clock went back"),
             Self::Lines { counted: lines, found } => write!(
                 f,
-                "{} were written and {found} are here: a file or a line is missing, was added or was changed",
-                counted(*lines, "line")
+                "{} {} written and {found} are here: a file or a line is missing, was added or was changed",
+                counted(*lines, "line"),
+                if *lines == 1 { "was" } else { "were" }
             ),
             Self::Heartbeats => f.write_str("a heartbeat is missing: a file or a line was lost"),
             Self::Backwards => f.write_str("its counts became smaller: the log was changed"),
