@@ -140,7 +140,7 @@ impl Advice {
 
 impl Advice {
     /// What the successor's page is.
-    pub(super) fn successors_page(&self, language: &Language) -> String {
+    pub fn successors_page(&self, language: &Language) -> String {
         match self.replacement {
             Some(_) => language.say("page-new", &[]),
             None => language.say("page-named", &[]),

@@ -32,10 +32,10 @@ pub(super) fn article(said: &Advice, row: &Row) -> String {
         last = moment(row.last_seen, now),
         cautions = cautions(said),
         lines = lines(said),
-        needs = list("What the new call needs", &said.needs),
-        answer = list("What changes in the answer", &said.answer),
+        needs = list("heading-needs", &said.needs),
+        answer = list("heading-answer", &said.answer),
         lost = lost(said),
-        changes = list("What the proxy changes in the call today", &said.changes),
+        changes = list("heading-changes", &said.changes),
         names = names(said),
         legend = legend(said),
         facts = facts(said),
@@ -67,7 +67,12 @@ fn cautions(said: &Advice) -> String {
         .collect()
 }
 
-fn list(heading: &str, items: &[String]) -> String {
+/// A sentence as the letter has it.
+fn sentence(key: &str) -> String {
+    Language::english().say(key, &[])
+}
+
+fn list(key: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
     }
@@ -75,7 +80,8 @@ fn list(heading: &str, items: &[String]) -> String {
         .iter()
         .map(|item| format!("<li><bdi>{}</bdi></li>", Text(item)))
         .collect();
-    format!("<h4>{heading}</h4><ul>{items}</ul>")
+    let heading = sentence(key);
+    format!("<h4>{}</h4><ul>{items}</ul>", Text(&heading))
 }
 
 fn lost(said: &Advice) -> String {
@@ -113,7 +119,8 @@ fn lines(said: &Advice) -> String {
         )
     };
     format!(
-        "<h4>In your call → in the new call</h4><p><small>{}</small></p><ul class=lines>{}</ul>",
+        "<h4>{}</h4><p><small>{}</small></p><ul class=lines>{}</ul>",
+        Text(&sentence("heading-lines")),
         Text(&said.about_lines),
         said.lines.iter().map(item).collect::<String>()
     )
@@ -160,20 +167,15 @@ fn facts(said: &Advice) -> String {
 
 fn documentation(said: &Advice) -> String {
     let link = |page: Option<&str>, label: &str| {
-        page.map(|page| format!("<a rel=\"noreferrer\" href=\"{}\">{label}</a>", Text(page)))
+        let (label, page) = (Text(label), Text(page?));
+        Some(format!("<a rel=\"noreferrer\" href=\"{page}\">{label}</a>"))
     };
     let links = [
         link(
             said.successor_documentation.as_deref(),
-            match said.replacement {
-                Some(_) => "Documentation of the new method",
-                None => "Page that the documentation names instead",
-            },
+            &said.successors_page(Language::english()),
         ),
-        link(
-            said.documentation.as_deref(),
-            "Documentation of the old method",
-        ),
+        link(said.documentation.as_deref(), &sentence("page-old")),
     ];
     let links: Vec<String> = links.into_iter().flatten().collect();
     match links.is_empty() {
