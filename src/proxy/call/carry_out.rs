@@ -118,7 +118,7 @@ fn pass_on(
     let head = &request.head;
     if matches!(at.place, Place::Call { .. })
         && context.asks_for_applications()
-        && let Some(application) = answer.head.fields.named("x-bitrix-rest-application").next()
+        && let Some(application) = answer.head.fields.first(Name::XBitrixRestApplication)
     {
         let caller = request.caller.as_ref().unwrap_or_else(|| x.caller(head));
         context.calls.applications.learn(caller, application);
@@ -126,14 +126,12 @@ fn pass_on(
     if let Place::Call { method, .. } = &at.place
         && head.method() != b"HEAD"
     {
-        let name = usage::name_of(context, || {
-            request
-                .caller
-                .as_ref()
-                .unwrap_or_else(|| x.caller(head))
-                .clone()
-        });
-        span.passes(&answer.head, method, name, Vec::new());
+        let caller = || {
+            let caller = || request.caller.as_ref().unwrap_or_else(|| x.caller(head));
+            usage::name_of(context, caller)
+        };
+        let whole = answer.whole(read.as_ref());
+        span.passes(&answer.head, whole, method, caller, Vec::new);
     }
     let turn = |name: Name, value: &[u8]| context.turn_origin(client, head, name, value);
     let lines = span.id_line_if_asked();

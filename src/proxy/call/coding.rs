@@ -1,6 +1,6 @@
 //! How an answer's body is packed, and what it is unpacked.
 
-use crate::proxy::http::head::ResponseHead;
+use crate::proxy::http::head::{Name, ResponseHead};
 use std::borrow::Cow;
 use std::io::Read;
 
@@ -19,7 +19,7 @@ impl Coding {
         let is_plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
         let mut codings = head
             .fields
-            .named("content-encoding")
+            .known(Name::ContentEncoding)
             .filter(|value| !is_plain(value));
         match (codings.next(), codings.next()) {
             (None, _) => Coding::None,

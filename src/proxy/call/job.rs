@@ -19,7 +19,7 @@ use crate::proxy::call::span::Span;
 use crate::proxy::call::usage;
 use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::forward::BodyPlan;
-use crate::proxy::http::head::{Framing, RequestHead};
+use crate::proxy::http::head::{Framing, Name, RequestHead};
 use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
 use crate::proxy::portal::failure::{incomplete_answer, no_answer};
@@ -193,9 +193,7 @@ impl Job {
                 Err(error)
             }
             Ok(mut answer) => {
-                if let Some(application) =
-                    answer.head.fields.named("x-bitrix-rest-application").next()
-                {
+                if let Some(application) = answer.head.fields.first(Name::XBitrixRestApplication) {
                     if self.context.asks_for_applications() {
                         let applications = &self.context.calls.applications;
                         applications.learn(&self.caller, application);
@@ -254,10 +252,14 @@ impl Job {
                     (None, _) => {}
                 }
                 if let (Some(used), false) = (self.uses.first(), self.head.method() == b"HEAD") {
-                    let name = usage::name_of(&self.context, || self.caller.clone());
-                    let keys = self.uses.iter().filter_map(|used| used.batch_key.clone());
+                    let caller = || usage::name_of(&self.context, || &self.caller);
+                    let keys = || {
+                        let keys = self.uses.iter().filter_map(|used| used.batch_key.clone());
+                        keys.collect()
+                    };
+                    let whole = answer.whole(read.as_ref());
                     self.span
-                        .passes(&answer.head, &used.rule.method, name, keys.collect());
+                        .passes(&answer.head, whole, &used.rule.method, caller, keys);
                 }
                 let lines = self.deprecation_lines();
                 let origin = |name, value: &[u8]| {

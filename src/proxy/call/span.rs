@@ -51,7 +51,7 @@ pub struct Span {
     id: OnceCell<Arc<str>>,
     access: Option<Box<Access>>,
     /// Its answer, where its last bytes tell of the portal's time.
-    passing: OnceCell<Passing>,
+    passing: OnceCell<Box<Passing>>,
     /// A batch as it was sent.
     batch: Cell<Option<Box<Batch>>>,
     _open: Held,
@@ -123,13 +123,15 @@ impl Span {
         self.batch.set(batch);
     }
 
-    /// The end of the answer may tell of the portal's time. `counted` are keys of commands whose errors are counted already.
+    /// The answer may tell of the portal's time: at once where it is at hand `whole`, else when its end has passed. `counted`
+    /// are keys of commands whose errors are counted already.
     pub fn passes(
         &self,
         head: &ResponseHead,
+        whole: Option<&Bytes>,
         method: &str,
-        caller: Option<Arc<str>>,
-        counted: Vec<String>,
+        caller: impl FnOnce() -> Option<Arc<str>>,
+        counted: impl FnOnce() -> Vec<String>,
     ) {
         let batch = self.batch.take();
         if head.status != 200 {
@@ -139,8 +141,15 @@ impl Span {
             self.context.local.usage(Usage::Unseen);
             return;
         }
-        let passing = Passing::new(head.framing, method, caller, batch, counted);
-        let _ = self.passing.set(passing);
+        match whole {
+            Some(whole) if batch.is_none() => {
+                usage::of_whole(&self.context, method, whole, caller);
+            }
+            _ => {
+                let passing = Passing::new(head.framing, method, caller(), batch, counted());
+                let _ = self.passing.set(Box::new(passing));
+            }
+        }
     }
 
     pub fn began(&self) -> Instant {

@@ -73,18 +73,36 @@ impl Batch {
 }
 
 /// The caller's name in the callers file; who calls is not looked up where that has none.
-pub fn name_of(context: &Context, caller: impl FnOnce() -> Arc<Caller>) -> Option<Arc<str>> {
+pub fn name_of<'c>(
+    context: &Context,
+    caller: impl FnOnce() -> &'c Arc<Caller>,
+) -> Option<Arc<str>> {
     let callers = context.calls.telemetry.callers.load();
     if callers.names().is_empty() {
         return None;
     }
-    callers.name_of(&caller()).map(Arc::from)
+    callers.name_of(caller()).map(Arc::from)
 }
 
 /// Whether a 200 tells: what is packed or has no body does not.
 pub fn may_tell(head: &ResponseHead) -> bool {
     let is_plain = || !head.fields.has(Name::ContentEncoding) || Coding::of(head) == Coding::None;
     head.framing != Framing::None && is_plain()
+}
+
+/// Tells what a call's answer says that is at hand whole. Who called is asked only where it is worth to be told.
+pub fn of_whole(
+    context: &Context,
+    method: &str,
+    answer: &[u8],
+    caller: impl FnOnce() -> Option<Arc<str>>,
+) {
+    let seconds = operating(answer);
+    if let Some(seconds) = seconds.filter(|seconds| *seconds >= WORTH_A_LOOK) {
+        tell(context, method, caller().as_deref(), seconds);
+    }
+    let usage = seconds.map_or(Usage::Unseen, |_| Usage::Seen);
+    context.local.usage(usage);
 }
 
 impl Passing {
@@ -135,7 +153,7 @@ impl Passing {
         let is_seen = match &self.batch {
             None => match self.seconds.get().or_else(|| operating(&tail)) {
                 Some(seconds) => {
-                    self.tell(context, &self.method, seconds);
+                    tell(context, &self.method, self.caller.as_deref(), seconds);
                     true
                 }
                 None => false,
@@ -172,7 +190,7 @@ impl Passing {
                 continue;
             };
             if let Some(seconds) = command.operating {
-                self.tell(context, method, seconds);
+                tell(context, method, self.caller.as_deref(), seconds);
             }
             if let Some(code) = refusal {
                 context.local.portal_error(&code);
@@ -185,22 +203,21 @@ impl Passing {
         }
         true
     }
+}
 
-    fn tell(&self, context: &Context, method: &str, seconds: f64) {
-        if seconds < WORTH_A_LOOK {
-            return;
-        }
-        let metrics = &context.calls.telemetry.metrics;
-        let caller = self.caller.as_deref();
-        let limit = context.config.operating_limit;
-        if metrics.operating(method, caller, seconds, limit, Instant::now()) {
-            tracing::warn!(
-                method,
-                caller,
-                seconds,
-                "a method has used more than 80 % of the portal's time for it; beyond that it answers OPERATION_TIME_LIMIT"
-            );
-        }
+fn tell(context: &Context, method: &str, caller: Option<&str>, seconds: f64) {
+    if seconds < WORTH_A_LOOK {
+        return;
+    }
+    let metrics = &context.calls.telemetry.metrics;
+    let limit = context.config.operating_limit;
+    if metrics.operating(method, caller, seconds, limit, Instant::now()) {
+        tracing::warn!(
+            method,
+            caller,
+            seconds,
+            "a method has used more than 80 % of the portal's time for it; beyond that it answers OPERATION_TIME_LIMIT"
+        );
     }
 }
 

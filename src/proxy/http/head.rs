@@ -56,6 +56,7 @@ pub enum Framing {
 pub enum Name {
     Other,
     AccessControlExposeHeaders,
+    Authorization,
     Connection,
     ContentEncoding,
     ContentLength,
@@ -70,14 +71,18 @@ pub enum Name {
     Refresh,
     SetCookie,
     Te,
+    Traceparent,
     Trailer,
     TransferEncoding,
     Upgrade,
+    UserAgent,
+    XBitrixRestApplication,
     XForwardedFor,
     XForwardedHost,
     XForwardedPort,
     XForwardedProto,
     XRealIp,
+    XRequestId,
 }
 
 impl Name {
@@ -100,7 +105,11 @@ impl Name {
             (10, b'c') => ("connection", Name::Connection),
             (10, b'k') => ("keep-alive", Name::KeepAlive),
             (10, b's') => ("set-cookie", Name::SetCookie),
+            (10, b'u') => ("user-agent", Name::UserAgent),
+            (11, b't') => ("traceparent", Name::Traceparent),
             (12, b'c') => ("content-type", Name::ContentType),
+            (12, b'x') => ("x-request-id", Name::XRequestId),
+            (13, b'a') => ("authorization", Name::Authorization),
             (14, b'c') => ("content-length", Name::ContentLength),
             (14, b'h') => ("http2-settings", Name::Http2Settings),
             (15, b'x') => ("x-forwarded-for", Name::XForwardedFor),
@@ -110,6 +119,7 @@ impl Name {
             (16, b'p') => ("proxy-connection", Name::ProxyConnection),
             (17, b't') => ("transfer-encoding", Name::TransferEncoding),
             (17, b'x') => ("x-forwarded-proto", Name::XForwardedProto),
+            (25, b'x') => ("x-bitrix-rest-application", Name::XBitrixRestApplication),
             (29, b'a') => (
                 "access-control-expose-headers",
                 Name::AccessControlExposeHeaders,
@@ -259,11 +269,14 @@ impl RequestHead {
 /// A head's fields as the core asks for them.
 impl crate::protocol::Fields for Fields {
     fn get(&self, lower_case_name: &str) -> Option<&[u8]> {
-        let same = |name: &[u8]| name.eq_ignore_ascii_case(lower_case_name.as_bytes());
-        self.list()
-            .iter()
-            .find(|f| same(self.name(f)))
-            .map(|f| self.value(f))
+        match Name::of(lower_case_name.as_bytes()) {
+            Name::Other => {
+                let is = |name: &[u8]| name.eq_ignore_ascii_case(lower_case_name.as_bytes());
+                let found = self.list.iter().find(|field| is(self.name(field)));
+                found.map(|field| self.value(field))
+            }
+            known => self.first(known),
+        }
     }
     fn all<'a>(&'a self, lower_case_name: &'a str) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
         Box::new(self.named(lower_case_name))

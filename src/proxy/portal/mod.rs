@@ -28,6 +28,7 @@ use crate::proxy::portal::http2::Failed;
 use crate::proxy::portal::pool::{Lease, Pool};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::{LocalMetrics, Open};
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -75,6 +76,17 @@ pub struct Answer {
     pub again: Option<RequestBody>,
     /// The portal switched protocols: its socket, and what has come on it behind the head.
     pub switched: Option<Switched>,
+}
+
+impl Answer {
+    /// The body, where all of it is at hand: as it came with its head, or as it was `read`, which tells whether that is all.
+    pub fn whole<'a>(&'a self, read: Option<&'a (Bytes, bool)>) -> Option<&'a Bytes> {
+        match (read, &self.body) {
+            (Some((read, whole)), _) => whole.then_some(read),
+            (None, PortalBody::Whole(body)) => body.as_ref(),
+            (None, _) => None,
+        }
+    }
 }
 
 /// A request as it is sent: the head is made anew for each attempt.
