@@ -1,7 +1,7 @@
 //! Where a call's credentials stand (PROTOCOL §3). They are read only to tell callers apart, as keyed fingerprints.
 use super::call::{Body, read_body};
 use super::place::{Access, Place, query};
-use super::{Fields, Layer, Secret, form, json, multipart, name};
+use super::{Fields, Layer, Secret, form, json, multipart, name, utf8};
 use std::borrow::Cow;
 
 /// How a call says who it is from.
@@ -177,8 +177,8 @@ impl<'a> Found<'a> {
     fn put(&mut self, name: &[u8], value: Option<Cow<'a, [u8]>>) {
         if let Some(at) = READ.iter().position(|read| read.as_bytes() == name) {
             self.0[at] = value.map(|value| match value {
-                Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-                Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+                Cow::Borrowed(bytes) => utf8::text(bytes),
+                Cow::Owned(bytes) => Cow::Owned(utf8::text(&bytes).into_owned()),
             });
         }
     }

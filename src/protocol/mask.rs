@@ -5,6 +5,7 @@
 //! the place does not tell, the shape does: ten and more letters and digits beside a word such as `rest` or `token`.
 use super::credentials;
 use super::decoded::Decoded;
+use super::utf8;
 
 const MASK: &str = "***";
 
@@ -23,7 +24,7 @@ const SEGMENTS: usize = 64;
 /// A text that a client sent without the secrets that such texts carry: the code of a webhook's address, the values of
 /// parameters that hold credentials, passwords before a host, and bearer tokens, each as `***`.
 pub fn mask(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
+    let text = utf8::text(text);
     if is_plain(text.as_bytes()) {
         return text.into_owned();
     }
@@ -66,19 +67,25 @@ pub fn mask_user(user: &str, code: &str) -> String {
 /// Whether a segment of an address that stands beside `rest` is a secret by its shape: one long word, or a long word with
 /// digits in it. (Methods have long words: `crm.documentgenerator.template.list`.)
 pub fn is_secret(segment: &[u8]) -> bool {
-    let words = || {
-        segment
-            .split(|b| !b.is_ascii_alphanumeric())
-            .filter(|word| !word.is_empty())
-    };
-    let alone = words().nth(1).is_none();
-    words().any(|word| is_mixed(word) || alone && word.len() >= SHORTEST_SECRET)
+    let words = segment.split(|b| !b.is_ascii_alphanumeric());
+    let (mut count, mut longest) = (0, 0);
+    for word in words.filter(|word| !word.is_empty()) {
+        if is_mixed(word) {
+            return true;
+        }
+        count += 1;
+        longest = longest.max(word.len());
+    }
+    count == 1 && longest >= SHORTEST_SECRET
 }
 
 /// Whether a word is long and has letters and digits, as codes and tokens have.
 fn is_mixed(word: &[u8]) -> bool {
+    if word.len() < SHORTEST_SECRET {
+        return false;
+    }
     let digits = word.iter().filter(|b| b.is_ascii_digit()).count();
-    word.len() >= SHORTEST_SECRET && digits > 0 && digits < word.len()
+    digits > 0 && digits < word.len()
 }
 
 /// A portal's error code without secrets. Its words say what is wrong, and a long one with digits in it says nothing.

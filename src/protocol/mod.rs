@@ -24,6 +24,7 @@ pub mod target;
 pub mod unnamed;
 pub mod urlrewrite;
 pub mod usage;
+mod utf8;
 pub mod xml;
 
 pub use head::Fields;

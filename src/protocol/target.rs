@@ -10,8 +10,9 @@ use super::mask::is_secret;
 pub use super::mask::{mask, mask_code, mask_user};
 use super::neighbours::{self, Neighbours, is};
 pub use super::place::{Access, BATCH, Place, Written, query};
+use super::utf8;
 use super::{Secret, answer::Format};
-use memchr::{memchr, memchr2, memchr2_iter};
+use memchr::{memchr, memchr2, memchr2_iter, memmem};
 use std::borrow::Cow;
 use wide::u8x16;
 
@@ -121,7 +122,7 @@ pub fn masked_path(target: &[u8], rest: &RestPath) -> String {
             path.push_str(&if secret.contains(&at) || looks_like_one {
                 Cow::Borrowed("***")
             } else {
-                String::from_utf8_lossy(&segment.text)
+                utf8::text(&segment.text)
             });
         }
         if path.is_empty() {
@@ -157,7 +158,7 @@ pub fn masked_plain_call(target: &[u8], place: &Place<'_>) -> Option<String> {
     let before = path.get(..name.start)?.strip_suffix('/')?;
     let to_user = &before[..memchr::memrchr(b'/', before.as_bytes())?];
     let prefix = to_user.strip_suffix(user)?;
-    let has = |text: &str, part: &[u8]| text.as_bytes().windows(part.len()).any(|at| at == part);
+    let has = |text: &str, part: &[u8]| memmem::find(text.as_bytes(), part).is_some();
     let in_order = prefix.ends_with('/')
         && !has(prefix, b"//")
         && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'/');
@@ -450,8 +451,8 @@ pub(super) fn without_suffix(method: &[u8]) -> (usize, Format) {
 /// Decoded bytes as text. What is not UTF-8 is no method, and as a credential only compared with itself.
 pub(super) fn text<'t>(bytes: &Cow<'t, [u8]>) -> Cow<'t, str> {
     match bytes {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+        Cow::Borrowed(bytes) => utf8::text(bytes),
+        Cow::Owned(bytes) => Cow::Owned(utf8::text(bytes).into_owned()),
     }
 }
 
