@@ -6,6 +6,7 @@
 //! held by bodies that wait for more, the youngest gives way. What gives way was not executed, and may be sent again.
 
 use crate::proxy::error::{Failure, Kind};
+use crate::proxy::net::footprint;
 use crate::telemetry::metrics::{LocalMetrics, Open, Phase};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// What a body may hold without asking: small ones never wait.
 pub const FREE: u64 = 64 * 1024;
+
+/// When bodies that took this much have all gone, the allocator gives the pages of their smaller pieces back.
+const MUCH: u64 = 8 * 1024 * 1024;
 
 /// Whose body it is; all peers without an address are one.
 type Address = Option<IpAddr>;
@@ -29,6 +33,8 @@ pub struct Room {
 #[derive(Default)]
 struct State {
     taken: u64,
+    /// The most that was taken since nothing was.
+    most: u64,
     /// The number of the next body, and of the next wish.
     next: u64,
     bodies: BTreeMap<u64, Holding>,
@@ -127,6 +133,7 @@ impl State {
         }
         body.taken += much;
         self.taken += much;
+        self.most = self.most.max(self.taken);
         self.by_address.entry(body.address).or_default().taken += much;
     }
 
@@ -272,8 +279,12 @@ impl Drop for Reserved {
             let mut state = self.room.lock();
             state.forget(id);
             state.settle(self.room.total);
+            let was_much = state.taken == 0 && std::mem::take(&mut state.most) >= MUCH;
             drop(state);
             self.counted(0);
+            if was_much {
+                footprint::give_back_soon();
+            }
         }
     }
 }

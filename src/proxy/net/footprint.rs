@@ -39,6 +39,19 @@ impl Footprint {
     }
 }
 
+/// Gives back what large bodies leave free, once their last bytes have gone too.
+///
+/// Blocks below 1 MiB are not given back when they are freed: 16 bodies of 3 MiB at once left up to 9 MiB behind, with this 1.
+pub fn give_back_soon() {
+    // At a thread's end there is no runtime any more, and no need.
+    if tokio::runtime::Handle::try_current().is_ok() {
+        tokio::task::spawn_local(async {
+            tokio::time::sleep(SETTLE).await;
+            memory::give_back_free_pages();
+        });
+    }
+}
+
 impl Drop for Holding {
     fn drop(&mut self) {
         let footprint = &self.0;
