@@ -554,7 +554,7 @@ fn in_words(said: &str) -> String {
         return format!("\"{name}\" is missing here");
     }
     if let Some((name, _)) = quoted("duplicate field `") {
-        return format!("\"{name}\" stands here twice");
+        return format!("\"{name}\" is here twice");
     }
     if said.contains("untagged enum Names") {
         return "a name is text in quotes, or a list of spellings".to_owned();
@@ -705,7 +705,7 @@ mod tests {
                 "is no page of the documentation; write its path",
             ),
             (rule("\"documentation\": \"a\\r\\nb: c\""), "is no page"),
-            (rule("\"comment\": \"x\", \"comment\": \"y\""), "\"comment\" stands here twice"),
+            (rule("\"comment\": \"x\", \"comment\": \"y\""), "\"comment\" is here twice"),
             (
                 "[{\"method\": \"a\", \"successor\": \"c\"},\n{\"method\": \"A\", \"successor\": \"c\"}]".to_owned(),
                 "line 2, column 12: A has a rule already, at line 1",

@@ -12,7 +12,7 @@ use super::failure::{Failure, Outcome};
 use super::output::print;
 use super::paint::harmless;
 use super::text::nearest;
-use super::{log_files, log_words, rule_files};
+use super::{log_files, log_words, rule_files, terminal};
 use crate::catalogue::Catalogue;
 use crate::catalogue::Mode;
 use crate::ladder::rehearsal::{PastCall, Rehearsal};
@@ -236,8 +236,11 @@ impl Wanted {
             return Ok(("The log holds no deprecated call.\n".to_owned(), names));
         };
         let mut text = format!(
-            "In the log from {first:.0} to {last:.0} there are {} deprecated calls; {} of {} are meant.\n",
-            always.calls,
+            "The log has {} from {first:.0} to {last:.0}.\nThe brownout is for {} of {}.\n",
+            match always.calls {
+                1 => "1 deprecated call".to_owned(),
+                calls => format!("{calls} deprecated calls"),
+            },
             calls(always.refused_calls()),
             callers(always.refused_callers()),
         );
@@ -258,7 +261,7 @@ impl Wanted {
             ));
         }
         if !always.refused.is_empty() {
-            text.push_str("Those that are meant, in the whole log:\n");
+            text.push_str("Its calls in the whole log:\n");
         }
         for ((caller, method), count) in &always.refused {
             text.push_str(&format!(
@@ -267,7 +270,7 @@ impl Wanted {
                 calls(*count)
             ));
         }
-        Ok((text, names))
+        Ok((terminal::prose(&text), names))
     }
 
     fn instructions(&self, now: Timestamp) -> Result<String, Failure> {
@@ -325,9 +328,14 @@ impl Wanted {
             lines.push(format!("when = [{}]", list(windows)));
         }
         Ok(format!(
-            "To start it, put this before the other [[mode]] entries of the configuration file, and send SIGHUP:\n\n{}\n\n\
-             It ends by itself; at once by taking the entry out and sending SIGHUP again.\n",
-            lines.join("\n")
+            "{}\n\n{}\n\n{}\n",
+            terminal::prose(
+                "To start it, put this before the other [[mode]] entries of the configuration file, and send SIGHUP:"
+            ),
+            lines.join("\n"),
+            terminal::prose(
+                "It ends by itself. To end it at once, take the entry out and send SIGHUP again."
+            )
         ))
     }
 }

@@ -9,7 +9,7 @@ use super::paint::harmless;
 use super::settings::{Settings, Source};
 use super::text::reason;
 use super::values::{Listen, Upstream};
-use super::{admin, assemble, effective, evidence, here, options, rule_files, warnings};
+use super::{admin, assemble, effective, evidence, here, options, rule_files, terminal, warnings};
 use crate::protocol::answer::error_code;
 use crate::protocol::target::mask;
 use crate::proxy::{Answered, probe};
@@ -29,11 +29,12 @@ pub fn command() -> Command {
     let command = Command::new("check")
         .about("Check the configuration and show what would be used")
         .long_about(
-            "Reads options, environment and configuration file as `serve` does and judges them and the files that they \
-             name, on whatever machine. --here also judges this machine: logs, addresses, authorities; it opens no port. \
-             --connect also asks the portal. Prints the effective configuration, each value with its origin. Exit status \
-             0: all is well; 1: the portal does not answer as one; 2: the configuration is wrong, 3: this machine is not ready, and one \
-             line says why.",
+            "Checks the configuration before you start `serve` with it, on any machine. Reads options, environment and \
+             configuration file as `serve` does, and the files that they name; prints the effective configuration, each \
+             value with its origin. --here also checks this machine: logs, addresses, authorities; it opens no port. \
+             --connect also asks the portal.\n\n\
+             Exit status: 0 all is well; 1 the portal does not answer as one; 2 the configuration is wrong; 3 this machine is not \
+             ready. One line says why.",
         )
         .examples(EXAMPLES)
         .arg(switch("here", "Judge also what this machine has: log folders, addresses, authorities"))
@@ -62,7 +63,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     if matches.get_flag("here") {
         here::check(&settings)?;
     }
-    let mut text = effective::text(&settings);
+    let mut text = effective::text_for(&settings, terminal::width());
     if matches.get_flag("connect") {
         text.push_str(&connect(&settings)?);
     }

@@ -48,6 +48,32 @@ pub fn text(settings: &Settings) -> String {
     out
 }
 
+/// The same for a terminal: an origin for which a line has no room moves closer to its value, or above it.
+pub fn text_for(settings: &Settings, width: Option<usize>) -> String {
+    let text = text(settings);
+    match width {
+        Some(width) => text
+            .lines()
+            .map(|line| narrow(line, width) + "\n")
+            .collect(),
+        None => text,
+    }
+}
+
+fn narrow(line: &str, width: usize) -> String {
+    let length = |text: &str| text.chars().count();
+    match line.rsplit_once("  # ") {
+        Some((value, origin)) if length(line) > width => {
+            let value = value.trim_end();
+            match length(value) + length(origin) + 4 <= width {
+                true => format!("{value}  # {origin}"),
+                false => format!("# {origin}\n{value}"),
+            }
+        }
+        _ => line.to_owned(),
+    }
+}
+
 fn line(out: &mut String, spec: &Spec, settings: &Settings) {
     let Some(layered) = settings.layers().get(spec.name) else {
         let unset = match spec.name {
@@ -119,6 +145,15 @@ mod tests {
     use super::super::options::add_to;
     use super::super::settings::Source;
     use super::*;
+
+    #[test]
+    fn in_a_narrow_terminal_an_origin_moves_closer_or_above() {
+        let line = "http2 = true                  # proxy.toml:1:9";
+        assert_eq!(narrow(line, 46), line);
+        assert_eq!(narrow(line, 30), "http2 = true  # proxy.toml:1:9");
+        assert_eq!(narrow(line, 20), "# proxy.toml:1:9\nhttp2 = true");
+        assert_eq!(narrow("# Portal", 5), "# Portal");
+    }
 
     fn of(words: &[&str]) -> Settings {
         let words = ["serve", "--upstream", "https://example.bitrix24.com"]

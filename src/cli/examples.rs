@@ -4,13 +4,13 @@ use clap::Command;
 
 /// A command with examples at the end of its help.
 pub trait Examples {
-    /// Shows this text as it stands, however narrow the terminal is. A brace in it needs its partner before the next one.
+    /// Shows this text unfolded, however narrow the terminal is. A brace in it needs its partner before the next one.
     fn examples(self, text: &'static str) -> Self;
 }
 
 impl Examples for Command {
     fn examples(self, text: &'static str) -> Self {
-        // What stands in a template is not folded; `after_help`, which is, remains for the manual page.
+        // clap does not fold a template; `after_help`, which it folds, remains for the manual page.
         let template =
             "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}\n\n";
         self.after_help(text)
@@ -20,6 +20,8 @@ impl Examples for Command {
 
 #[cfg(test)]
 mod tests {
+    use clap::Command;
+
     #[test]
     fn no_line_of_an_example_is_folded_in_a_narrow_terminal() {
         let mut left = vec![crate::cli::command()];
@@ -38,10 +40,23 @@ mod tests {
         assert!(seen > 6);
     }
 
+    /// Every command with its words, those below others too.
+    fn all() -> Vec<(String, Command)> {
+        let mut found = Vec::new();
+        let mut left = vec![(String::new(), crate::cli::command())];
+        while let Some((above, command)) = left.pop() {
+            for verb in command.get_subcommands() {
+                let words = format!("{above} {}", verb.get_name());
+                left.push((words.clone(), verb.clone()));
+                found.push((words, verb.clone()));
+            }
+        }
+        found
+    }
+
     #[test]
     fn each_command_ends_with_an_example_that_can_be_pasted() {
-        for verb in crate::cli::command().get_subcommands() {
-            let name = verb.get_name();
+        for (name, verb) in all() {
             let text = verb.get_after_help().map(ToString::to_string);
             let text = text.unwrap_or_default();
             let calls: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
@@ -53,8 +68,21 @@ mod tests {
                 let parsed = crate::cli::command().try_get_matches_from(&words);
                 let said = parsed.err().map(|error| error.to_string());
                 assert_eq!(said, None, "{call}");
-                assert_eq!(words[1], name, "{call}");
+                assert!(words.join(" ").contains(&name), "{call}");
             }
+        }
+    }
+
+    #[test]
+    fn each_command_begins_with_what_it_is_for() {
+        for (name, verb) in all() {
+            let about = verb.get_long_about().or_else(|| verb.get_about());
+            let text = about.map(ToString::to_string).unwrap_or_default();
+            let first = text.split_whitespace().next().unwrap_or_default();
+            assert!(
+                first.starts_with(char::is_uppercase) && first.ends_with('s'),
+                "{name} begins with {first:?}, not with a verb as Shows or Prints"
+            );
         }
     }
 }

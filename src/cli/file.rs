@@ -63,10 +63,10 @@ impl File {
             let at = error.span().unwrap_or(0..0);
             let why = match (error.message(), text.get(at.clone())) {
                 ("duplicate key", Some("mode")) => {
-                    "mode stands here twice; beside [[mode]] entries the mode for all is an entry without more, at the end"
+                    "mode is set twice; beside [[mode]] entries set it for all others by a last [[mode]] entry without conditions"
                         .to_owned()
                 }
-                ("duplicate key", Some(key)) => format!("{} stands here twice", shown(key)),
+                ("duplicate key", Some(key)) => format!("{} is set twice", shown(key)),
                 (message, _) => format!("this is not TOML: {message}"),
             };
             source.wrong(at, &why)
@@ -239,11 +239,11 @@ mod tests {
         );
         assert_eq!(
             complaint("http2 = true\nhttp2 = false"),
-            "proxy.toml:2:1: http2 stands here twice"
+            "proxy.toml:2:1: http2 is set twice"
         );
         let both = complaint("mode = 'observe'\n[[mode]]\nmode = 'block'");
         assert!(
-            both.starts_with("proxy.toml:2:3: mode stands here twice; beside"),
+            both.starts_with("proxy.toml:2:3: mode is set twice; beside"),
             "{both}"
         );
         assert_eq!(

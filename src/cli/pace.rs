@@ -25,9 +25,10 @@ use crate::telemetry::access::PastRequest;
 use crate::telemetry::reader::Lines;
 
 const LONG_ABOUT: &str = "\
-Plays the calls of an access log through the model with which `serve --portal-rate` holds calls back, and says for each \
-caller how many would have waited, for how long, and how many would have been refused. Run it before you switch pacing \
-on. Callers are told apart by the log's `flow`; lines of older versions have none and go by user, address and agent.";
+Shows what the portal's request limit means for your traffic, before you switch pacing on. Plays the calls of an access log \
+through the model by which `serve --portal-rate` holds calls back, and says for each caller how many would have waited, for \
+how long, and how many would have been refused. It tells callers apart by the log's `flow`; lines of older versions have \
+none, so there it goes by user, address and agent.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,11 +6,11 @@ use super::examples::Examples;
 use super::failure::{Failure, Outcome};
 use super::log_words::{callers, callers_of, files, format, now, period, repeated, word, words};
 use super::output::print;
-use super::{log_files, rule_files, text};
+use super::{log_files, rule_files, terminal, text};
 use crate::catalogue::Catalogue;
 use crate::ladder::Methods;
 use crate::report::period::Period;
-use crate::report::zero::certificate::Certificate;
+use crate::report::zero::certificate::{Certificate, LABEL};
 use crate::report::zero::{Proof, Question};
 use crate::telemetry::run::RulesKnown;
 
@@ -109,7 +109,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     print(&match word(matches, "format") {
         Some("json") => certificate.json(),
         Some("markdown") => certificate.markdown(),
-        _ => certificate.text(),
+        _ => terminal::labelled(&certificate.text(), LABEL),
     })?;
     Ok(verdict.status())
 }

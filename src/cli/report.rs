@@ -18,10 +18,10 @@ use crate::telemetry::callers::Day;
 
 const LONG_ABOUT: &str = "\
 Says who still calls which deprecated method, how often and since when, from one or more deprecation logs: plain, gzipped, \
-or standard input (-), in whatever order. Callers without a name come first, then those that call again though their \
-migration was done. With --callers the file of today names the callers of old lines too.
+or standard input (-), in any order. Callers without a name come first, then those that call again after their owner said \
+that the migration was done. With --callers today's file also names the callers of old lines.
 
---for CALLER writes a letter instead: all that the owner of this caller has to change, on one page.
+--for CALLER writes a letter instead: everything that the owner of this caller has to change, on one page.
 
 A time is a date (the whole day, UTC, both ends included), a moment (2026-12-01T09:30:00Z), or a length of time before \
 now (30d).";

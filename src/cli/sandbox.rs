@@ -24,8 +24,8 @@ pub fn command() -> Command {
         .long_about(
             "Runs a stand-in for a Bitrix24 portal that reads calls as a portal does (JSON, form, multipart, query, \
              batch, XML; webhook and OAuth) and knows the *.details.configuration.* methods, the deprecated ones and \
-             their successors. It keeps nothing and touches nothing outside of this machine. Prints a line for each call that it gets, without secrets. Ends with \
-             Ctrl-C.",
+             their successors, so that you can try the proxy and your integrations without a real portal. It keeps nothing \
+             and touches nothing outside this machine. Prints a line for each call, without secrets. Ctrl-C ends it.",
         )
         .examples(EXAMPLES)
         .arg(

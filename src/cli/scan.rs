@@ -16,11 +16,10 @@ use crate::scan::text::Finder;
 use crate::scan::{Known, output, walk};
 
 const LONG_ABOUT: &str = "\
-Searches source code, exports of n8n and Make, scripts: anything that is text, for deprecated Bitrix24 methods. Finds a \
-name where it stands whole, in any case, and where it is put together from literals, arrays and constants of the same \
-file; lists the places to look at, where a text search cannot tell what is called (a name that begins or ends in a variable, \
-a library's own accessors, a Bitrix24 node of n8n). \
-Leaves out what .gitignore leaves out. Prints places and methods, never a line's content, which may hold a webhook.
+Searches source code, scripts, exports of n8n and Make, and any other text for deprecated Bitrix24 methods. Finds a whole \
+name, in any case, and a name that the file puts together from literals, arrays and constants. Lists places to look at where a \
+text search cannot tell what is called: a name that begins or ends in a variable, a library's own accessors, a Bitrix24 node \
+of n8n. Skips what .gitignore names. Prints places and methods, never the content of a line, which may hold a webhook.
 
 Exit status: 0; with --fail 1 when something is found or there is a place to look at; 2 when a path cannot be read.";
 

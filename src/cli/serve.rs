@@ -11,7 +11,7 @@ use super::reload::Reload;
 use super::settings::Source;
 use super::supervisor::{Signals, Supervisor};
 use super::text::reason;
-use super::{assemble, effective, here, operational_log, options, warnings};
+use super::{assemble, effective, here, operational_log, options, terminal, warnings};
 use crate::telemetry::log::survive_the_file_size_limit;
 use crate::telemetry::panics;
 
@@ -43,7 +43,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let source = Source::new(matches.clone());
     let settings = source.load()?;
     if matches.get_flag("print-config") {
-        print(&effective::text(&settings))?;
+        print(&effective::text_for(&settings, terminal::width()))?;
         return Ok(0);
     }
     operational_log::start(&settings);

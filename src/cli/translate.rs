@@ -11,9 +11,10 @@ use super::failure::{Failure, Outcome};
 use super::lookalike::{self, Lookalike};
 use super::output::print;
 use super::paint::{Paint, harmless};
-use super::rule_files;
 use super::text::reason;
+use super::{rule_files, terminal};
 use crate::catalogue::{Catalogue, Rule};
+use crate::columns::fold;
 use crate::protocol::address::Address;
 use crate::protocol::answer;
 use crate::protocol::target::{self, Access, Place, RestPath};
@@ -462,6 +463,11 @@ impl Text {
             .as_ref()
             .map(|date| format!(", deprecated {date} or earlier"))
             .unwrap_or_default();
+        let room = terminal::width().map_or(usize::MAX, |width| width.saturating_sub(LABEL));
+        let since = match method.len() + since.len() > room {
+            true => since.replacen(", ", "\n", 1),
+            false => since,
+        };
         self.line(
             used.action.as_str(),
             &format!("{}{since}", self.paint.bold(&method)),
@@ -470,7 +476,9 @@ impl Text {
             self.line("call instead", replacement);
         }
         for (at, change) in used.changes.iter().enumerate() {
-            self.line(if at == 0 { "changes" } else { "" }, &harmless(change));
+            let change = harmless(change);
+            let label = if at == 0 { "changes" } else { "" };
+            self.line(label, &fold(&change, room).join("\n"));
         }
         if let Some(reason) = used.refusal {
             self.line("reason", reason.as_str());

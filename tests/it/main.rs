@@ -43,6 +43,7 @@ mod secrets;
 mod snippets;
 mod strangers;
 mod support;
+mod terminal;
 mod tls;
 mod translate;
 mod upgrade;

@@ -275,7 +275,7 @@ fn a_brownout_says_what_it_would_have_refused_and_how_to_start_it() {
     ];
     let text = said(folder.path(), &words);
     assert!(
-        text.contains("there are 5 deprecated calls; 4 calls of 3 callers are meant"),
+        text.contains("The brownout is for 4 calls of 3 callers."),
         "{text}"
     );
     assert!(
@@ -320,12 +320,12 @@ fn a_brownout_says_what_it_would_have_refused_and_how_to_start_it() {
     std::fs::write(folder.path().join("empty.log"), "").expect("written");
     let several = String::from_utf8_lossy(&more("more.log").stdout).into_owned();
     assert!(
-        several.contains("there are 6 deprecated calls"),
+        several.contains("The log has 6 deprecated calls"),
         "{several}"
     );
     let several = String::from_utf8_lossy(&more("empty.log").stdout).into_owned();
     assert!(
-        several.contains("there are 5 deprecated calls"),
+        several.contains("The log has 5 deprecated calls"),
         "{several}"
     );
     let wrong = more("none.log");

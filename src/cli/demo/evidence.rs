@@ -7,12 +7,13 @@ use crate::catalogue::Catalogue;
 use crate::cli::failure::Failure;
 use crate::cli::log_words::now;
 use crate::cli::paint::Paint;
+use crate::cli::terminal::{labelled, prose};
 use crate::cli::{log_files, report};
 use crate::report::output::Done;
 use crate::report::period::Period;
 use crate::report::rows::{Filter, Report};
 use crate::report::suggest::Unnamed;
-use crate::report::zero::certificate::Certificate;
+use crate::report::zero::certificate::{Certificate, LABEL};
 use crate::report::zero::{Proof, Question};
 use crate::telemetry::callers::Callers;
 use crate::telemetry::reader::{Line, START, Totals};
@@ -66,12 +67,13 @@ pub fn of(log: &Path, paint: Paint) -> Result<Evidence, Failure> {
             files: files.len(),
             now: now(),
         };
-        Ok((verdict.status(), certificate.text()))
+        let text = labelled(&certificate.text(), LABEL);
+        Ok((verdict.status(), text))
     };
     let (used, still) = prove(&[])?;
     let (unused, certificate) = prove(&[UNUSED])?;
     let answer = still.lines().next().unwrap_or_default();
-    let title = |text: &str| paint.bold(text);
+    let title = |text: &str| paint.bold(&prose(text));
     Ok(Evidence {
         text: format!(
             "{}\n{entry}\n\n{}\n{report}\n{}\n{answer}\n\n{}\n{certificate}",

@@ -46,11 +46,11 @@ pub fn command() -> Command {
     Command::new("demo")
         .about("Show it working: a sandbox portal, the proxy, real calls, and what became of each")
         .long_about(
-            "Starts a sandbox portal and the proxy in front of it on free ports of this machine, sends a dozen and more \
-             calls as clients in the field send them (JSON, form, multipart, GET, batch, XML, OAuth, raw bytes in an \
-             address), and prints what was sent, what the portal did, what came back, the deprecation events, who calls \
-             what (report) and a certificate (prove-zero). Then it keeps running, for you to try, until Ctrl-C. Nothing \
-             outside of this machine is touched.",
+            "Shows the proxy at work, on this machine alone. Starts a sandbox portal and the proxy in front of it on free \
+             ports, and sends more than a dozen calls as real clients send them: JSON, form, multipart, GET, batch, \
+             XML, OAuth, raw bytes in an address. Prints what was sent, what the portal did, what came back, the deprecation \
+             events, who calls what (report) and a certificate (prove-zero). Then it keeps running, for you to try, \
+             until Ctrl-C.",
         )
         .examples(EXAMPLES)
         .arg(

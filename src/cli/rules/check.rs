@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::catalogue::file::{Example, Message, OwnRule, SCHEMA};
 use crate::catalogue::{Catalogue, Rule, RuleKind};
 use crate::cli::call::target_of;
+use crate::cli::examples::Examples;
 use crate::cli::failure::Outcome;
 use crate::cli::output::print;
 use crate::cli::rule_files::read_file;
@@ -21,10 +22,12 @@ pub fn command() -> Command {
     Command::new("check")
         .about("Read a rule file and run its examples")
         .long_about(
-            "Reads a rule file and runs the examples of its rules, without any network. Exit status 0: all became what they \
-             say; 1: one did not; 2: the file is no rule file, and one line says where and why. What is strange about a rule (no \
-             example, itself as its successor, a method that the catalogue only watches) is a warning and changes no status.",
+            "Tests a rule file: reads it and runs the examples of its rules, without any network. Warns of a rule without an \
+             example, with itself as its successor, or for a method that the catalogue only watches.\n\n\
+             Exit status: 0 all examples became what they say, warnings or not; 1 one did not; 2 the file is not a rule file, and \
+             one line says where and why.",
         )
+        .examples("Example:\n  b24-migration-proxy rules check my-rules.json")
         .arg(
             Arg::new("file")
                 .value_name("FILE")
@@ -36,7 +39,12 @@ pub fn command() -> Command {
 }
 
 pub fn schema_command() -> Command {
-    Command::new("schema").about("Print the JSON Schema of rule files")
+    Command::new("schema")
+        .about("Print the JSON Schema of rule files")
+        .long_about(
+            "Prints the JSON Schema of rule files, by which an editor completes and checks them.",
+        )
+        .examples("Example:\n  b24-migration-proxy rules schema > rules.schema.json")
 }
 
 pub fn schema(_: &ArgMatches) -> Outcome {

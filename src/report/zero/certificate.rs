@@ -12,6 +12,9 @@ use crate::telemetry::reader::{Counts, Totals};
 const BLIND: &str = "Calls that do not go through these proxies are not seen: those of integrations that still use the \
     portal's own address, and of replicas whose logs are not among the files.";
 
+/// The width of the labels' column in the text.
+pub const LABEL: usize = 10;
+
 /// A verdict with what was read for it.
 pub struct Certificate<'v> {
     pub verdict: &'v Verdict,
@@ -147,7 +150,7 @@ impl Certificate<'_> {
         let verdict = self.verdict;
         let mut text = format!("{}\n\n", self.answer());
         let mut line = |name: &str, value: &str| {
-            let _ = writeln!(text, "{name:<10}{value}");
+            let _ = writeln!(text, "{name:<LABEL$}{value}");
         };
         line("Question", &self.question());
         let (since, until) = (moment(verdict.since), moment(verdict.until));

@@ -35,8 +35,7 @@ pub fn table(outcome: &Outcome<'_>) -> String {
         known.dedup();
         known.len()
     };
-    let _ = writeln!(
-        out,
+    let sum = format!(
         "{} of {} and {} to look at in {} searched{}",
         count(report.found.len(), "line"),
         count(methods, "deprecated method"),
@@ -47,6 +46,9 @@ pub fn table(outcome: &Outcome<'_>) -> String {
             binary => format!(", {binary} without text passed over"),
         }
     );
+    for piece in fold(&sum, outcome.width.unwrap_or(usize::MAX)) {
+        let _ = writeln!(out, "{piece}");
+    }
     out
 }
 
@@ -134,14 +136,20 @@ fn unseen(outcome: &Outcome<'_>, out: &mut String) {
         if unseen.len() == 1 { "it" } else { "them" }
     );
     for place in unseen.iter().take(LISTED) {
-        let _ = writeln!(
-            out,
-            "  {}:{}:{}  {}",
-            shown(&place.path),
-            place.place.line,
-            place.place.column,
-            place.why.text(outcome.known)
-        );
+        let (line, column) = (place.place.line, place.place.column);
+        let at = format!("{}:{line}:{column}", shown(&place.path));
+        let why = place.why.text(outcome.known);
+        match outcome.width {
+            Some(room) if at.chars().count() + why.chars().count() + 4 > room => {
+                let _ = writeln!(out, "  {at}");
+                for piece in fold(&why, room.saturating_sub(6)) {
+                    let _ = writeln!(out, "      {piece}");
+                }
+            }
+            _ => {
+                let _ = writeln!(out, "  {at}  {why}");
+            }
+        }
     }
     if unseen.len() > LISTED {
         let _ = writeln!(
