@@ -3,7 +3,7 @@
 //! `--- request` is a request line, fields, an empty line and a body; `--- upstream` what the portal gets instead, or
 //! `untouched`, or `refused` with status, code and description; `--- uses` a line for each deprecated use, `--- changes`
 //! what was changed. `--- mode` names another mode than rewrite. `UPDATE_GOLDEN=1 cargo test` writes what the engine
-//! does now, and the diff is the review.
+//! does now, and the diff is the review. [`served`] sends them through the built proxy too.
 use b24_migration_proxy::catalogue::{Catalogue, Mode};
 use b24_migration_proxy::protocol::address::Address;
 use b24_migration_proxy::protocol::target::RestPath;
@@ -11,14 +11,15 @@ use b24_migration_proxy::protocol::urlrewrite;
 use b24_migration_proxy::translate::{Call, Doubt, Outcome, Verdict, translate};
 use std::path::{Path, PathBuf};
 
+mod served;
+
 /// A case's sections, in the order of the file.
 type Sections = Vec<(String, Vec<u8>)>;
 
 #[test]
 fn every_golden_case_is_translated_as_it_says() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let files = cases(&root);
-    assert!(files.len() > 1, "no cases in {}", root.display());
+    let files = cases(&folder());
+    assert!(files.len() > 1, "no cases in {}", folder().display());
     let mut wrong = Vec::new();
     for file in files {
         let text = std::fs::read(&file).unwrap();
@@ -90,6 +91,10 @@ fn a_difference_shows_the_lines_that_differ_and_where() {
         difference(expected.as_bytes(), got.as_bytes()),
         format!("    --- upstream\n  - …{cut}1 tail\n  + …{cut}2 tail\n  + more\n    --- uses\n")
     );
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 fn cases(folder: &Path) -> Vec<PathBuf> {
