@@ -20,6 +20,7 @@ use crate::proxy::call::usage;
 use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, Name, RequestHead};
+use crate::proxy::net::background;
 use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
 use crate::proxy::portal::failure::{incomplete_answer, no_answer};
@@ -139,6 +140,15 @@ impl Told {
         }
     }
 
+    /// The portal answered, and its body is still to be read.
+    fn by(answer: &Answer) -> Self {
+        Told {
+            status: Some(answer.head.status),
+            is_let_in: !matches!(answer.head.status, 401 | 403),
+            ..Told::default()
+        }
+    }
+
     /// The client gets nothing.
     fn gone(sent: Sent) -> Self {
         Told {
@@ -151,21 +161,12 @@ impl Told {
 impl Job {
     /// Carries the call out and logs its uses. The answer's head is not passed on before the log has them.
     pub async fn carry_out(mut self: Box<Self>, source: usize) -> Result<Carried, Failure> {
-        if !self.context.calls.telemetry.log.can_accept()
-            && self.uses.iter().any(|u| u.action == Action::Rewritten)
-        {
-            for usage in &mut self.uses {
-                usage.action = Action::Refused;
-                usage.refusal = Some(Reason::LogFailure);
-            }
-            let error = Failure::from(Kind::LogUnavailable);
-            let _ = self.record(&Told::of(&error));
-            return Err(error);
-        }
-        let body = std::mem::replace(&mut self.body, RequestBody::Empty);
+        self.may_be_sent()?;
         let switched_off = self.switched_off();
+        let is_replaced = !switched_off.is_empty();
+        let body = std::mem::replace(&mut self.body, RequestBody::Empty);
         let outgoing = Outgoing {
-            plain_answer: !switched_off.is_empty(),
+            plain_answer: is_replaced,
             source,
             keep: self.context.paces(),
             ..Outgoing::new(self.target.as_deref(), body, self.plan)
@@ -185,121 +186,168 @@ impl Job {
         };
         #[cfg(test)]
         crate::proxy::net::caught::panic_if_asked(self.head.target(), "sent");
-        match sent {
-            Err(error) => {
-                let error = blame(&self.client, error);
-                let told = Told::of(&error);
-                self.record(&told).map_err(|_| error.clone())?;
+        let mut answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.unanswered(error)),
+        };
+        self.name_application(&answer);
+        let mut told = Told::by(&answer);
+        let looked = {
+            let looking = pin!(self.look_into(&mut answer, &mut told, is_replaced));
+            self.context.cut.unless_cut(looking).await
+        };
+        match looked {
+            None => Err(self.cut()),
+            Some(Ok(read)) => Ok(self.answered(answer, read, &told, &switched_off)),
+            Some(Err(Truncated)) => {
+                let error = incomplete_answer();
+                let _ = self.record(&Told::of(&error));
                 Err(error)
             }
-            Ok(mut answer) => {
-                if let Some(application) = answer.head.fields.first(Name::XBitrixRestApplication) {
-                    if self.context.asks_for_applications() {
-                        let applications = &self.context.calls.applications;
-                        applications.learn(&self.caller, application);
-                        self.asked = Some(self.caller.clone());
-                    }
-                    Arc::make_mut(&mut self.caller).name_application(application);
-                }
-                let mut told = Told {
-                    status: Some(answer.head.status),
-                    is_let_in: !matches!(answer.head.status, 401 | 403),
-                    ..Told::default()
-                };
-                let looked = {
-                    let whole = !switched_off.is_empty();
-                    let looking = pin!(self.look_into(&mut answer, &mut told, whole));
-                    self.context.cut.unless_cut(looking).await
-                };
-                let read = match looked {
-                    None => return Err(self.cut()),
-                    Some(Ok(read)) => read,
-                    Some(Err(Truncated)) => {
-                        let error = incomplete_answer();
-                        told = Told::of(&error);
-                        let _ = self.record(&told);
-                        return Err(error);
-                    }
-                };
-                let is_refused = told.status == Some(503)
-                    && told.error.as_deref() == Some(QUERY_LIMIT_EXCEEDED)
-                    && self.context.paces();
-                if let Some(body) = answer.again.take().filter(|_| is_refused) {
-                    self.body = body;
-                    return Ok(Carried::Refused(self));
-                }
-                drop(self.reserved.take());
-                if self.record(&told).is_err()
-                    && self.uses.iter().any(|u| u.action == Action::Rewritten)
-                {
-                    // The call was executed: the answer goes on all the same, and the log's trouble is said by the log.
-                    tracing::debug!("an executed call could not be logged");
-                }
-                match (self.successor.take(), &read) {
-                    (Some(successor), Some((body, true))) => {
-                        let legacy = Legacy {
-                            status: answer.head.status,
-                            is_gzip: Coding::of(&answer.head) == Coding::Gzip,
-                            body: body.clone(),
-                        };
-                        let (context, client) = (self.context.clone(), self.client.clone());
-                        let head = self.head.clone();
-                        crate::proxy::net::background::finish(
-                            successor.compare(context, client, head, legacy),
-                        );
-                    }
-                    (Some(successor), _) => successor.skip(&self.context),
-                    (None, _) => {}
-                }
-                if let (Some(used), false) = (self.uses.first(), self.head.method() == b"HEAD") {
-                    let caller = || usage::name_of(&self.context, || &self.caller);
-                    let keys = || {
-                        let keys = self.uses.iter().filter_map(|used| used.batch_key.clone());
-                        keys.collect()
-                    };
-                    let whole = answer.whole(read.as_ref());
-                    self.span
-                        .passes(&answer.head, whole, &used.rule.method, caller, keys);
-                }
-                let lines = self.deprecation_lines();
-                let origin = |name, value: &[u8]| {
-                    self.context
-                        .turn_origin(&self.client, &self.head, name, value)
-                };
-                let id_line = self.span.id_line_if_asked();
-                let replaced = read
-                    .as_ref()
-                    .filter(|(_, whole)| *whole && !switched_off.is_empty())
-                    .and_then(|(body, _)| {
-                        let refused: Vec<(&str, &str, &str)> = switched_off
-                            .iter()
-                            .map(|(key, refusal)| {
-                                (
-                                    key.as_str(),
-                                    refusal.code.as_str(),
-                                    refusal.description.as_str(),
-                                )
-                            })
-                            .collect();
-                        match &self.order {
-                            Some(order) => order.replace_refused(body, &refused),
-                            None => translate::answer::replace_refused(body, self.format, &refused),
-                        }
-                    });
-                let additions = Additions {
-                    replaced: replaced.map(Into::into),
-                    deprecation: &lines,
-                    read,
-                    origin: Some(&origin),
-                    lines: id_line.as_bytes(),
-                };
-                let reply = reply::pass_on(&self.head, answer, additions);
-                Ok(if is_refused {
-                    Carried::RefusedForGood(reply, Box::new(self.head.clone()))
-                } else {
-                    Carried::Answered(reply)
-                })
-            }
+        }
+    }
+
+    /// Refuses a call that is translated while the log takes no line of it, where the log's failure is to refuse calls.
+    fn may_be_sent(&mut self) -> Result<(), Failure> {
+        if self.context.calls.telemetry.log.can_accept() || !self.is_rewritten() {
+            return Ok(());
+        }
+        for usage in &mut self.uses {
+            usage.action = Action::Refused;
+            usage.refusal = Some(Reason::LogFailure);
+        }
+        let error = Failure::from(Kind::LogUnavailable);
+        let _ = self.record(&Told::of(&error));
+        Err(error)
+    }
+
+    fn is_rewritten(&self) -> bool {
+        self.uses.iter().any(|u| u.action == Action::Rewritten)
+    }
+
+    /// The portal gave no answer: what the client is told of it.
+    fn unanswered(&self, error: Failure) -> Failure {
+        let error = blame(&self.client, error);
+        let _ = self.record(&Told::of(&error));
+        error
+    }
+
+    /// Some answers name the application that the token belongs to.
+    fn name_application(&mut self, answer: &Answer) {
+        let Some(application) = answer.head.fields.first(Name::XBitrixRestApplication) else {
+            return;
+        };
+        if self.context.asks_for_applications() {
+            let applications = &self.context.calls.applications;
+            applications.learn(&self.caller, application);
+            self.asked = Some(self.caller.clone());
+        }
+        Arc::make_mut(&mut self.caller).name_application(application);
+    }
+
+    /// Logs the uses and makes the reply, or gives the call back where the portal refused it for its limit.
+    fn answered(
+        mut self: Box<Self>,
+        mut answer: Answer,
+        read: Option<(Bytes, bool)>,
+        told: &Told,
+        switched_off: &[(String, Refusal)],
+    ) -> Carried {
+        let is_refused = told.status == Some(503)
+            && told.error.as_deref() == Some(QUERY_LIMIT_EXCEEDED)
+            && self.context.paces();
+        if let Some(body) = answer.again.take().filter(|_| is_refused) {
+            self.body = body;
+            return Carried::Refused(self);
+        }
+        drop(self.reserved.take());
+        if self.record(told).is_err() && self.is_rewritten() {
+            // The call was executed: the answer goes on all the same, and the log's trouble is said by the log.
+            tracing::debug!("an executed call could not be logged");
+        }
+        self.compare_later(&answer, read.as_ref());
+        self.count_time(&answer, read.as_ref());
+        let reply = self.reply(answer, read, switched_off);
+        if is_refused {
+            Carried::RefusedForGood(reply, Box::new(self.head.clone()))
+        } else {
+            Carried::Answered(reply)
+        }
+    }
+
+    /// Sends the call as its successor beside the answer, in mode `compare`.
+    fn compare_later(&mut self, answer: &Answer, read: Option<&(Bytes, bool)>) {
+        let Some(successor) = self.successor.take() else {
+            return;
+        };
+        let Some((body, true)) = read else {
+            return successor.skip(&self.context);
+        };
+        let legacy = Legacy {
+            status: answer.head.status,
+            is_gzip: Coding::of(&answer.head) == Coding::Gzip,
+            body: body.clone(),
+        };
+        let (context, client) = (self.context.clone(), self.client.clone());
+        let head = self.head.clone();
+        background::finish(successor.compare(context, client, head, legacy));
+    }
+
+    /// Counts the seconds of the portal's time that the answer tells.
+    fn count_time(&self, answer: &Answer, read: Option<&(Bytes, bool)>) {
+        let Some(used) = self.uses.first() else {
+            return;
+        };
+        if self.head.method() == b"HEAD" {
+            return;
+        }
+        let caller = || usage::name_of(&self.context, || &self.caller);
+        let keys = || {
+            let keys = self.uses.iter().filter_map(|used| used.batch_key.clone());
+            keys.collect()
+        };
+        let whole = answer.whole(read);
+        self.span
+            .passes(&answer.head, whole, &used.rule.method, caller, keys);
+    }
+
+    /// The answer as the client gets it.
+    fn reply(
+        &self,
+        answer: Answer,
+        read: Option<(Bytes, bool)>,
+        switched_off: &[(String, Refusal)],
+    ) -> Reply {
+        let lines = self.deprecation_lines();
+        let origin = |name, value: &[u8]| {
+            self.context
+                .turn_origin(&self.client, &self.head, name, value)
+        };
+        let id_line = self.span.id_line_if_asked();
+        let whole = read.as_ref().filter(|(_, whole)| *whole);
+        let replaced = whole.and_then(|(body, _)| self.with_refusals(body, switched_off));
+        let additions = Additions {
+            replaced: replaced.map(Into::into),
+            deprecation: &lines,
+            read,
+            origin: Some(&origin),
+            lines: id_line.as_bytes(),
+        };
+        reply::pass_on(&self.head, answer, additions)
+    }
+
+    /// A batch's answer with our errors in place of the portal's for the commands that were refused.
+    fn with_refusals(&self, body: &[u8], switched_off: &[(String, Refusal)]) -> Option<Vec<u8>> {
+        if switched_off.is_empty() {
+            return None;
+        }
+        let refused: Vec<(&str, &str, &str)> = switched_off
+            .iter()
+            .map(|(key, r)| (key.as_str(), r.code.as_str(), r.description.as_str()))
+            .collect();
+        match &self.order {
+            Some(order) => order.replace_refused(body, &refused),
+            None => translate::answer::replace_refused(body, self.format, &refused),
         }
     }
 
@@ -309,7 +357,7 @@ impl Job {
         answer: &mut Answer,
         told: &mut Told,
         whole: bool,
-    ) -> Result<Option<(bytes::Bytes, bool)>, Truncated> {
+    ) -> Result<Option<(Bytes, bool)>, Truncated> {
         let head = &answer.head;
         let coding = Coding::of(head);
         let readable = match coding {

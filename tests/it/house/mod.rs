@@ -107,8 +107,6 @@ const KNOWN: &[(&str, &str)] = &[
     // Three machines that share their state: to be taken apart as request, answer and driver.
     ("src/proxy/portal/connection.rs", "more than 700"),
     // One decision after the other over the same values.
-    ("src/proxy/call/job.rs", "carry_out has"),
-    ("src/proxy/call/translated.rs", "translated has"),
     ("src/cli/settings.rs", "resolve has"),
     ("src/ladder/policy.rs", "build has"),
     ("src/telemetry/metrics/exposition.rs", "migration has"),
