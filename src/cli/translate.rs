@@ -312,14 +312,14 @@ fn headline(
         (core::Outcome::Refused(_), _) => paint.red("Refused: the portal would get nothing."),
         (core::Outcome::Rewritten { .. }, _) => {
             let what = if verdict.batch {
-                "Deprecated commands in it are translated"
+                "Deprecated commands in it are rewritten"
             } else {
-                "Deprecated, and translated"
+                "Deprecated, and rewritten"
             };
             paint.green(&format!("{what}: the portal gets the successor's call."))
         }
         (core::Outcome::Untouched, _) if !verdict.uses.is_empty() => paint.yellow(&format!(
-            "Deprecated, and watched: {forwarded}, and logged."
+            "Deprecated, and observed: {forwarded}, and logged."
         )),
         (core::Outcome::Untouched, _) if verdict.batch || place.is_batch() => {
             format!("No command of this batch is deprecated: {forwarded}.")
