@@ -12,8 +12,8 @@ use crate::advice::language::Language;
 use crate::advice::{Advice, Behind, Seen};
 use crate::catalogue::Mode;
 use crate::telemetry::health::Stage;
-use crate::telemetry::live::{ModeChange, Row, Whose};
 use crate::telemetry::log::LogStatus;
+use crate::telemetry::shown::{ModeChange, Row, Whose};
 
 /// What there is under `/api/`.
 #[derive(Serialize)]

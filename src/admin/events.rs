@@ -99,7 +99,7 @@ impl Feed {
 /// Makes an event of each change, as long as somebody watches. Ends never.
 pub(super) async fn keep_fresh(admin: Arc<Admin>) {
     let live = &admin.telemetry.live;
-    let mut versions = live.subscribe();
+    let mut watcher = live.watch();
     let mut refresh = interval(REFRESH);
     refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shown = live.version();
@@ -108,11 +108,11 @@ pub(super) async fn keep_fresh(admin: Arc<Admin>) {
     let mut owed = false;
     loop {
         tokio::select! {
-            Ok(()) = versions.changed() => sleep(GATHER).await,
+            () = watcher.changed() => sleep(GATHER).await,
             _ = refresh.tick() => {}
             () = sleep_until(overview_at + OVERVIEW_PAUSE), if owed => {}
         }
-        let version = *versions.borrow_and_update();
+        let version = watcher.version();
         if admin.feed.events.receiver_count() > 0 {
             let due = overview_at.elapsed() >= OVERVIEW_PAUSE || version == shown;
             owed = !due;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::catalogue::{Catalogue, RuleKind};
 use crate::ladder::Policy;
 use crate::telemetry::callers::State;
-use crate::telemetry::live::{Row, Snapshot};
+use crate::telemetry::shown::{Row, Snapshot};
 
 /// Milliseconds of a day.
 pub(super) const DAY: u64 = 24 * 60 * 60 * 1000;

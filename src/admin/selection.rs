@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::overview::{calls, identity, is_active};
 use crate::telemetry::callers::State;
-use crate::telemetry::live::Row;
+use crate::telemetry::shown::Row;
 
 const REGRESSED: &str = State::Regressed.as_str();
 

@@ -119,10 +119,7 @@ impl Reload {
         shared
             .telemetry
             .set_rules_known(RulesKnown::of(policy.catalogue()));
-        shared
-            .telemetry
-            .metrics
-            .set_rules(policy.catalogue().rules());
+        shared.telemetry.set_rules(policy.catalogue().rules());
         if let Some(admin) = &self.admin {
             admin.set_catalogue(Arc::clone(policy.catalogue()));
         }

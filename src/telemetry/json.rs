@@ -33,6 +33,26 @@ impl<'a> Object<'a> {
         Self { out, empty: true }
     }
 
+    /// Goes on with an object that has members already.
+    pub fn more(out: &'a mut Vec<u8>) -> Self {
+        Self { out, empty: false }
+    }
+
+    /// Members that are written already, with the comma before them.
+    pub fn members(&mut self, members: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(members);
+        self
+    }
+
+    /// A word of ours, which needs no escapes.
+    pub fn word(&mut self, name: &'static str, word: &'static str) -> &mut Self {
+        let out = self.member(name);
+        out.push(b'"');
+        out.extend_from_slice(word.as_bytes());
+        out.push(b'"');
+        self
+    }
+
     /// A member whose value the caller writes; `name` is ours and needs no escapes.
     pub fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
         if !self.empty {

@@ -18,13 +18,19 @@ pub mod regressed;
 pub mod run;
 mod sampler;
 mod sdk;
+mod series;
+pub mod shown;
 mod stamp;
 pub mod sums;
 
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::rc::Rc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,6 +48,7 @@ use reader::Counts;
 use regressed::Regressed;
 use run::{RulesKnown, Run};
 use sampler::Sampler;
+use series::Series;
 use stamp::Stamp;
 use sums::{Sums, WatchedLogs};
 
@@ -51,8 +58,6 @@ use crate::translate::Action;
 thread_local! {
     /// Lines are formatted into the same buffer again and again.
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// The same lines with the instance in each.
-    static STAMPED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer that once held a large batch is not kept at that size.
@@ -84,6 +89,14 @@ pub struct Telemetry {
     /// How many heartbeats were written; changed under the log's lock.
     heartbeats: AtomicU64,
     regressed: Regressed,
+    /// Names and counters that belong together: what a [`Series`] keeps is good for one.
+    epoch: AtomicU64,
+}
+
+/// An epoch that no other telemetry of the process has.
+fn new_epoch() -> u64 {
+    static EPOCHS: AtomicU64 = AtomicU64::new(1);
+    EPOCHS.fetch_add(1, Relaxed)
 }
 
 impl Telemetry {
@@ -131,6 +144,7 @@ impl Telemetry {
             sums: Mutex::default(),
             heartbeats: AtomicU64::new(0),
             regressed: Regressed::default(),
+            epoch: AtomicU64::new(new_epoch()),
             metrics,
             log,
             access_log,
@@ -151,18 +165,42 @@ impl Telemetry {
         local: &LocalMetrics,
         events: &[DeprecationEvent],
     ) -> Result<(), LogUnavailable> {
+        // Before the names are read: a series of names that are being replaced is of the epoch before.
+        let epoch = self.epoch.load(Acquire);
         let callers = self.callers.load();
-        let names: Vec<Option<&str>> = events
-            .iter()
-            .map(|event| callers.name_of(&event.caller))
-            .collect();
+        let series = |event: &DeprecationEvent| {
+            Series::of(epoch, &event.rule, &event.caller, || {
+                let name = callers.name_of(&event.caller);
+                let uses = self.metrics.uses(&event.rule.method, name);
+                (name.map(str::to_owned), uses)
+            })
+        };
+        // Nearly all requests have one use: they need no list.
+        match events {
+            [event] => self.record_in(local, events, &[series(event)], &callers),
+            _ => {
+                let series: Vec<_> = events.iter().map(series).collect();
+                self.record_in(local, events, &series, &callers)
+            }
+        }
+    }
+
+    fn record_in(
+        &self,
+        local: &LocalMetrics,
+        events: &[DeprecationEvent],
+        series: &[Rc<Series>],
+        callers: &Callers,
+    ) -> Result<(), LogUnavailable> {
         let watched = self.watched.load();
         let logged = if watched.may_sum() && events.iter().any(|event| watched.sums(event)) {
-            self.sum_up(&watched, events, &names)
+            self.sum_up(&watched, events, series, callers)
         } else {
-            self.log_uses(&callers, events, &names)
+            self.log_uses(callers, events, series)
         };
-        self.count_and_show(local, events, &names);
+        for (event, series) in events.iter().zip(series) {
+            self.count_and_show(local, event, series);
+        }
         logged
     }
 
@@ -177,7 +215,10 @@ impl Telemetry {
             unread: 1,
             ..Counts::default()
         };
-        self.append(&grown, |lines| call.write_line(name, lines))
+        self.append(&grown, |lines| {
+            call.write_line(name, lines);
+            self.stamp.end(lines, 0);
+        })
     }
 
     /// Logs uses that have lines of their own.
@@ -185,7 +226,7 @@ impl Telemetry {
         &self,
         callers: &Callers,
         events: &[DeprecationEvent],
-        names: &[Option<&str>],
+        series: &[Rc<Series>],
     ) -> Result<(), LogUnavailable> {
         let mut grown = Counts::default();
         for event in events {
@@ -196,11 +237,27 @@ impl Telemetry {
             }
         }
         self.append(&grown, |lines| {
-            event::write_lines(events, names, lines);
-            for (event, name) in events.iter().zip(names) {
-                self.regressed.write(callers, event, *name, lines);
+            let end = |lines: &mut Vec<u8>, begin| self.stamp.end(lines, begin);
+            event::write_lines(events, |at| &series[at].parts, lines, end);
+            for (event, series) in events.iter().zip(series) {
+                self.write_regression(callers, event, series, lines);
             }
         })
+    }
+
+    fn write_regression(
+        &self,
+        callers: &Callers,
+        event: &DeprecationEvent,
+        series: &Series,
+        lines: &mut Vec<u8>,
+    ) {
+        let begin = lines.len();
+        let name = series.name.as_deref();
+        self.regressed.write(callers, event, name, lines);
+        if lines.len() > begin {
+            self.stamp.end(lines, begin);
+        }
     }
 
     /// Adds the uses that are summed up to their sums, and logs the others.
@@ -208,12 +265,12 @@ impl Telemetry {
         &self,
         watched: &WatchedLogs,
         events: &[DeprecationEvent],
-        names: &[Option<&str>],
+        series: &[Rc<Series>],
+        callers: &Callers,
     ) -> Result<(), LogUnavailable> {
-        let callers = self.callers.load();
-        let (mut single, mut single_names) = (Vec::new(), Vec::new());
+        let (mut single, mut single_series) = (Vec::new(), Vec::new());
         let mut regressed = Vec::new();
-        for (event, name) in events.iter().zip(names) {
+        for (event, series) in events.iter().zip(series) {
             if watched.sums(event) {
                 let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
                 let full = sums.add(event);
@@ -221,36 +278,28 @@ impl Telemetry {
                 if full {
                     self.write_sums();
                 }
-                regressed.push((event, *name));
+                regressed.push((event, series));
             } else {
                 single.push(event.clone());
-                single_names.push(*name);
+                single_series.push(Rc::clone(series));
             }
         }
         // A log in trouble says so itself: these uses are written later.
         let _ = self.append(&Counts::default(), |lines| {
-            for (event, name) in regressed {
-                self.regressed.write(&callers, event, name, lines);
+            for (event, series) in regressed {
+                self.write_regression(callers, event, series, lines);
             }
         });
-        self.log_uses(&callers, &single, &single_names)
+        self.log_uses(callers, &single, &single_series)
     }
 
-    /// Appends lines of events, each with the instance, and what they add to the run's counts.
+    /// Appends lines of events, each stamped with the instance, and what they add to the run's counts.
     fn append(
         &self,
         grown: &Counts,
         format: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), LogUnavailable> {
-        write_with(format, |lines| {
-            STAMPED.with_borrow_mut(|stamped| {
-                stamped.clear();
-                self.stamp.copy(lines, stamped);
-                let appended = self.log.append_counted(stamped, grown);
-                stamped.shrink_to(KEPT_BUFFER);
-                appended
-            })
-        })
+        write_with(format, |lines| self.log.append_counted(lines, grown))
     }
 
     /// Writes one of the run's own lines, `start`, `heartbeat` or `stop`. Sums of hours that are over are written before
@@ -315,24 +364,17 @@ impl Telemetry {
         self.write_sums();
     }
 
-    fn count_and_show(
-        &self,
-        local: &LocalMetrics,
-        events: &[DeprecationEvent],
-        names: &[Option<&str>],
-    ) {
-        for (event, &name) in events.iter().zip(names) {
-            let seconds = event
-                .timestamp
-                .duration_since(UNIX_EPOCH)
-                .map_or(0.0, |since| since.as_secs_f64());
-            self.metrics
-                .deprecated(&event.rule.method, event.action, name, seconds);
-            if let (Action::Refused, Some(reason)) = (event.action, event.reason) {
-                local.refused(reason);
-            }
+    fn count_and_show(&self, local: &LocalMetrics, event: &DeprecationEvent, series: &Series) {
+        let seconds = event
+            .timestamp
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        series.uses.count(event.action, seconds);
+        if let (Action::Refused, Some(reason)) = (event.action, event.reason) {
+            local.refused(reason);
         }
-        self.live.record(events, names);
+        let mut entry = series.entry.borrow_mut();
+        self.live.show(&mut entry, event, series.name.as_deref());
     }
 
     /// Logs changes of modes and shows them.
@@ -342,7 +384,11 @@ impl Telemetry {
     pub fn modes_changed(&self, changes: &[ModeChanged]) -> Result<(), LogUnavailable> {
         self.live.modes_changed(changes);
         self.append(&Counts::default(), |lines| {
-            changes.iter().for_each(|change| change.write_line(lines));
+            for change in changes {
+                let begin = lines.len();
+                change.write_line(lines);
+                self.stamp.end(lines, begin);
+            }
         })
     }
 
@@ -361,6 +407,18 @@ impl Telemetry {
         self.metrics.set_callers(&callers);
         self.live.rename(&callers);
         self.callers.store(Arc::new(callers));
+        self.begin_epoch();
+    }
+
+    /// The rules of metrics, after a reload.
+    pub fn set_rules(&self, rules: &[Arc<Rule>]) {
+        self.metrics.set_rules(rules);
+        self.begin_epoch();
+    }
+
+    /// What is known by rule and caller is made anew from now on.
+    fn begin_epoch(&self) {
+        self.epoch.store(new_epoch(), Release);
     }
 
     /// Brings back from the log at this path what the status page showed before a restart, and the times of last use: from

@@ -31,6 +31,19 @@ impl Stamp {
         }
     }
 
+    /// Stamps the line that begins at `begin` and ends `out`.
+    pub fn end(&self, out: &mut Vec<u8>, begin: usize) {
+        let open = out.len() - 2;
+        debug_assert!(out.ends_with(b"}\n"), "a line is an object");
+        if open - begin + self.end.len() <= LONGEST_LINE {
+            out.truncate(open);
+            out.extend_from_slice(&self.end);
+        } else {
+            let line = out.split_off(begin);
+            self.cut(&line[..line.len() - 1], out);
+        }
+    }
+
     /// Copies whole lines of JSON objects, each with the stamp; one that would be too long is cut.
     pub fn copy(&self, lines: &[u8], out: &mut Vec<u8>) {
         out.reserve(lines.len() + self.end.len());

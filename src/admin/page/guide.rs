@@ -5,7 +5,7 @@ use crate::admin::overview::calls;
 use crate::advice::language::{Language, TAGS};
 use crate::advice::{Advice, Line, Snippet};
 use crate::catalogue::migration::field_map;
-use crate::telemetry::live::Row;
+use crate::telemetry::shown::Row;
 
 pub(super) fn article(said: &Advice, row: &Row) -> String {
     let heading = match &said.replacement {

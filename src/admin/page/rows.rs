@@ -5,7 +5,7 @@ use super::trend;
 use crate::admin::MethodUse;
 use crate::admin::overview::{calls, identity, is_active, recent};
 use crate::admin::selection::{Order, Selection, Show, rank, texts};
-use crate::telemetry::live::{ModeChange, Row, Snapshot};
+use crate::telemetry::shown::{ModeChange, Row, Snapshot};
 
 /// The `id` of a row's element: the same for the same callers and method, and safe whatever those are.
 pub(in crate::admin) fn row_id(row: &Row) -> String {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::row::{Behind, Entry, Row};
-use super::{DAY, HOUR};
+use super::row::Entry;
+use super::trend::{DAY, HOUR};
 use crate::telemetry::callers::About;
+use crate::telemetry::shown::{Behind, Row};
 
 /// So many keys, libraries and addresses are listed of what stands behind a row.
 const LISTED: usize = 32;

@@ -2,12 +2,14 @@
 //!
 //! - [`used`] a use, of a call or of a line of the log
 //! - [`row`] what is known of one caller's use of one method
+//! - [`entry`] the same, for calls of all threads to count in
 //! - [`trend`] its calls a day and an hour
 //! - [`sources`] where its calls came from
 //! - [`group`] the rows that such entries make: one for each name of the callers file
 //! - [`state`] all entries, and the changes of modes
 //! - [`replay`] the state as an event log tells it
 
+mod entry;
 mod group;
 mod replay;
 mod row;
@@ -18,106 +20,80 @@ mod tests;
 mod trend;
 mod used;
 
+pub use entry::SharedEntry;
 pub use replay::{MOST_READ, ReadPart, Rebuilt};
-pub use row::{Behind, Row};
-pub use state::Whose;
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
 use tokio::sync::watch;
 
 use super::callers::{Callers, Day};
 use super::event::{DeprecationEvent, ModeChanged};
 use super::json::{LONGEST_TEXT, cut};
 use super::reader::Line;
+use super::shown::{ModeChange, Row, Snapshot, Whose};
+use entry::{Taken, Version};
 use group::rows_of;
 use state::State;
 use used::{AddressText, Use};
-
-const HOUR: u64 = 3_600_000;
-const DAY: u64 = 24 * HOUR;
-
-/// Days of a row's trend.
-pub const DAYS: usize = 30;
-/// Hours of a row's trend.
-pub const HOURS: usize = 48;
-
-/// A change of a mode, as the page shows it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ModeChange {
-    /// In milliseconds since 1970.
-    pub at: u64,
-    pub method: String,
-    pub from: String,
-    pub to: String,
-    pub scope: Option<String>,
-    pub cause: String,
-}
-
-/// The whole state at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Snapshot {
-    /// Grows with each change.
-    pub version: u64,
-    /// In milliseconds since 1970.
-    pub now: u64,
-    /// All rows, those seen last first.
-    pub rows: Vec<Row>,
-    /// The last use of any deprecated method, in milliseconds since 1970.
-    pub last_use: Option<u64>,
-    /// Since when uses are known: the first event read, or the start. In milliseconds since 1970.
-    pub known_since: u64,
-    /// What the page says about where its state comes from: nothing when all of the log was read.
-    pub note: Option<String>,
-    /// How many rows were given up for lack of room.
-    pub forgotten: u64,
-    /// The last changes of modes, newest first.
-    pub mode_changes: Vec<ModeChange>,
-}
 
 /// The state, shared.
 #[derive(Debug)]
 pub struct Live {
     state: Mutex<State>,
-    version: watch::Sender<u64>,
+    version: Version,
+    /// Somebody waits to be told of a change.
+    is_awaited: AtomicBool,
+    told: watch::Sender<()>,
 }
 
 impl Default for Live {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            version: watch::Sender::new(0),
+            version: Version::default(),
+            is_awaited: AtomicBool::new(false),
+            told: watch::Sender::new(()),
         }
     }
 }
 
 impl Live {
-    /// Shows the events of one request. `names` are their callers' in the callers file.
-    pub fn record(&self, events: &[DeprecationEvent], names: &[Option<&str>]) {
-        if events.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
-        state.version += 1;
+    /// Shows a use. `entry` is that of its caller and method, once it is known: then no other is looked at. `name` is the
+    /// caller's in the callers file.
+    pub fn show(
+        &self,
+        entry: &mut Option<Arc<SharedEntry>>,
+        event: &DeprecationEvent,
+        name: Option<&str>,
+    ) {
         let mut address = AddressText::default();
-        for (event, name) in events.iter().zip(names) {
-            let used = Use::of(event, millis(event.timestamp), &mut address);
-            let changes = event.changes.iter().map(|change| cut(change, LONGEST_TEXT));
-            state.take(&event.rule.method, &event.caller.key, *name, &used, changes);
+        let used = Use::of(event, millis(event.timestamp), &mut address);
+        let changes = event.changes.iter().map(|change| cut(change, LONGEST_TEXT));
+        let (method, key) = (&event.rule.method, &event.caller.key);
+        let taken = match entry {
+            Some(entry) => entry.take(&self.version, &used, changes.clone()),
+            None => Taken::Gone,
+        };
+        match taken {
+            Taken::Counted => {}
+            Taken::NewlyLetIn => self.lock().let_in(key),
+            Taken::Gone => {
+                let mut state = self.lock();
+                *entry = Some(state.take(&self.version, method, key, name, &used, changes));
+            }
         }
-        self.tell(state);
+        self.tell();
     }
 
     /// Shows the uses that a line of a log tells of.
     pub fn take_line(&self, line: &Line<'_>, name: Option<&str>) {
-        let mut state = self.lock();
-        state.version += 1;
-        state.take_line(line, name);
-        self.tell(state);
+        self.lock().take_line(&self.version, line, name);
+        self.tell();
     }
 
     /// Shows changes of modes.
@@ -126,7 +102,7 @@ impl Live {
             return;
         }
         let mut state = self.lock();
-        state.version += 1;
+        self.version.raise();
         for change in changes {
             state.mode_changed(ModeChange {
                 at: millis(change.timestamp),
@@ -137,15 +113,15 @@ impl Live {
                 cause: change.cause.to_owned(),
             });
         }
-        self.tell(state);
+        drop(state);
+        self.tell();
     }
 
     /// Gives all callers their names again, from another callers file, and what it says of them. Calls that came under one key from several callers,
     /// and were counted before the file told them apart, stay under their key.
     pub fn rename(&self, callers: &Callers) {
-        let mut state = self.lock();
-        state.rename(callers);
-        self.tell(state);
+        self.lock().rename(&self.version, callers);
+        self.tell();
     }
 
     /// Reads an event log, or its tail where it is large; names come from `callers`. What it tells is added to what is
@@ -162,9 +138,8 @@ impl Live {
     ) -> io::Result<Rebuilt> {
         // Read apart from what is shown, so that the page is not held up.
         let (state, rebuilt) = replay::read(file, part, callers, regressed)?;
-        let mut shown = self.lock();
-        shown.merge(state);
-        self.tell(shown);
+        self.lock().merge(&self.version, state);
+        self.tell();
         Ok(rebuilt)
     }
 
@@ -172,28 +147,34 @@ impl Live {
     pub fn take_note(&self, note: &str) {
         let mut state = self.lock();
         if state.note.as_deref() == Some(note) {
-            state.version += 1;
+            self.version.raise();
             state.note = None;
         }
-        self.tell(state);
+        drop(state);
+        self.tell();
     }
 
     /// Says on the page where its state comes from, for instance that the log goes to standard output.
     pub fn set_note(&self, note: impl Into<String>) {
         let mut state = self.lock();
-        state.version += 1;
+        self.version.raise();
         state.note = Some(note.into());
-        self.tell(state);
+        drop(state);
+        self.tell();
     }
 
     /// The version of the state: grows with each change.
     pub fn version(&self) -> u64 {
-        *self.version.borrow()
+        self.version.now()
     }
 
-    /// Tells of each new version; versions that come faster than they are read are told of once.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
+    /// Tells of new versions; those that come faster than they are asked for are told of once.
+    pub fn watch(&self) -> Watcher<'_> {
+        Watcher {
+            live: self,
+            told: self.told.subscribe(),
+            seen: self.version(),
+        }
     }
 
     /// The whole state.
@@ -203,21 +184,29 @@ impl Live {
 
     fn snapshot_at(&self, now: SystemTime) -> Snapshot {
         let now = millis(now);
-        let (mut snapshot, entries, about) = {
+        let version = self.version();
+        let (mut snapshot, mut span, entries, about) = {
             let state = self.lock();
             let snapshot = Snapshot {
-                version: state.version,
+                version,
                 now,
-                rows: Vec::new(),
-                last_use: state.last_use,
-                known_since: state.known_since.unwrap_or(now),
                 note: state.note.clone(),
                 forgotten: state.forgotten,
                 mode_changes: state.modes.iter().rev().cloned().collect(),
+                ..Snapshot::default()
             };
-            let entries = state.entries().cloned().collect();
-            (snapshot, entries, Arc::clone(&state.about))
+            let entries: Vec<_> = state.entries().cloned().collect();
+            (
+                snapshot,
+                state.gone.clone(),
+                entries,
+                Arc::clone(&state.about),
+            )
         };
+        let entries: Vec<_> = entries.iter().map(|entry| entry.look()).collect();
+        entries.iter().for_each(|entry| span.add_entry(entry));
+        snapshot.last_use = span.last;
+        snapshot.known_since = span.first.unwrap_or(now);
         snapshot.rows = rows_of(entries, &about, now);
         snapshot
     }
@@ -230,6 +219,7 @@ impl Live {
             let changed = state.changed_since(version, most)?;
             (changed, Arc::clone(&state.about))
         };
+        let entries = entries.iter().map(|entry| entry.look()).collect();
         Some(rows_of(entries, &about, millis(SystemTime::now())))
     }
 
@@ -239,6 +229,7 @@ impl Live {
             let state = self.lock();
             (state.entries_of(whose, method), Arc::clone(&state.about))
         };
+        let entries = entries.iter().map(|entry| entry.look()).collect();
         rows_of(entries, &about, millis(SystemTime::now()))
             .into_iter()
             .next()
@@ -248,14 +239,40 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, state: MutexGuard<'_, State>) {
-        let version = state.version;
-        drop(state);
-        self.version.send_if_modified(|told| {
-            let newer = version > *told;
-            *told = version.max(*told);
-            newer
-        });
+    /// Wakes whoever waits for a change: to be called behind it.
+    fn tell(&self) {
+        if self.is_awaited.load(SeqCst) && self.is_awaited.swap(false, SeqCst) {
+            self.told.send_replace(());
+        }
+    }
+}
+
+/// Waits for changes of the state.
+pub struct Watcher<'a> {
+    live: &'a Live,
+    told: watch::Receiver<()>,
+    seen: u64,
+}
+
+impl Watcher<'_> {
+    /// Waits for a version that was not given yet. Nothing is lost where it is dropped before its end.
+    pub async fn changed(&mut self) {
+        loop {
+            // First the wish, then the look: a change that the look misses sees the wish.
+            self.live.is_awaited.store(true, SeqCst);
+            if self.live.version() != self.seen {
+                return;
+            }
+            if self.told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The version now: until it grows, nothing has changed.
+    pub fn version(&mut self) -> u64 {
+        self.seen = self.live.version();
+        self.seen
     }
 }
 

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::ModeChange;
+use super::entry::Version;
 use super::state::State;
 use super::used::{Documentation, Use};
 use crate::telemetry::callers::{Callers, Day};
 use crate::telemetry::reader::{CALL, CALLS, Line, LineCaller, Lines, REGRESSED};
+use crate::telemetry::shown::ModeChange;
 
 /// The most bytes that are read of an event log at the start; of a larger one its tail.
 pub const MOST_READ: u64 = 4 << 30;
@@ -65,6 +66,7 @@ pub(super) fn read(
     };
     let mut lines = Lines::decoded(from)?;
     let mut state = State::default();
+    let version = Version::default();
     let mut names = Names::new(callers);
     // The first line of a tail is not whole.
     let mut first = rebuilt.tail;
@@ -76,7 +78,7 @@ pub(super) fn read(
         match Line::read(line) {
             Some(line) => {
                 rebuilt.events += 1;
-                state.replay(&line, &mut names, &mut regressed);
+                state.replay(&line, &version, &mut names, &mut regressed);
             }
             None => rebuilt.skipped += 1,
         }
@@ -100,7 +102,7 @@ fn starts_like_gzip(file: &mut File) -> io::Result<bool> {
 
 impl State {
     /// The uses that a line of the log tells of; the callers file gives their caller this name.
-    pub(super) fn take_line(&mut self, line: &Line<'_>, name: Option<&str>) {
+    pub(super) fn take_line(&mut self, version: &Version, line: &Line<'_>, name: Option<&str>) {
         let (_, at) = line.span();
         let changes = line.changes();
         let changes = changes.iter().map(|change| &**change);
@@ -109,13 +111,21 @@ impl State {
             parameters: parameters.iter().map(|name| &**name).collect(),
             ..used(line, at)
         };
-        self.take(&line.method, &line.caller.key, name, &used, changes);
+        self.take(
+            version,
+            &line.method,
+            &line.caller.key,
+            name,
+            &used,
+            changes,
+        );
     }
 
     /// A line of the log.
     fn replay(
         &mut self,
         line: &Line<'_>,
+        version: &Version,
         names: &mut Names<'_>,
         regressed: &mut impl FnMut(Day, &str),
     ) {
@@ -123,7 +133,7 @@ impl State {
         match &*line.event {
             CALL | CALLS => {
                 let name = names.of(&line.caller);
-                self.take_line(line, name);
+                self.take_line(version, line, name);
             }
             REGRESSED => {
                 if let Some(name) = &line.name {
@@ -146,6 +156,7 @@ impl State {
 fn used<'l>(line: &'l Line<'_>, at: u64) -> Use<'l> {
     Use {
         at,
+        who: None,
         count: line.uses(),
         errors: line.failed(),
         action: &line.action,

@@ -1,89 +1,16 @@
-//! What is counted and remembered of a caller's use of one method, and the row that shows it (pure).
+//! What is counted and remembered of a caller's use of one method (pure).
 
-use serde::Serialize;
+use std::sync::{Arc, Weak};
 
 use super::sources::{Source, Sources};
-use super::trend::Trend;
+use super::trend::{DAY, DAYS, HOUR, HOURS, Trend};
 use super::used::{Documentation, Use};
-use super::{DAY, DAYS, HOUR, HOURS};
+use crate::catalogue::Rule;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::callers::{About, Callers, Day};
 use crate::telemetry::event::MOST_CHANGES;
+use crate::telemetry::shown::Row;
 use crate::translate::sent::MOST_NAMES;
-
-/// The use of one method by the callers of one name of the callers file, or by one caller without a name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Row {
-    /// The caller's key; of a row with a name, that of the last call.
-    pub key: String,
-    /// The caller's name in the callers file.
-    pub name: Option<String>,
-    /// What the callers file says of the name.
-    pub owner: Option<String>,
-    pub contact: Option<String>,
-    pub ticket: Option<String>,
-    pub told: Option<String>,
-    pub migrated: Option<String>,
-    /// How far the migration of the name is, as this row shows it: `regressed` where the method was called after it.
-    pub state: Option<&'static str>,
-    /// Whether the portal has let the caller in: it has answered one of its calls with anything but 401 or 403.
-    pub let_in: bool,
-    /// The legacy method.
-    pub method: String,
-    pub replacement: Option<String>,
-    pub documentation: Option<String>,
-    /// `webhook`, `oauth`, `session`, `none` or `unknown`.
-    pub auth: String,
-    pub user: Option<String>,
-    pub fingerprint: Option<String>,
-    pub application: Option<String>,
-    /// Of the last call, like all that follows.
-    pub address: Option<String>,
-    pub user_agent: Option<String>,
-    pub sdk: Option<String>,
-    /// The path, its code as `***`.
-    pub target: String,
-    pub encoding: String,
-    pub mode: Option<String>,
-    pub action: String,
-    pub reason: Option<String>,
-    pub status: Option<u16>,
-    pub error: Option<String>,
-    /// What was changed in the last call that was changed, in words.
-    pub changes: Vec<String>,
-    /// The names of the parameters and fields that the calls were seen to send, at most 64.
-    pub parameters: Vec<String>,
-    /// How many calls, by what was done to them.
-    pub rewritten: u64,
-    pub observed: u64,
-    pub refused: u64,
-    /// How many of them were commands of a batch.
-    pub batch: u64,
-    /// How many were answered with an error code.
-    pub errors: u64,
-    /// In milliseconds since 1970.
-    pub first_seen: u64,
-    pub last_seen: u64,
-    /// Calls a day (UTC) and an hour, oldest first; the last one is that of the snapshot's time.
-    pub days: Vec<u32>,
-    pub hours: Vec<u32>,
-    /// The version of the state at which the row last changed.
-    pub version: u64,
-    /// How many keys, libraries and addresses stand behind it. Of each key the last 32 pairs of a library and an address
-    /// are known.
-    pub keys: usize,
-    pub libraries: usize,
-    pub addresses: usize,
-    pub behind: Behind,
-}
-
-/// Who stands behind a row, those seen last first; of many the first 32.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Behind {
-    pub keys: Vec<String>,
-    pub libraries: Vec<String>,
-    pub addresses: Vec<String>,
-}
 
 /// The use of one method by one caller under one name, while it is counted.
 #[derive(Clone, Debug, Default)]
@@ -95,12 +22,37 @@ pub(super) struct Entry {
     pub(super) days: Trend<DAYS>,
     pub(super) hours: Trend<HOURS>,
     pub(super) sources: Sources,
+    /// The rule and the caller that `row` and `sources` show since the last use.
+    last: Option<(Weak<Rule>, Weak<Caller>)>,
 }
 
 impl Row {
     /// Takes over what a use shows of its call and caller. `changes` are in words; without any, the last ones stay.
-    fn update<'c>(&mut self, used: &Use<'_>, changes: impl Iterator<Item = &'c str> + Clone) {
+    /// Of a use by the same rule and caller as the one before, only what is the call's own.
+    fn update<'c>(
+        &mut self,
+        used: &Use<'_>,
+        is_same: bool,
+        changes: impl Iterator<Item = &'c str> + Clone,
+    ) {
+        if !is_same {
+            self.introduce_caller(used);
+        }
         set(&mut self.action, used.action);
+        set(&mut self.target, used.target);
+        set(&mut self.encoding, used.encoding);
+        set_if(&mut self.mode, used.mode);
+        set_if(&mut self.reason, used.reason);
+        self.status = used.status;
+        set_if(&mut self.error, used.error);
+        let mut changes = changes.take(MOST_CHANGES).peekable();
+        if changes.peek().is_some() && !changes.clone().eq(self.changes.iter()) {
+            self.changes = changes.map(str::to_owned).collect();
+        }
+    }
+
+    /// Takes over what a use shows of its rule and its caller.
+    fn introduce_caller(&mut self, used: &Use<'_>) {
         set_if(&mut self.replacement, used.replacement);
         match used.documentation {
             Documentation::Of(rule) if self.documentation.is_none() => {
@@ -116,16 +68,6 @@ impl Row {
         set_if(&mut self.address, used.address);
         set_if(&mut self.user_agent, used.user_agent);
         set_if(&mut self.sdk, used.sdk);
-        set(&mut self.target, used.target);
-        set(&mut self.encoding, used.encoding);
-        set_if(&mut self.mode, used.mode);
-        set_if(&mut self.reason, used.reason);
-        self.status = used.status;
-        set_if(&mut self.error, used.error);
-        let mut changes = changes.take(MOST_CHANGES).peekable();
-        if changes.peek().is_some() && !changes.clone().eq(self.changes.iter()) {
-            self.changes = changes.map(str::to_owned).collect();
-        }
     }
 
     /// Notes names of parameters that are not known yet.
@@ -197,18 +139,27 @@ impl Entry {
         row.errors += used.errors;
         row.first_seen = row.first_seen.min(used.at);
         row.note(used.parameters.iter().copied());
-        if used.at >= row.last_seen {
+        let is_newest = used.at >= row.last_seen;
+        let is_same = is_newest && used.who.is_some_and(|who| is_of(&self.last, who));
+        if is_newest {
             row.last_seen = used.at;
-            row.update(used, changes);
+            row.update(used, is_same, changes);
         }
         let count = u32::try_from(used.count).unwrap_or(u32::MAX);
         self.days.add(used.at / DAY, count);
         self.hours.add(used.at / HOUR, count);
-        self.sources.note(used, self.is_let_in || used.is_let_in);
+        if is_same {
+            self.sources.note_again(used.at);
+        } else {
+            self.sources.note(used, self.is_let_in || used.is_let_in);
+            let who = used.who.filter(|_| is_newest);
+            self.last = who.map(|(rule, caller)| (Arc::downgrade(rule), Arc::downgrade(caller)));
+        }
     }
 
     /// Adds what another entry of the same caller and method counted.
     pub(super) fn merge(&mut self, mut other: Entry) {
+        self.last = None;
         self.days.merge(&other.days);
         self.hours.merge(&other.hours);
         self.is_let_in |= other.is_let_in;
@@ -246,6 +197,14 @@ impl Entry {
             ..Caller::default()
         }
     }
+}
+
+/// Whether these are the very rule and caller of the last use. A weak pointer keeps their addresses from being given anew.
+fn is_of(last: &Option<(Weak<Rule>, Weak<Caller>)>, who: (&Arc<Rule>, &Arc<Caller>)) -> bool {
+    last.as_ref().is_some_and(|(rule, caller)| {
+        std::ptr::eq(rule.as_ptr(), Arc::as_ptr(who.0))
+            && std::ptr::eq(caller.as_ptr(), Arc::as_ptr(who.1))
+    })
 }
 
 /// Copies into a string that is mostly the same already.

@@ -36,13 +36,18 @@ impl Source {
 
 /// The last sources of one caller's use of one method.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sources(Vec<Source>);
+pub(super) struct Sources {
+    known: Vec<Source>,
+    /// The place of the one that was noted last.
+    last: usize,
+}
 
 impl Sources {
     /// Notes where a use came from.
     pub(super) fn note(&mut self, used: &Use<'_>, is_let_in: bool) {
-        if let Some(known) = self.0.iter_mut().find(|source| source.is_of(used)) {
-            known.seen = known.seen.max(used.at);
+        if let Some(at) = self.known.iter().position(|source| source.is_of(used)) {
+            self.last = at;
+            self.note_again(used.at);
             return;
         }
         let owned = |text: Option<&str>| text.map(str::to_owned);
@@ -57,9 +62,16 @@ impl Sources {
         );
     }
 
+    /// Notes that a use came from where the last one came from.
+    pub(super) fn note_again(&mut self, at: u64) {
+        if let Some(known) = self.known.get_mut(self.last) {
+            known.seen = known.seen.max(at);
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Self, is_let_in: bool) {
-        for source in other.0 {
-            match self.0.iter_mut().find(|known| known.is_same(&source)) {
+        for source in other.known {
+            match self.known.iter_mut().find(|known| known.is_same(&source)) {
                 Some(known) => known.seen = known.seen.max(source.seen),
                 None => self.add(source, is_let_in),
             }
@@ -67,20 +79,23 @@ impl Sources {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter()
+        self.known.iter()
     }
 
     /// Adds one; the one not seen for longest gives way.
     fn add(&mut self, source: Source, is_let_in: bool) {
         let most = if is_let_in { MOST } else { MOST_OF_A_STRANGER };
-        if self.0.len() >= most
-            && let Some(oldest) = (0..self.0.len()).min_by_key(|&at| self.0[at].seen)
+        // Nothing is noted again where there was no room for it.
+        self.last = usize::MAX;
+        if self.known.len() >= most
+            && let Some(oldest) = (0..self.known.len()).min_by_key(|&at| self.known[at].seen)
         {
-            if self.0[oldest].seen > source.seen {
+            if self.known[oldest].seen > source.seen {
                 return;
             }
-            self.0.swap_remove(oldest);
+            self.known.swap_remove(oldest);
         }
-        self.0.push(source);
+        self.last = self.known.len();
+        self.known.push(source);
     }
 }

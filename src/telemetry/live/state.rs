@@ -1,16 +1,17 @@
-//! All entries and all that is shown beside them, while it is counted (pure).
+//! All entries and all that is shown beside them, while it is counted.
 //!
-//! An entry is shared with whoever looks at it, and copied when a call changes it meanwhile: a look holds the lock for as
-//! long as it takes to copy pointers.
+//! A look holds the lock for as long as it takes to copy pointers. Locks are taken in one order: the state's, then an
+//! entry's.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::ModeChange;
+use super::entry::{SharedEntry, Taken, Version};
 use super::group::AboutNames;
 use super::row::Entry;
 use super::used::Use;
 use crate::telemetry::callers::Callers;
+use crate::telemetry::shown::{ModeChange, Whose};
 
 /// The most entries that are kept. Of those that are too many, callers go first that the portal has not let in, then those
 /// not seen for longest.
@@ -19,92 +20,78 @@ pub(super) const MOST_ROWS: usize = 5000;
 /// The most changes of modes that are kept.
 const MOST_MODE_CHANGES: usize = 50;
 
-/// Whose row is meant.
-#[derive(Clone, Copy, Debug)]
-pub enum Whose<'a> {
-    /// Of the callers that the callers file gives this name.
-    Name(&'a str),
-    /// Of the caller with this key: without a name, else of the name under which it was seen last.
-    Key(&'a str),
-}
-
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// By method, then by the caller's key; each of these under another name.
-    methods: HashMap<String, HashMap<String, Vec<Arc<Entry>>>>,
+    methods: HashMap<String, HashMap<String, Vec<Arc<SharedEntry>>>>,
     rows: usize,
-    pub(super) version: u64,
     /// Rows of an earlier version may be gone: whoever shows such has to read them all.
     whole_since: u64,
-    pub(super) last_use: Option<u64>,
-    pub(super) known_since: Option<u64>,
+    /// When the calls were made whose entries were given up.
+    pub(super) gone: Span,
     pub(super) note: Option<String>,
     pub(super) forgotten: u64,
     pub(super) modes: VecDeque<ModeChange>,
     pub(super) about: Arc<AboutNames>,
 }
 
+/// The first and the last of some moments, in milliseconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Span {
+    pub(super) first: Option<u64>,
+    pub(super) last: Option<u64>,
+}
+
 impl State {
-    /// Counts a use of a method by the caller with this key and name.
+    /// Counts a use of a method by the caller with this key and name. Gives the entry, in which more may be counted.
     pub(super) fn take<'c>(
         &mut self,
+        version: &Version,
         method: &str,
         key: &str,
         name: Option<&str>,
         used: &Use<'_>,
         changes: impl Iterator<Item = &'c str> + Clone,
-    ) {
-        let version = self.version;
+    ) -> Arc<SharedEntry> {
         let entry = self.entry(method, key, name, used.at);
-        entry.take(used, changes);
-        entry.row.version = version;
-        if used.is_let_in && !entry.is_let_in {
+        // Entries are given up under the lock of the state: this one is not gone.
+        if entry.take(version, used, changes) == Taken::NewlyLetIn {
             self.let_in(key);
         }
+        entry
     }
 
-    /// The entry of a caller and a method, made where there is none; notes that it was seen.
-    fn entry(&mut self, method: &str, key: &str, name: Option<&str>, at: u64) -> &mut Entry {
-        self.last_use = self.last_use.max(Some(at));
-        self.known_since = Some(self.known_since.map_or(at, |since| since.min(at)));
+    /// The entry of a caller and a method, made where there is none at this time.
+    fn entry(&mut self, method: &str, key: &str, name: Option<&str>, at: u64) -> Arc<SharedEntry> {
         let known = self
             .methods
             .get(method)
             .and_then(|callers| callers.get(key))
-            .and_then(|entries| place_of(entries, name));
-        if known.is_none() {
-            self.make_room();
-            self.rows += 1;
-            let entry = Entry {
-                is_let_in: self.is_let_in(key),
-                ..Entry::new(method, key, name, at)
-            };
-            let callers = self.methods.entry(method.to_owned()).or_default();
-            let entries = callers.entry(key.to_owned()).or_default();
-            entries.push(Arc::new(entry));
+            .and_then(|entries| place_of(entries, name).map(|place| &entries[place]));
+        if let Some(known) = known {
+            return Arc::clone(known);
         }
-        // Look-ups more than needed, where a new key is rare and owned keys would cost each time.
-        let entries = self
-            .methods
-            .get_mut(method)
-            .and_then(|callers| callers.get_mut(key))
-            .expect("made above");
-        let place = known.unwrap_or(entries.len() - 1);
-        Arc::make_mut(&mut entries[place])
+        self.make_room();
+        self.rows += 1;
+        let mut entry = Entry::new(method, key, name, at);
+        entry.is_let_in = self.is_let_in(key);
+        let entry = SharedEntry::new(entry);
+        let callers = self.methods.entry(method.to_owned()).or_default();
+        let entries = callers.entry(key.to_owned()).or_default();
+        entries.push(Arc::clone(&entry));
+        entry
     }
 
     fn is_let_in(&self, key: &str) -> bool {
         let entries = self.methods.values().filter_map(|callers| callers.get(key));
-        entries.flatten().any(|entry| entry.is_let_in)
+        entries.flatten().any(|entry| entry.look().is_let_in)
     }
 
-    fn let_in(&mut self, key: &str) {
-        let entries = self
-            .methods
-            .values_mut()
-            .filter_map(|callers| callers.get_mut(key));
-        for entry in entries.flatten().filter(|entry| !entry.is_let_in) {
-            Arc::make_mut(entry).is_let_in = true;
+    /// The portal has let this caller in: all of its entries say so.
+    pub(super) fn let_in(&self, key: &str) {
+        let entries = self.methods.values().filter_map(|callers| callers.get(key));
+        for entry in entries.flatten().filter(|entry| !entry.look().is_let_in) {
+            entry.change(|entry| entry.is_let_in = true);
         }
     }
 
@@ -113,21 +100,29 @@ impl State {
         if self.rows < MOST_ROWS {
             return;
         }
-        let worth = |entry: &Entry| (entry.is_let_in, entry.row.last_seen);
+        let worth = |entry: &SharedEntry| {
+            let entry = entry.look();
+            (entry.is_let_in, entry.row.last_seen)
+        };
         let mut worths: Vec<(bool, u64)> = self.entries().map(|entry| worth(entry)).collect();
         let (_, &mut limit, _) = worths.select_nth_unstable(MOST_ROWS / 8);
         let mut may_go = MOST_ROWS / 8;
         self.forgotten += may_go as u64;
+        let mut gone = Span::default();
         for callers in self.methods.values_mut() {
             callers.retain(|_, entries| {
                 entries.retain(|entry| {
                     let goes = may_go > 0 && worth(entry) <= limit;
-                    may_go -= usize::from(goes);
+                    if goes {
+                        may_go -= 1;
+                        gone.add_entry(&entry.give_up());
+                    }
                     !goes
                 });
                 !entries.is_empty()
             });
         }
+        self.gone.add(&gone);
         self.forgotten -= may_go as u64;
         self.methods.retain(|_, callers| !callers.is_empty());
         self.rows = self.entries().count();
@@ -141,25 +136,27 @@ impl State {
     }
 
     /// Gives all callers their names again, from another callers file.
-    pub(super) fn rename(&mut self, callers: &Callers) {
-        self.version += 1;
-        self.whole_since = self.version;
-        let version = self.version;
+    pub(super) fn rename(&mut self, version: &Version, callers: &Callers) {
+        let version = version.raise();
+        self.whole_since = version;
         let about = callers
             .all()
             .map(|(name, about)| (name.to_owned(), about.clone()));
         self.about = Arc::new(about.collect());
         for entries in self.methods.values_mut().flat_map(HashMap::values_mut) {
-            let mut renamed: Vec<Arc<Entry>> = Vec::with_capacity(entries.len());
+            let mut renamed: Vec<Arc<SharedEntry>> = Vec::with_capacity(entries.len());
             for mut entry in entries.drain(..) {
-                let name = entry.name_in(callers);
-                if entry.row.name.as_deref() != name {
-                    let name = name.map(str::to_owned);
-                    let row = &mut Arc::make_mut(&mut entry).row;
-                    (row.name, row.version) = (name, version);
+                let name = entry.look().name_in(callers).map(str::to_owned);
+                if entry.name != name {
+                    let mut moved = Arc::unwrap_or_clone(entry.give_up());
+                    (moved.row.name, moved.row.version) = (name, version);
+                    entry = SharedEntry::new(moved);
                 }
-                match place_of(&renamed, entry.row.name.as_deref()) {
-                    Some(at) => Arc::make_mut(&mut renamed[at]).merge(Arc::unwrap_or_clone(entry)),
+                match place_of(&renamed, entry.name.as_deref()) {
+                    Some(at) => {
+                        let other = Arc::unwrap_or_clone(entry.give_up());
+                        renamed[at].change(|entry| entry.merge(other));
+                    }
                     None => renamed.push(entry),
                 }
             }
@@ -169,15 +166,10 @@ impl State {
     }
 
     /// Adds what another state, read from a log, knows: of events before those of this one.
-    pub(super) fn merge(&mut self, older: State) {
-        self.version += 1;
-        self.whole_since = self.version;
-        let version = self.version;
-        self.last_use = self.last_use.max(older.last_use);
-        self.known_since = match (self.known_since, older.known_since) {
-            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
-            (ours, theirs) => ours.or(theirs),
-        };
+    pub(super) fn merge(&mut self, version: &Version, older: State) {
+        let version = version.raise();
+        self.whole_since = version;
+        self.gone.add(&older.gone);
         self.forgotten += older.forgotten;
         if older.note.is_some() {
             self.note = older.note;
@@ -189,13 +181,16 @@ impl State {
         }
         self.modes.make_contiguous().sort_by_key(|change| change.at);
         let theirs = older.methods.into_values().flat_map(HashMap::into_values);
-        for theirs in theirs.flatten().map(Arc::unwrap_or_clone) {
+        for theirs in theirs.flatten() {
+            let theirs = Arc::unwrap_or_clone(theirs.give_up());
             let row = &theirs.row;
             let (method, key, name) = (row.method.clone(), row.key.clone(), row.name.clone());
             let newly_let_in = theirs.is_let_in;
             let ours = self.entry(&method, &key, name.as_deref(), row.last_seen);
-            ours.merge(theirs);
-            ours.row.version = version;
+            ours.change(|ours| {
+                ours.merge(theirs);
+                ours.row.version = version;
+            });
             if newly_let_in {
                 self.let_in(&key);
             }
@@ -203,12 +198,12 @@ impl State {
     }
 
     /// Every entry.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<SharedEntry>> {
         self.methods.values().flat_map(HashMap::values).flatten()
     }
 
     /// The entries of a row.
-    pub(super) fn entries_of(&self, whose: Whose<'_>, method: &str) -> Vec<Arc<Entry>> {
+    pub(super) fn entries_of(&self, whose: Whose<'_>, method: &str) -> Vec<Arc<SharedEntry>> {
         let Some(callers) = self.methods.get(method) else {
             return Vec::new();
         };
@@ -217,31 +212,34 @@ impl State {
             Whose::Key(key) => {
                 let entries = callers.get(key).map_or(&[][..], |entries| entries);
                 let unnamed = place_of(entries, None).map(|at| &entries[at]);
-                let last =
-                    unnamed.or_else(|| entries.iter().max_by_key(|entry| entry.row.last_seen));
-                match last.map(|entry| entry.row.name.as_deref()) {
+                let last = unnamed.or_else(|| {
+                    entries
+                        .iter()
+                        .max_by_key(|entry| entry.look().row.last_seen)
+                });
+                match last.map(|entry| entry.name.as_deref()) {
                     Some(Some(name)) => name,
                     _ => return last.into_iter().cloned().collect(),
                 }
             }
         };
-        let named = |entry: &&Arc<Entry>| entry.row.name.as_deref() == Some(name);
+        let named = |entry: &&Arc<SharedEntry>| entry.name.as_deref() == Some(name);
         callers.values().flatten().filter(named).cloned().collect()
     }
 
     /// The entries of all rows that changed after `version`; nothing where it is better to read all of them, for there are
     /// over `most` or some may be gone.
-    pub(super) fn changed_since(&self, version: u64, most: usize) -> Option<Vec<Arc<Entry>>> {
+    pub(super) fn changed_since(&self, version: u64, most: usize) -> Option<Vec<Arc<SharedEntry>>> {
         if version < self.whole_since {
             return None;
         }
-        let mut changed: Vec<Arc<Entry>> = Vec::new();
+        let mut changed: Vec<Arc<SharedEntry>> = Vec::new();
         let mut rows = 0;
         for (method, callers) in &self.methods {
             let mut names: Vec<&str> = Vec::new();
-            let newer = |entry: &&Arc<Entry>| entry.row.version > version;
+            let newer = |entry: &&Arc<SharedEntry>| entry.look().row.version > version;
             for entry in callers.values().flatten().filter(newer) {
-                match entry.row.name.as_deref() {
+                match entry.name.as_deref() {
                     Some(name) if names.contains(&name) => continue,
                     Some(name) => names.push(name),
                     None => changed.push(Arc::clone(entry)),
@@ -259,8 +257,25 @@ impl State {
     }
 }
 
-fn place_of(entries: &[Arc<Entry>], name: Option<&str>) -> Option<usize> {
+impl Span {
+    pub(super) fn add_entry(&mut self, entry: &Entry) {
+        self.add(&Self {
+            first: Some(entry.row.first_seen),
+            last: Some(entry.row.last_seen),
+        });
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.last = self.last.max(other.last);
+        self.first = match (self.first, other.first) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+    }
+}
+
+fn place_of(entries: &[Arc<SharedEntry>], name: Option<&str>) -> Option<usize> {
     entries
         .iter()
-        .position(|entry| entry.row.name.as_deref() == name)
+        .position(|entry| entry.name.as_deref() == name)
 }

@@ -4,9 +4,11 @@ use std::fs::File;
 
 use super::group::{AboutNames, rows_of};
 use super::state::MOST_ROWS;
+use super::trend::{DAY, DAYS, HOUR, HOURS};
 use super::*;
 use crate::catalogue::{Catalogue, Mode, Rule};
 use crate::telemetry::caller::{Auth, Caller};
+use crate::telemetry::event::{LineParts, write_lines};
 use crate::translate::{Action, Encoding, Reason};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -70,10 +72,7 @@ fn callers() -> Callers {
 fn record(live: &Live, events: &[DeprecationEvent]) {
     let callers = callers();
     for event in events {
-        live.record(
-            std::slice::from_ref(event),
-            &[callers.name_of(&event.caller)],
-        );
+        live.show(&mut None, event, callers.name_of(&event.caller));
     }
 }
 
@@ -138,7 +137,8 @@ fn a_state_read_from_the_log_is_the_one_that_was_lost() {
             ..event(2, NOON - HOUR, Action::Refused)
         })
         .collect();
-    crate::telemetry::event::write_lines(&many, &[None; 130], &mut lines);
+    let parts = LineParts::of(&many[0].rule, &many[0].caller, None);
+    write_lines(&many, |_| &parts, &mut lines, |_, _| {});
     lines.extend_from_slice(b"\n{\"event\":\"depre\nnoise\n{\"event\":\"other\"}\n");
     let change = ModeChanged {
         timestamp: now(),
@@ -233,13 +233,20 @@ fn of_a_large_log_the_tail_is_read_and_the_page_says_so() {
     );
 }
 
+fn is_told(watcher: &mut Watcher<'_>) -> bool {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::pin!(watcher.changed()).poll(&mut cx).is_ready()
+}
+
 #[test]
 fn watchers_are_told_of_changes_and_get_only_the_rows_that_changed() {
     let live = Live::default();
-    let mut watcher = live.subscribe();
+    let mut watcher = live.watch();
+    assert!(!is_told(&mut watcher));
     record(&live, &events()[..1]);
-    assert!(watcher.has_changed().unwrap());
-    let version = *watcher.borrow_and_update();
+    assert!(is_told(&mut watcher));
+    let version = watcher.version();
+    assert!(!is_told(&mut watcher));
     assert_eq!(version, live.version());
     assert_eq!(live.changed_since(version, 10), Some(Vec::new()));
     record(&live, &events()[3..]);
@@ -319,7 +326,7 @@ fn integrations_that_share_one_webhook_are_told_apart() {
     ] {
         let name = Some(name).filter(|name| !name.is_empty());
         event.write_line(name, &mut lines);
-        live.record(&[event], &[name]);
+        live.show(&mut None, &event, name);
     }
     let told = |live: &Live| -> Vec<_> {
         let rows = live.snapshot_at(now()).rows.into_iter();
@@ -374,7 +381,7 @@ fn another_callers_file_names_only_what_was_of_one_caller() {
         of("", "erp/2", event(1, NOON - 2 * HOUR, Action::Refused)),
         of("", "shop/1", event(3, NOON - HOUR, Action::Rewritten)),
     ] {
-        live.record(&[event], &[None]);
+        live.show(&mut None, &event, None);
     }
     live.rename(&by_agent());
     let rows = live.snapshot_at(now()).rows;
@@ -424,7 +431,7 @@ fn callers_that_the_portal_let_in_are_kept_before_made_up_ones() {
 fn calls_that_come_while_somebody_looks_change_nothing_under_their_eyes() {
     let live = Live::default();
     record(&live, &events());
-    let seen: Vec<_> = live.lock().entries().cloned().collect();
+    let seen: Vec<_> = live.lock().entries().map(|entry| entry.look()).collect();
     let before = rows_of(seen.clone(), &AboutNames::default(), NOON);
     // A look holds pointers only: the lock is free, and a call copies the entry that it changes.
     record(&live, &[event(1, NOON, Action::Refused)]);
@@ -445,4 +452,75 @@ fn too_many_changes_are_a_reason_to_read_all_again() {
     }
     assert_eq!(live.changed_since(version, 10), None);
     assert_eq!(live.changed_since(version, 11).unwrap().len(), 11);
+}
+
+#[test]
+fn a_call_that_knows_its_entry_counts_as_one_that_looks_for_it() {
+    let (one, other) = (Live::default(), Live::default());
+    let callers = callers();
+    let first = event(1, NOON - DAY, Action::Rewritten);
+    let mut known = None;
+    let mut uses = vec![first.clone()];
+    for at in 0..4 {
+        uses.push(DeprecationEvent {
+            timestamp: UNIX_EPOCH + Duration::from_millis(NOON + at % 3),
+            error: (at == 2).then(|| "X".to_owned()),
+            ..first.clone()
+        });
+    }
+    for used in &uses {
+        let name = callers.name_of(&used.caller);
+        one.show(&mut known, used, name);
+        other.show(&mut None, &event_of_another_pointer(used), name);
+    }
+    assert_eq!(one.snapshot_at(now()), other.snapshot_at(now()));
+}
+
+fn event_of_another_pointer(event: &DeprecationEvent) -> DeprecationEvent {
+    DeprecationEvent {
+        caller: Arc::new((*event.caller).clone()),
+        ..event.clone()
+    }
+}
+
+#[test]
+fn a_call_whose_entry_is_gone_finds_the_one_that_took_its_place() {
+    let live = Live::default();
+    let used = event(1, NOON, Action::Observed);
+    let mut known = None;
+    live.show(&mut known, &used, None);
+    live.rename(&callers());
+    live.show(&mut known, &used, Some("shop"));
+    let rows = live.snapshot_at(now()).rows;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.name.as_deref(), row.observed))
+        .collect();
+    assert_eq!(told, [(Some("shop"), 2)]);
+}
+
+#[test]
+fn a_look_shows_every_change_up_to_the_version_that_was_read_before_it() {
+    let live = Live::default();
+    let calls = 4_000;
+    let caller = |user: usize| event(user, NOON, Action::Observed);
+    std::thread::scope(|scope| {
+        for user in 0..3 {
+            let (live, used) = (&live, caller(user));
+            scope.spawn(move || {
+                let mut known = None;
+                for _ in 0..calls {
+                    live.show(&mut known, &used, None);
+                }
+            });
+        }
+        loop {
+            let version = live.version();
+            let seen: u64 = live.snapshot().rows.iter().map(|row| row.observed).sum();
+            assert!(seen >= version, "{seen} of {version}");
+            if version == 3 * calls {
+                break;
+            }
+        }
+    });
 }

@@ -1,5 +1,14 @@
 //! Calls a day or an hour, over the last of them (pure).
 
+/// In milliseconds.
+pub(super) const HOUR: u64 = 3_600_000;
+pub(super) const DAY: u64 = 24 * HOUR;
+
+/// Days of a row's trend.
+pub(super) const DAYS: usize = 30;
+/// Hours of a row's trend.
+pub(super) const HOURS: usize = 48;
+
 /// Counts in the last `N` spans of time, each known by its number since 1970.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trend<const N: usize> {

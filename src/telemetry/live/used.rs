@@ -1,8 +1,10 @@
 //! One use of a method, as entries take it in (pure).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::catalogue::{Mode, Rule};
+use crate::telemetry::caller::Caller;
 use crate::telemetry::event::DeprecationEvent;
 use crate::telemetry::json::{LONGEST_TEXT, cut};
 use crate::translate::Reason;
@@ -11,6 +13,8 @@ use crate::translate::Reason;
 pub(super) struct Use<'a> {
     /// In milliseconds since 1970.
     pub(super) at: u64,
+    /// The rule and the caller, where these are of a call.
+    pub(super) who: Option<(&'a Arc<Rule>, &'a Arc<Caller>)>,
     /// How many uses it stands for, and how many of them were answered with an error code.
     pub(super) count: u64,
     pub(super) errors: u64,
@@ -51,6 +55,7 @@ impl<'a> Use<'a> {
         let caller = &*event.caller;
         Self {
             at,
+            who: Some((&event.rule, &event.caller)),
             count: 1,
             errors: u64::from(event.error.is_some()),
             action: event.action.as_str(),

@@ -374,7 +374,7 @@ impl Metrics {
                 for (method, rule) in rules {
                     for (caller, uses) in &rule.callers {
                         for &action in Action::ALL {
-                            let seen = uses.calls[action.index()];
+                            let seen = uses.calls(action);
                             if seen > 0 || rule.translated {
                                 let labels = [
                                     ("method", method.as_str()),
@@ -396,12 +396,12 @@ impl Metrics {
                 for (caller, uses) in rule
                     .callers
                     .iter()
-                    .filter(|(_, uses)| uses.last_seconds > 0.0)
+                    .filter(|(_, uses)| uses.last_seconds() > 0.0)
                 {
                     gauge(
                         family,
                         &[("method", method), ("caller", caller)],
-                        uses.last_seconds,
+                        uses.last_seconds(),
                     )?;
                 }
             }

@@ -68,14 +68,36 @@ struct RuleSeen {
     translated: bool,
     mode: Option<&'static str>,
     /// By the caller's name.
-    callers: BTreeMap<String, Uses>,
+    callers: BTreeMap<String, Arc<Uses>>,
     comparisons: [u64; Comparison::ALL.len()],
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Uses {
-    calls: [u64; Action::ALL.len()],
-    last_seconds: f64,
+/// The uses of a method by the callers of one name: held by whoever counts them.
+#[derive(Debug, Default)]
+pub struct Uses {
+    calls: [AtomicU64; Action::ALL.len()],
+    /// The bits of the last use's seconds since 1970: of positive numbers they have the numbers' order.
+    last: AtomicU64,
+}
+
+impl Uses {
+    /// Counts one, at this second since 1970.
+    pub fn count(&self, action: Action, seconds: f64) {
+        self.calls[action.index()].fetch_add(1, Relaxed);
+        self.was_used(seconds);
+    }
+
+    fn was_used(&self, seconds: f64) {
+        self.last.fetch_max(seconds.max(0.0).to_bits(), Relaxed);
+    }
+
+    fn calls(&self, action: Action) -> u64 {
+        self.calls[action.index()].load(Relaxed)
+    }
+
+    fn last_seconds(&self) -> f64 {
+        f64::from_bits(self.last.load(Relaxed))
+    }
 }
 
 impl Metrics {
@@ -158,19 +180,15 @@ impl Metrics {
         }
     }
 
-    /// A deprecated call. `caller` is the name that the callers file gives; `seconds` are since 1970.
-    pub fn deprecated(&self, method: &str, action: Action, caller: Option<&str>, seconds: f64) {
-        let mut migration = lock(&self.migration);
-        let uses = migration.uses(method, caller);
-        uses.calls[action.index()] += 1;
-        uses.last_seconds = uses.last_seconds.max(seconds);
+    /// Where uses of a method are counted; `caller` is the name that the callers file gives. Good until [`Metrics::set_rules`]
+    /// or [`Metrics::set_callers`].
+    pub fn uses(&self, method: &str, caller: Option<&str>) -> Arc<Uses> {
+        Arc::clone(lock(&self.migration).uses(method, caller))
     }
 
     /// A use that an earlier run of the proxy logged: its time counts, its number was counted then.
     pub fn deprecated_before(&self, method: &str, caller: Option<&str>, seconds: f64) {
-        let mut migration = lock(&self.migration);
-        let uses = migration.uses(method, caller);
-        uses.last_seconds = uses.last_seconds.max(seconds);
+        self.uses(method, caller).was_used(seconds);
     }
 
     /// The answers of a method and of its successor were compared.
@@ -255,7 +273,7 @@ impl Metrics {
 }
 
 impl Migration {
-    fn uses(&mut self, method: &str, caller: Option<&str>) -> &mut Uses {
+    fn uses(&mut self, method: &str, caller: Option<&str>) -> &Arc<Uses> {
         let method = if self.rules.contains_key(method) {
             method
         } else {
@@ -270,9 +288,9 @@ impl Migration {
         let rule = self.rules.get_mut(method).expect("made above");
         // Looked up twice, where an owned key would cost each time.
         if !rule.callers.contains_key(caller) {
-            rule.callers.insert(caller.to_owned(), Uses::default());
+            rule.callers.insert(caller.to_owned(), Arc::default());
         }
-        rule.callers.get_mut(caller).expect("made above")
+        rule.callers.get(caller).expect("made above")
     }
 
     /// How many names are in each state, in the order of [`State::ALL`], at this second since 1970.
@@ -284,7 +302,7 @@ impl Migration {
                 .rules
                 .values()
                 .filter_map(|rule| rule.callers.get(name));
-            let last = uses.map(|uses| uses.last_seconds).fold(0.0, f64::max);
+            let last = uses.map(|uses| uses.last_seconds()).fold(0.0, f64::max);
             let state = about.state(millis(now), (last > 0.0).then(|| millis(last)));
             names[state as usize] += 1;
         }
@@ -296,7 +314,7 @@ impl Migration {
         for rule in self.rules.values_mut().filter(|rule| rule.translated) {
             for name in self.callers.iter().map(String::as_str).chain([UNNAMED]) {
                 if !rule.callers.contains_key(name) {
-                    rule.callers.insert(name.to_owned(), Uses::default());
+                    rule.callers.insert(name.to_owned(), Arc::default());
                 }
             }
         }

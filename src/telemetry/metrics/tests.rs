@@ -18,7 +18,9 @@ fn names_are_counted_by_how_far_they_are() {
     let file = "[[caller]]\nname = \"a\"\nuser = 1\n[[caller]]\nname = \"b\"\nuser = 2\ntold = 2020-01-01\n\
         [[caller]]\nname = \"c\"\nuser = 3\nmigrated = 2020-01-01\n[[caller]]\nname = \"d\"\nuser = 4\nmigrated = 2020-01-01\n";
     metrics.set_callers(&Callers::parse(file).unwrap());
-    metrics.deprecated("b.watched", Action::Observed, Some("d"), 1_790_000_000.0);
+    metrics
+        .uses("b.watched", Some("d"))
+        .count(Action::Observed, 1_790_000_000.0);
     let page = metrics.render(None).1;
     for state in ["open", "told", "migrated", "regressed"] {
         let series = format!("b24_proxy_callers{{state=\"{state}\"}}");
@@ -64,7 +66,9 @@ fn full_page(accept: Option<&str>) -> String {
     let metrics = metrics();
     metrics.set_modes([("a.exact", Mode::Rewrite), ("b.watched", Mode::Observe)]);
     metrics.set_certificates(vec![("portal-proxy.example".to_owned(), 1_800_000_000)]);
-    metrics.deprecated("a.exact", Action::Rewritten, None, 1_790_000_000.5);
+    metrics
+        .uses("a.exact", None)
+        .count(Action::Rewritten, 1_790_000_000.5);
     metrics.compared("a.exact", Comparison::Equal);
     metrics.method_limited("a.exact", "OPERATION_TIME_LIMIT");
     metrics.operating("a.exact", None, 3.0, None, std::time::Instant::now());
@@ -191,9 +195,15 @@ fn counters_of_translated_rules_are_at_0_from_the_start_for_each_named_caller() 
 fn what_a_client_invents_is_no_label() {
     let metrics = metrics();
     metrics.set_callers(&callers("shop"));
-    metrics.deprecated("a.exact", Action::Rewritten, Some("shop"), 10.0);
-    metrics.deprecated("a.exact", Action::Rewritten, Some("invented"), 20.0);
-    metrics.deprecated("invented.method", Action::Observed, None, 30.0);
+    metrics
+        .uses("a.exact", Some("shop"))
+        .count(Action::Rewritten, 10.0);
+    metrics
+        .uses("a.exact", Some("invented"))
+        .count(Action::Rewritten, 20.0);
+    metrics
+        .uses("invented.method", None)
+        .count(Action::Observed, 30.0);
     metrics.deprecated_before("a.exact", Some("shop"), 5.0);
     let (_, page) = metrics.render(None);
     assert!(!page.contains("invented"));

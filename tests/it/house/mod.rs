@@ -94,10 +94,7 @@ fn the_benches_have_no_circles_of_files() {
 const KNOWN: &[(&str, &str)] = &[
     // A face and its parts name each other: constants and the shared state are to move below both.
     ("src/admin/", "is in a circle"),
-    ("src/telemetry/live/", "is in a circle"),
-    // The page's selection reads rows of the live table, which holds locks and counts beside them.
     ("src/admin/overview.rs", "a clock"),
-    ("src/admin/", "telemetry::live::"),
     // Readers of one format each, with their tables and tests in the file.
     ("src/catalogue/file.rs", "more than"),
     ("src/protocol/json.rs", "more than 700"),
