@@ -7,7 +7,8 @@ use crate::protocol::target::{self, Place};
 use crate::protocol::urlrewrite::Made;
 use crate::protocol::{call, unnamed};
 use crate::proxy::call::context::Context;
-use crate::proxy::http::head::{Framing, Name, RequestHead};
+use crate::proxy::http::fields::Name;
+use crate::proxy::http::head::{Framing, RequestHead};
 use crate::translate::{self, Doubt};
 
 /// The address of a request. `came` is its target, `made` what `urlrewrite.php` makes of that.

@@ -12,7 +12,7 @@ use crate::proxy::call::turn::Turn;
 use crate::proxy::call::usage;
 use crate::proxy::call::work::{Untouched, Work};
 use crate::proxy::error::Failure;
-use crate::proxy::http::head::Name;
+use crate::proxy::http::fields::Name;
 use crate::proxy::net::background::Finish;
 use crate::proxy::portal::Answer;
 use bytes::Bytes;

@@ -1,6 +1,7 @@
 //! How an answer's body is packed, and what it is unpacked.
 
-use crate::proxy::http::head::{Name, ResponseHead};
+use crate::proxy::http::fields::Name;
+use crate::proxy::http::head::ResponseHead;
 use std::borrow::Cow;
 use std::io::Read;
 

@@ -78,7 +78,7 @@ impl Successor {
         head: &RequestHead,
         body: &Bytes,
     ) -> Option<Self> {
-        use crate::proxy::http::head::Name;
+        use crate::proxy::http::fields::Name;
         // The answers are compared as JSON.
         if let Place::Call {
             format: Format::Xml,

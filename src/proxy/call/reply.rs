@@ -3,9 +3,10 @@
 use crate::protocol::answer::{self, Format};
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::error::Failure;
+use crate::proxy::http::fields::Name;
 use crate::proxy::http::forward;
 use crate::proxy::http::forward::{ResponsePlan, Turn};
-use crate::proxy::http::head::{Framing, Minor, Name, RequestHead};
+use crate::proxy::http::head::{Framing, Minor, RequestHead};
 use crate::proxy::net::stall::Stall;
 use crate::proxy::net::stream::Switched;
 use crate::proxy::portal::Answer;

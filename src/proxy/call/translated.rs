@@ -9,8 +9,9 @@ use crate::proxy::call::room::Reserved;
 use crate::proxy::call::usage::Batch;
 use crate::proxy::call::work::{Untouched, Work, moment};
 use crate::proxy::error::Failure;
+use crate::proxy::http::fields::Name;
 use crate::proxy::http::forward::BodyPlan;
-use crate::proxy::http::head::{Framing, Name, RequestHead};
+use crate::proxy::http::head::{Framing, RequestHead};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::metrics::Outcome as Class;
 use crate::translate::{

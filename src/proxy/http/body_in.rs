@@ -1,7 +1,8 @@
 //! A body on its way in: by length, in chunks, or until the connection closes (RFC 9112 §6).
 
 use crate::proxy::http::chunked::{BadChunk, Chunked, Step};
-use crate::proxy::http::head::{Framing, read_trailers};
+use crate::proxy::http::head::Framing;
+use crate::proxy::http::read::read_trailers;
 use bytes::{Buf, Bytes};
 use hyper::body::Frame;
 

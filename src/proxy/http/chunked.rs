@@ -1,7 +1,7 @@
 //! Follows the chunked coding (RFC 9112 §7.1) over a stream in pieces, to know where a body ends and that it is read in
 //! one way only (pure). Data is skipped, not looked at.
 
-use crate::proxy::http::head::is_token;
+use crate::proxy::http::ends::is_token;
 use std::ops::Range;
 
 /// Where in a chunked body the reader stands.

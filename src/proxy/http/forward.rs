@@ -5,9 +5,8 @@
 //! last, where no `Connection` of the client's can strike it out.
 
 use crate::digits::{address, decimal};
-use crate::proxy::http::head::{
-    Field, Fields, Framing, Name, RequestHead, ResponseHead, list_items,
-};
+use crate::proxy::http::fields::{Field, Fields, Name, list_items};
+use crate::proxy::http::head::{Framing, RequestHead, ResponseHead};
 use std::net::IpAddr;
 use std::ops::Range;
 

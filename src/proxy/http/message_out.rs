@@ -1,7 +1,8 @@
 //! A message on its way out: its head, then its body by length, in chunks, or until the connection closes.
 
 use crate::digits::hexadecimal;
-use crate::proxy::http::head::{Framing, list_items};
+use crate::proxy::http::fields::list_items;
+use crate::proxy::http::head::Framing;
 use bytes::{Buf, Bytes};
 use hyper::HeaderMap;
 use std::io::IoSlice;

@@ -1,7 +1,7 @@
 //! Turns the portal's own origin in answers into the proxy's, so that browsers and redirects stay here (pure).
 
 use crate::proxy::config::{Config, Portal};
-use crate::proxy::http::head::Name;
+use crate::proxy::http::fields::Name;
 use std::net::IpAddr;
 
 /// A name by which the portal is known, and its ports there. Portals know little of their own port and scheme behind a

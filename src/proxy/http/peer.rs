@@ -104,7 +104,7 @@ pub fn client_address<'a>(
         return peer;
     }
     let hops: Vec<&[u8]> = forwarded_for
-        .flat_map(crate::proxy::http::head::list_items)
+        .flat_map(crate::proxy::http::fields::list_items)
         .collect();
     let mut client = peer;
     for hop in hops.iter().rev() {

@@ -3,9 +3,8 @@
 //! A line of a head may end in LF alone, as RFC 9112 §2.2 lets a reader take it: PHP's streams send what `PHP_EOL` or a
 //! heredoc made. Such a head goes on with CRLF. Empty lines before a request are skipped.
 
-use crate::proxy::http::head::{
-    BARE_LF, Framing, HOST_MISSING, HeadError, Limits, RequestHead, read_request,
-};
+use crate::proxy::http::head::{Framing, HeadError, Limits, RequestHead};
+use crate::proxy::http::read::{BARE_LF, HOST_MISSING, read_request};
 use bytes::Bytes;
 use std::sync::LazyLock;
 

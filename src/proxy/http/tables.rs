@@ -1,8 +1,9 @@
 //! Tables of the readers: bytes in, what they mean or why they are refused out; and that any split reads the same.
 
 use super::chunked::{Chunked, Step};
-use super::head::{Framing, HeadError, Limits, read_request, read_response};
+use super::head::{Framing, HeadError, Limits};
 use super::peer::{Preface, preface};
+use super::read::{read_request, read_response};
 use bytes::Bytes;
 use proptest::prelude::*;
 

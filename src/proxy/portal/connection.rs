@@ -6,10 +6,10 @@
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::http::body_in::BodyIn;
-use crate::proxy::http::head::{
-    EndFinder, Framing, HeadError, Limits, Name, ResponseHead, list_items, read_response,
-};
+use crate::proxy::http::fields::{Name, list_items};
+use crate::proxy::http::head::{Framing, HeadError, Limits, ResponseHead};
 use crate::proxy::http::message_out::{Left, MessageOut, Pending};
+use crate::proxy::http::read::{EndFinder, read_response};
 use crate::proxy::net::fault::Fault;
 use crate::proxy::net::own_ends::OwnEnd;
 use crate::proxy::net::scratch::with_scratch;

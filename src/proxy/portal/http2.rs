@@ -5,7 +5,9 @@
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::error::{Failure, Kind};
-use crate::proxy::http::head::{Framing, Limits, Name, ResponseHead, read_request, read_response};
+use crate::proxy::http::fields::Name;
+use crate::proxy::http::head::{Framing, Limits, ResponseHead};
+use crate::proxy::http::read::{read_request, read_response};
 use crate::proxy::net::executor::Local;
 use crate::proxy::portal::failure::{bad_answer, no_answer};
 use bytes::Bytes;

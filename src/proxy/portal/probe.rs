@@ -1,7 +1,9 @@
 //! One question to the portal by itself, before anything is served.
 
 use crate::proxy::config::Config;
-use crate::proxy::http::head::{Limits, Name, read_response};
+use crate::proxy::http::fields::Name;
+use crate::proxy::http::head::Limits;
+use crate::proxy::http::read::read_response;
 use crate::proxy::net::tls;
 use crate::proxy::portal::dial::dial;
 use bytes::Bytes;

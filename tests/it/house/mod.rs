@@ -99,7 +99,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("src/catalogue/file.rs", "more than"),
     ("src/protocol/json.rs", "more than 700"),
     ("src/protocol/mask.rs", "more than 700"),
-    ("src/proxy/http/head.rs", "has 7"),
     ("src/sandbox/portal.rs", "more than 700"),
     // Three machines that share their state: to be taken apart as request, answer and driver.
     ("src/proxy/portal/connection.rs", "more than 700"),
