@@ -2,9 +2,11 @@
 //! says, the client the refusal that it says, and the log has a line for each use.
 
 use super::{Sections, cases, folder, sections, split_head};
+use crate::support::ours;
 use crate::support::proxy::{self, Proxy, events_in};
 use crate::support::sandbox::{self, Running};
 use crate::support::shown;
+use crate::support::strict::Message;
 use b24_migration_proxy::sandbox::{Recorded, SandboxConfig};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +114,29 @@ fn has_fragment(request: &[u8]) -> bool {
     line.any(|byte| *byte == b'#')
 }
 
+/// How an answer is not the refusal `STATUS CODE`, line, description.
+fn refused_otherwise(answer: &Message, refusal: &str) -> Option<String> {
+    let (first, description) = refusal.split_once('\n')?;
+    let (status, code) = first.split_once(' ')?;
+    let is_xml = answer
+        .one("content-type")
+        .is_some_and(|kind| kind.starts_with("text/xml"));
+    if let Err(fault) = ours::check(answer, status.parse().ok()?, code, is_xml) {
+        return Some(fault);
+    }
+    if is_xml {
+        return None;
+    }
+    let body: Value = serde_json::from_str(&answer.text()).ok()?;
+    let said = body["error_description"].as_str().unwrap_or_default();
+    // A proxy knows until when a brownout lasts.
+    let (before, behind) = description
+        .split_once("for a while")
+        .unwrap_or((description, ""));
+    (!said.starts_with(before) || !said.ends_with(behind))
+        .then(|| format!("the description is {said}"))
+}
+
 /// Sends a case through the proxy; what is not as the case says.
 fn wrong(case: &Case, proxy: &Proxy, portal: &Running, log: &mut usize) -> Option<String> {
     let request = case.section("request");
@@ -128,14 +153,7 @@ fn wrong(case: &Case, proxy: &Proxy, portal: &Running, log: &mut usize) -> Optio
             assert!(got.is_empty(), "{}", case.file.display());
             return (answer.status() != 400).then(|| format!("{} is not 400", answer.status()));
         }
-        (Some(refusal), []) => {
-            let refusal = String::from_utf8_lossy(refusal);
-            let code = refusal.lines().next().unwrap_or_default();
-            let (status, code) = code.split_once(' ').unwrap_or_default();
-            let text = answer.text();
-            (answer.status().to_string() != status || !text.contains(code))
-                .then(|| format!("the client got {} {text}", answer.status()))
-        }
+        (Some(refusal), []) => refused_otherwise(&answer, &String::from_utf8_lossy(refusal)),
         (None, [got, successors @ ..]) => {
             let compared = case.mode() == "compare";
             match difference(expected, got) {
