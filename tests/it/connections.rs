@@ -6,12 +6,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::support::client::{self, Client};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::{self, Message, Reading};
+use crate::support::time::{pause_ms, wait_until};
 use crate::support::wire::PATIENCE;
 
 /// One request over a Unix socket, read to the end of the connection.
@@ -506,7 +506,7 @@ fn a_proxy_header_of_a_trusted_peer_names_the_client() {
     let mut client = proxy.connect();
     for byte in header {
         client.send([byte]);
-        std::thread::sleep(Duration::from_millis(2));
+        pause_ms(2, "each byte is to be read by itself");
     }
     assert_eq!(
         client.call(client::deprecated_call(1)).unwrap().status(),
@@ -555,11 +555,9 @@ fn a_proxy_header_of_anybody_else_is_no_request() {
 
 /// Waits until a new connection is served.
 fn served_again(proxy: &Proxy) {
-    let until = Instant::now() + PATIENCE;
-    while proxy.call(client::get("/online/")).status() != 200 {
-        assert!(Instant::now() < until, "the room is not given back");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the room is not given back", || {
+        proxy.call(client::get("/online/")).status() == 200
+    });
 }
 
 #[test]

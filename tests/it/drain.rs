@@ -9,6 +9,7 @@ use crate::support::figure;
 use crate::support::load::{Load, Mix, Outcome};
 use crate::support::portal::Portal;
 use crate::support::proxy;
+use crate::support::time::{pause_ms, wait_until};
 use crate::support::wire;
 
 /// A portal that takes its time, a little differently for each call.
@@ -17,7 +18,7 @@ fn slow_portal(most: u64) -> Portal {
         let mut turn = visit.number as u64;
         while let Some(request) = visit.request() {
             turn = turn.wrapping_mul(31).wrapping_add(7);
-            std::thread::sleep(Duration::from_millis(turn % most));
+            pause_ms(turn % most, "the portal takes its time");
             visit.answer_to(&request, 200, "", b"{\"result\":true}");
         }
     })
@@ -77,7 +78,7 @@ fn a_kept_alive_client_is_told_to_close_and_its_call_is_finished() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
             if request.target() == b"/slow" {
-                std::thread::sleep(Duration::from_millis(400));
+                pause_ms(400, "the signal is to come while the call is in flight");
             }
             visit.answer_to(&request, 200, "", b"done");
         }
@@ -160,11 +161,9 @@ fn a_second_signal_ends_at_once() {
     assert!(portal.wait_for_requests(1));
     proxy.signal(Signal::TERM);
     // The first is taken when the listener is closed.
-    let until = Instant::now() + Duration::from_secs(5);
-    while wire::dial(proxy.address()).is_ok() {
-        assert!(Instant::now() < until, "the listener stays open");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the listener stays open", || {
+        wire::dial(proxy.address()).is_err()
+    });
     let begun = Instant::now();
     proxy.signal(Signal::TERM);
     let status = proxy.wait();
@@ -220,7 +219,7 @@ fn who_has_just_connected_may_still_send_its_request() {
     let mut proxy = proxy::start(&portal, &[]);
     let mut new = proxy.connect();
     proxy.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(300));
+    pause_ms(300, "a client that has just connected takes its time");
     let answer = new.call(get("/late")).expect("an answer");
     assert_eq!(answer.status(), 200);
     assert_eq!(proxy.wait().code(), Some(0));
@@ -242,7 +241,7 @@ fn a_large_answer_in_flight_is_sent_to_its_end() {
     client.send(get("/large"));
     assert!(portal.wait_for_requests(1));
     proxy.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(200));
+    pause_ms(200, "the client reads only when the drain has begun");
     let answer = client.response("GET").expect("the whole answer");
     assert_eq!(answer.body.len(), SIZE);
     assert_eq!(proxy.wait().code(), Some(0));

@@ -13,6 +13,7 @@ use crate::support::client::deprecated_call;
 use crate::support::load::{Load, Mix, Outcome};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, events_in};
+use crate::support::time::{pause, pause_ms, wait_for, wait_for_within, wait_until, wait_until_or};
 use crate::support::wire::PATIENCE;
 use crate::support::{figure, ours};
 
@@ -100,11 +101,10 @@ fn a_rotation_loses_and_tears_nothing() {
             1 => proxy.signal(Signal::USR1),
             _ => {}
         }
-        let until = Instant::now() + PATIENCE;
-        while !proxy.log_path().exists() {
-            assert!(Instant::now() < until, "rotation {rotation}: no new file");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until_or(
+            || proxy.log_path().exists(),
+            || format!("rotation {rotation}: no new file"),
+        );
     }
     load.wait_for(load.answered() + 100);
     let outcomes = load.stop();
@@ -168,8 +168,8 @@ fn the_real_logrotate_loses_nothing_with_the_example_for_it() {
             "{}",
             String::from_utf8_lossy(&run.stderr)
         );
-        // The names of what was rotated tell seconds apart.
-        std::thread::sleep(Duration::from_millis(1_100).saturating_sub(begun.elapsed()));
+        let left = Duration::from_millis(1_100).saturating_sub(begun.elapsed());
+        pause(left, "the names of what was rotated tell seconds apart");
     }
     load.wait_for(load.answered() + 50);
     let outcomes = load.stop();
@@ -202,7 +202,7 @@ fn a_call_whose_client_has_gone_is_logged_with_its_outcome() {
                 .one("x-request-id")
                 .is_some_and(|id| id.starts_with("gone"))
             {
-                std::thread::sleep(Duration::from_millis(150));
+                pause_ms(150, "the client is to have left");
             }
             visit.answer_to(
                 &request,
@@ -224,15 +224,10 @@ fn a_call_whose_client_has_gone_is_logged_with_its_outcome() {
         }
         drop(client);
     }
-    let until = Instant::now() + PATIENCE;
-    while proxy.events().len() < 8 {
-        assert!(
-            Instant::now() < until,
-            "only {} are logged",
-            proxy.events().len()
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until_or(
+        || proxy.events().len() >= 8,
+        || format!("only {} are logged", proxy.events().len()),
+    );
     for event in proxy.events() {
         assert_eq!(event["action"], "rewritten");
         assert_eq!(event["caller"]["auth"], "webhook");
@@ -270,12 +265,12 @@ fn a_plain_call_whose_client_has_gone_ends_at_the_portal_too() {
 fn a_client_that_has_nothing_more_to_say_gets_its_answer() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
-            std::thread::sleep(Duration::from_millis(300));
+            pause_ms(300, "the half-close is to come before the answer");
             if request.target() == b"/long" {
                 // An answer that takes longer than its head was waited for.
                 visit.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
                 for _ in 0..10 {
-                    std::thread::sleep(Duration::from_millis(400));
+                    pause_ms(400, "the answer takes longer than its head was waited for");
                     visit.write("x");
                 }
             } else {
@@ -326,22 +321,13 @@ fn a_client_that_leaves_before_its_call_was_whole_executes_nothing() {
 
 /// Waits until the file at the path has so many whole lines.
 fn wait_for_lines(path: &Path, count: usize) -> Vec<Value> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if text.ends_with('\n') {
-            let events = events_in(&text);
-            if events.len() >= count {
-                return events;
-            }
-        }
-        assert!(
-            Instant::now() < until,
-            "only {} lines of {count}",
-            text.lines().count()
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut text = String::new();
+    let found = wait_for_within(PATIENCE, || {
+        text = std::fs::read_to_string(path).unwrap_or_default();
+        let events = events_in(text.ends_with('\n').then_some(&text[..])?);
+        (events.len() >= count).then_some(events)
+    });
+    found.unwrap_or_else(|| panic!("only {} lines of {count}", text.lines().count()))
 }
 
 #[test]
@@ -386,10 +372,8 @@ fn what_a_full_disk_does_not_take_is_written_when_there_is_room_again() {
         files.push(away);
         proxy.signal(Signal::HUP);
         let waits = proxy.metric("b24_proxy_deprecation_log_queued_lines");
-        while !proxy.log_path().exists() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        std::thread::sleep(Duration::from_millis(50));
+        wait_until("the log is not opened again", || proxy.log_path().exists());
+        pause_ms(50, "what waited goes into the new file");
         if waits == 0.0 {
             break;
         }
@@ -559,14 +543,9 @@ fn address(path: &Path) -> String {
 /// A call over a Unix socket; how long its answer took.
 fn call_unix(path: &Path, request: &str) -> Duration {
     use std::io::{Read, Write};
-    let until = Instant::now() + PATIENCE;
-    let mut stream = loop {
-        match std::os::unix::net::UnixStream::connect(path) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(Instant::now() < until, "{error}"),
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let mut stream = wait_for("nobody listens", || {
+        std::os::unix::net::UnixStream::connect(path).ok()
+    });
     let request = request.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     let begun = Instant::now();
     stream.write_all(request.as_bytes()).expect("it is taken");
@@ -635,7 +614,7 @@ fn a_standard_error_that_nobody_reads_stalls_no_call_and_says_later_what_was_dro
     while full < 200 {
         assert!(Instant::now() < until, "the pipe fills");
         rustix::process::kill_process(pid, Signal::HUP).expect("it is there");
-        std::thread::sleep(Duration::from_millis(2));
+        pause_ms(2, "signals that come close together are one");
         let waits = rustix::io::ioctl_fionread(&stderr).expect("a pipe");
         full += i32::from(waits > 32 * 1024 && waits == before);
         before = waits;
@@ -647,7 +626,7 @@ fn a_standard_error_that_nobody_reads_stalls_no_call_and_says_later_what_was_dro
     }
     stderr.read_exact(&mut block).expect("the pipe was full");
     rustix::process::kill_process(pid, Signal::HUP).expect("it is there");
-    std::thread::sleep(Duration::from_millis(200));
+    pause_ms(200, "the signal before the last is to be read by itself");
     terminate(&child);
     let mut said = String::from_utf8(block).expect("text");
     stderr.read_to_string(&mut said).expect("text");

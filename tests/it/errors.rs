@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -11,6 +10,7 @@ use crate::support::client::{Client, deprecated_call, get, post};
 use crate::support::portal::{Portal, Visit};
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::Message;
+use crate::support::time::wait_for;
 use crate::support::tls;
 use crate::support::wire::PATIENCE;
 
@@ -130,18 +130,13 @@ impl Provoked {
 /// The access log's line of a request; it is written when the answer has gone.
 fn access_line(proxy: &Proxy, id: &str) -> Value {
     let path = proxy.folder().join("access.jsonl");
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
+    wait_for(format!("no line of {id} in the access log"), || {
         let log = std::fs::read_to_string(&path).unwrap_or_default();
         let mut lines = log
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(line) = lines.find(|line| line["request_id"] == id) {
-            return line;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("no line of {id} in the access log");
+        lines.find(|line| line["request_id"] == id)
+    })
 }
 
 /// A proxy before this upstream, with short limits and an access log.

@@ -7,6 +7,7 @@ use crate::support::client::{Client, deprecated_call, get, post};
 use crate::support::portal::{Connection, Portal, Visit};
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::{self, Framing, Message};
+use crate::support::time::pause_ms;
 use crate::support::wire::PATIENCE;
 use crate::support::{Dice, shown};
 
@@ -414,8 +415,10 @@ fn an_upload_that_stalls_behind_its_early_answer_ends_and_is_never_read_as_a_req
     let mut client = proxy.connect();
     client.send("POST /large HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
     assert_eq!(client.response("POST").expect("an answer").text(), "early");
-    // An idle connection would be parked by now; this one is in the middle of a body.
-    std::thread::sleep(Duration::from_millis(1200));
+    pause_ms(
+        1200,
+        "an idle connection would be parked by now; this one is in the middle of a body",
+    );
     client.send(get("/smuggled"));
     assert!(client.closed_within(PATIENCE));
     let asked = |target: &[u8]| portal.requests().iter().any(|one| one.target() == target);

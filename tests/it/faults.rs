@@ -17,6 +17,7 @@ use crate::support::client::{Client, deprecated_call, get, post};
 use crate::support::portal::{Portal, Visit};
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::Message;
+use crate::support::time::{pause_ms, wait_until};
 use crate::support::wire::Lost;
 use crate::support::{Dice, figure, ours, tls};
 
@@ -127,8 +128,10 @@ fn break_down(visit: &mut Visit, fault: &str) {
         }
         "body-reset" => {
             visit.write(format!("{HEAD}Content-Length: 99\r\n\r\n{{"));
-            // What was written is to arrive: a reset would overtake it.
-            std::thread::sleep(Duration::from_millis(50));
+            pause_ms(
+                50,
+                "what was written is to arrive: a reset would overtake it",
+            );
             visit.reset();
         }
         "chunk-bad" => {
@@ -423,11 +426,10 @@ fn a_name_is_looked_up_for_each_connection_and_its_addresses_are_tried_in_turn()
     works(&proxy);
     assert_eq!(portal.request_count(), before);
     std::fs::write(&hosts, "127.0.0.1 localhost\n").expect("a file");
-    let until = Instant::now() + LATEST;
-    while proxy.call(get("/")).status() == 200 {
-        assert!(Instant::now() < until, "a connection is kept for ever");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("a connection is kept for ever", || {
+        pause_ms(100, "longer than an idle connection is kept");
+        proxy.call(get("/")).status() != 200
+    });
     is_unreachable(&proxy, "dns_error");
 }
 
@@ -530,8 +532,10 @@ fn surplus_bytes_on_an_idle_connection_reach_nobody() {
         while let Some(request) = visit.request() {
             let target = String::from_utf8_lossy(request.target()).into_owned();
             visit.answer_to(&request, 200, "", target.as_bytes());
-            // The answer is to be over before more comes, else it is cut off as an answer with a surplus.
-            std::thread::sleep(Duration::from_millis(5));
+            pause_ms(
+                5,
+                "the answer is to be over before more comes, else it is one with a surplus",
+            );
             visit.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen");
             count.fetch_add(1, Ordering::SeqCst);
         }
@@ -745,8 +749,10 @@ fn a_connection_closed_before_the_call_is_written_costs_nobody_an_answer() {
         assert_eq!(answer.status(), 200, "{answer:?}");
         let wanted = number + 1;
         assert!(portal.wait_until(|all| all.iter().filter(|one| !one.open).count() >= wanted));
-        // The proxy learns of the close when the kernel has told it.
-        std::thread::sleep(Duration::from_millis(20));
+        pause_ms(
+            20,
+            "the proxy learns of the close when the kernel has told it",
+        );
     }
     assert_eq!(portal.request_count(), 20);
 }

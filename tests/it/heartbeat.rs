@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use b24_migration_proxy::catalogue::{Catalogue, Rule};
 use b24_migration_proxy::telemetry::Telemetry;
@@ -22,6 +22,7 @@ use super::support::client::get;
 use super::support::portal::Portal;
 use super::support::proxy::{self, Proxy, all_events_in};
 use super::support::wire::PATIENCE;
+use crate::support::time::{wait_for_within, wait_until};
 
 const RESET: &str = "crm.lead.details.configuration.reset";
 const WATCHED: &str = "crm.lead.list";
@@ -40,18 +41,13 @@ fn of<'e>(lines: &'e [Value], event: &str) -> Vec<&'e Value> {
 
 /// Waits until the log has lines of which this holds.
 fn wait_for(path: &Path, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if text.ends_with('\n') {
-            let lines = all_events_in(&text);
-            if holds(&lines) {
-                return lines;
-            }
-        }
-        assert!(Instant::now() < until, "it does not come: {text}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut text = String::new();
+    let found = wait_for_within(PATIENCE, || {
+        text = std::fs::read_to_string(path).unwrap_or_default();
+        let lines = all_events_in(text.ends_with('\n').then_some(&text[..])?);
+        holds(&lines).then_some(lines)
+    });
+    found.unwrap_or_else(|| panic!("it does not come: {text}"))
 }
 
 fn prove(words: &[&str], logs: &[&Path]) -> Output {
@@ -148,9 +144,7 @@ fn zero_is_proved_over_restarts_and_rotation_and_a_lost_line_or_a_kill_shows() {
     let rotated = folder.path().join("log.1");
     std::fs::rename(&log, &rotated).expect("moved");
     first.signal(Signal::USR1);
-    while !log.exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the log is not opened again", || log.exists());
     first.call(call(1, WATCHED));
     assert!(first.terminate().success());
     let begin = since(&lines(&rotated));
@@ -380,11 +374,7 @@ fn who_calls_after_its_migration_has_regressed_and_it_is_said_once_a_day() {
     )
     .expect("written");
     proxy.signal(Signal::HUP);
-    let until = Instant::now() + PATIENCE;
-    while metric("told") != 1.0 {
-        assert!(Instant::now() < until);
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the new callers file is not read", || metric("told") == 1.0);
     assert_eq!(metric("regressed"), 0.0);
     assert_eq!(rows("?q=told")[0]["told"], "2020-01-01");
 }
@@ -433,9 +423,7 @@ fn after_a_rotation_and_a_restart_the_page_knows_the_days_before() {
     wait_for(&log, |lines| of(lines, "deprecated_call").len() == 1);
     std::fs::rename(&log, folder.path().join("log.jsonl.1")).expect("moved");
     first.signal(Signal::USR1);
-    while !log.exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the log is not opened again", || log.exists());
     first.call(call(1, WATCHED));
     first.terminate();
 

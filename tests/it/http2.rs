@@ -10,6 +10,7 @@ use crate::support::client;
 use crate::support::figure;
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
+use crate::support::time::{pause_ms, wait_for_within};
 use crate::support::wire::{self, PATIENCE};
 
 const DATA: u8 = 0;
@@ -299,7 +300,7 @@ fn flood(proxy: &Proxy, name: &str, attack: impl Fn(&Proxy, &AtomicBool) + Send 
             if !matches!(&answer, Ok(Ok(answer)) if answer.status() == 200) {
                 unserved.push(format!("{answer:?}"));
             }
-            std::thread::sleep(Duration::from_millis(30));
+            pause_ms(30, "calls come beside the flood, not instead of it");
         }
         stop.store(true, Ordering::SeqCst);
     });
@@ -363,9 +364,8 @@ fn floods_of_resets_cost_little_and_others_are_served() {
     flood(&proxy, "streams without an end, held", |proxy, stop| {
         let mut raw = Raw::connect(proxy);
         open_streams(&mut raw, 100);
-        while !stop.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let stopped = || stop.load(Ordering::SeqCst).then_some(());
+        wait_for_within(Duration::MAX / 4, stopped);
     });
 }
 
@@ -388,7 +388,7 @@ fn a_connection_that_has_no_answer_yet_costs_the_portal_few_connections() {
         // The answer to a ping comes when the streams have been seen.
         raw.send(&frame(PING, 0, 0, b"12345678"));
         while raw.next().is_some_and(|(kind, ..)| kind != PING) {}
-        std::thread::sleep(Duration::from_millis(100));
+        pause_ms(100, "connections that should not be made are to be seen");
     }
     let more = portal.connection_count() - 1;
     assert!((1..=5 * 8).contains(&more), "{more} connections");
@@ -399,7 +399,10 @@ fn streams_that_wait_for_their_turn_are_all_served_side_by_side() {
     const STREAMS: u32 = 100;
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
-            std::thread::sleep(Duration::from_millis(1500));
+            pause_ms(
+                1500,
+                "one after the other they would take 25 times the limit below",
+            );
             visit.answer_to(&request, 200, "", b"{}");
         }
     });
@@ -588,7 +591,7 @@ fn answers_that_nobody_takes_cost_little_and_others_are_served() {
             ));
         }
         while !stop.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(20));
+            pause_ms(20, "the windows stay small");
             for stream in 0..20 {
                 raw.send(&frame(WINDOW, 0, 2 * stream + 1, &[0, 0, 0, 1]));
             }
@@ -651,7 +654,7 @@ fn a_preface_or_a_head_that_comes_too_slowly_ends_the_connection_in_time() {
         if !raw.send(&[byte]) || began.elapsed() > Duration::from_secs(6) {
             break;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        pause_ms(100, "the head drips");
     }
     assert!(
         began.elapsed() < Duration::from_secs(5),
@@ -666,10 +669,10 @@ fn a_preface_or_a_head_that_comes_too_slowly_ends_the_connection_in_time() {
     raw.send(&frame(HEADERS, END_HEADERS, 1, &head("POST", path, &[])));
     let body = frame(DATA, END_STREAM, 1, b"{\"a\":1}");
     raw.send(&body[..12]);
-    std::thread::sleep(Duration::from_millis(1500));
+    pause_ms(1500, "longer than a head may take");
     raw.send(&body[12..]);
     assert!(is_ok(&raw.outcome(1)));
-    std::thread::sleep(Duration::from_millis(1500));
+    pause_ms(1500, "longer than a head may take");
     assert!(is_ok(&raw.ask(3, &head("GET", b"/", &[]))));
 }
 
@@ -678,7 +681,7 @@ fn calls_in_flight_beside_a_slow_head_get_their_answers() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
             if request.target() == b"/slow" {
-                std::thread::sleep(Duration::from_millis(1500));
+                pause_ms(1500, "longer than a head may take");
             }
             visit.answer_to(&request, 200, "", b"{}");
         }
@@ -740,7 +743,7 @@ fn a_drain_says_goaway_and_ends_what_is_in_flight() {
     let portal = Portal::start(|visit| {
         while let Some(request) = visit.request() {
             if request.target().starts_with(b"/slow") {
-                std::thread::sleep(Duration::from_millis(600));
+                pause_ms(600, "the signal is to come while the call is in flight");
             }
             visit.answer_to(&request, 200, "", b"{}");
         }

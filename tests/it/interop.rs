@@ -5,13 +5,12 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::support::authority::{Authority, Issued, Kind};
 use crate::support::client::{self, Client};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
-use crate::support::wire::PATIENCE;
+use crate::support::time::wait_until_or;
 
 /// Whether a program can be run; where not, the line that says that its test is skipped.
 pub fn is_installed(program: &str) -> bool {
@@ -50,11 +49,10 @@ impl Running {
             .spawn()
             .expect("it starts");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < until, "{program} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until_or(
+            || TcpStream::connect(address).is_ok(),
+            || format!("{program} does not listen"),
+        );
         Self(child, address)
     }
 }

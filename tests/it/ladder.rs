@@ -19,6 +19,7 @@ use rustix::process::Signal;
 use super::support::client::{get, post};
 use super::support::portal::Portal;
 use super::support::proxy::{self, Proxy};
+use crate::support::time::wait_for;
 
 const RESET: &str = "crm.lead.details.configuration.reset";
 const GET: &str = "crm.lead.details.configuration.get";
@@ -916,18 +917,16 @@ fn compared(format: &str, fields: &str, legacy: Given, modern: Given) -> (String
     let request = format!("GET /rest/1/code/{GET}{format} HTTP/1.1\r\nHost: b24\r\n{fields}\r\n");
     let answer = proxy.call(request);
     assert_eq!(answer.status(), legacy.0);
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    loop {
-        for result in ["equal", "different", "failed", "skipped"] {
-            let metric =
-                format!("b24_proxy_comparisons_total{{method=\"{GET}\",result=\"{result}\"}}");
-            if proxy.metric(&metric) == 1.0 {
-                return (result.to_owned(), portal.request_count() == 2);
-            }
-        }
-        assert!(std::time::Instant::now() < until, "it is never counted");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let result = wait_for("it is never counted", || {
+        ["equal", "different", "failed", "skipped"]
+            .into_iter()
+            .find(|result| {
+                let metric =
+                    format!("b24_proxy_comparisons_total{{method=\"{GET}\",result=\"{result}\"}}");
+                proxy.metric(&metric) == 1.0
+            })
+    });
+    (result.to_owned(), portal.request_count() == 2)
 }
 
 #[test]

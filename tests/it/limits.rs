@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::client::{Client, deprecated_call, get, post};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
+use crate::support::time::{self, pause_ms, wait_for, wait_until, wait_until_or};
 use crate::support::wire::PATIENCE;
 use crate::support::{figure, ours};
 
@@ -173,7 +174,7 @@ fn a_slow_head_is_408_and_a_silent_connection_is_closed_silently() {
         if begun.elapsed() > Duration::from_secs(5) || !dripping.send([byte]) {
             break;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        pause_ms(20, "the head drips");
     }
     assert_eq!(dripping.response("GET").expect("an answer").status(), 408);
     let mut idle = proxy.connect();
@@ -205,7 +206,7 @@ fn a_body_that_stalls_is_408_and_one_that_moves_may_take_its_time() {
         let (start, end) = whole.split_at(whole.len() - 12);
         moves.send(start);
         for byte in end.bytes() {
-            std::thread::sleep(Duration::from_millis(60));
+            pause_ms(60, "the body drips, and is longer than the limit in all");
             moves.send([byte]);
         }
         assert_eq!(
@@ -266,8 +267,7 @@ fn a_connection_to_the_portal_is_idle_no_longer_than_the_portal_says() {
         let call = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Timeout: {told}\r\n\r\n");
         for pause in [apart, Duration::ZERO] {
             assert_eq!(proxy.call(&call).status(), 200);
-            // The pause is what is tested: only time ends an idle connection.
-            std::thread::sleep(pause);
+            time::pause(pause, "only time ends an idle connection");
         }
         with_calls() - before
     };
@@ -281,7 +281,7 @@ fn a_connection_to_the_portal_is_idle_no_longer_than_the_portal_says() {
 fn a_portal_that_stops_taking_an_upload_is_504() {
     let portal = Portal::start(|visit| {
         visit.head();
-        std::thread::sleep(Duration::from_secs(8));
+        time::pause(Duration::from_secs(8), "it reads nothing");
     });
     let proxy = proxy::start(&portal, &["--response-timeout", "500ms"]);
     let mut client = proxy.connect();
@@ -321,25 +321,22 @@ fn when_descriptors_run_out_accepting_pauses_says_so_once_and_goes_on_by_itself(
     assert_eq!(served.call(get("/")).expect("an answer").status(), 200);
     for _ in 0..3 {
         let many: Vec<Client> = (0..100).map(|_| proxy.connect()).collect();
-        std::thread::sleep(Duration::from_millis(700));
+        pause_ms(
+            700,
+            "those for whom there is no descriptor are to have been turned away",
+        );
         // An eighth of them is kept back.
         assert!((52..58).contains(&proxy.descriptors()));
         assert_eq!(proxy.admin("/metrics").status(), 200);
         let rotated = proxy.log_path().with_extension("1");
         std::fs::rename(proxy.log_path(), rotated).expect("the log is there");
-        let until = Instant::now() + PATIENCE;
-        while !proxy.log_path().exists() {
-            assert!(Instant::now() < until, "the log is not opened again");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("the log is not opened again", || proxy.log_path().exists());
         // The log's old descriptor is free until another client has it, and a connection to the portal may be first.
-        let answer = loop {
+        let answer = wait_for("the portal is reached", || {
+            pause_ms(300, "longer than an idle connection is kept");
             let answer = served.call(get("/")).expect("an answer");
-            if answer.status() != 200 || Instant::now() > until {
-                break answer;
-            }
-            std::thread::sleep(Duration::from_millis(300));
-        };
+            (answer.status() != 200).then_some(answer)
+        });
         let checked = ours::check(&answer, 503, "PORTAL_UNREACHABLE", false);
         assert_eq!(checked, Ok(()));
         let why = answer.one("proxy-status").unwrap_or_default();
@@ -412,15 +409,13 @@ fn what_many_connections_held_is_given_back_when_they_have_gone() {
     let with = proxy.figure("VmRSS");
     drop(clients);
     let allowed = before + (with - before) / 3;
-    let until = Instant::now() + PATIENCE;
-    while proxy.figure("VmRSS") > allowed {
-        let now = proxy.figure("VmRSS");
-        assert!(
-            Instant::now() < until,
-            "{before} KiB before, {with} with 2,000 connections, {now} after"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_or(
+        || proxy.figure("VmRSS") <= allowed,
+        || {
+            let now = proxy.figure("VmRSS");
+            format!("{before} KiB before, {with} with 2,000 connections, {now} after")
+        },
+    );
 }
 
 /// Sends heads, then bodies, a byte now and then.
@@ -437,7 +432,7 @@ fn drip(mut clients: Vec<Client>, stop: &AtomicBool) {
             }
             client.send([byte]);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        pause_ms(10, "each body drips");
     }
 }
 
@@ -644,24 +639,24 @@ fn many_large_bodies_to_be_rewritten_share_a_budget_and_give_it_back() {
                         break;
                     }
                     assert_eq!(ours::check(&answer, 503, "PROXY_BUSY", false), Ok(()));
-                    std::thread::sleep(Duration::from_millis(100));
+                    pause_ms(100, "who was told to come again takes a moment");
                 }
             });
         }
     });
     let peak = proxy.figure("VmHWM") / 1024;
     assert!(peak < most, "{peak} MiB at the most");
-    let until = Instant::now() + PATIENCE;
     // For connections that are still there; what the bodies' pieces left free in the allocator was up to 9 MiB.
     let kept_at_most = at_rest + if heavy() { 6 } else { 3 };
-    while proxy.figure("RssAnon") / 1024 > kept_at_most {
-        assert!(
-            Instant::now() < until,
-            "{} MiB are kept, {at_rest} MiB were there at rest",
-            proxy.figure("RssAnon") / 1024
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until_or(
+        || proxy.figure("RssAnon") / 1024 <= kept_at_most,
+        || {
+            format!(
+                "{} MiB are kept, {at_rest} MiB were there at rest",
+                proxy.figure("RssAnon") / 1024
+            )
+        },
+    );
     let kept = proxy.figure("RssAnon") / 1024;
     figure(
         &format!(
@@ -810,12 +805,11 @@ fn an_address_that_holds_all_the_room_gives_way_to_another() {
         let mut client = proxy.connect();
         client.send(&strangers[..strangers.len() - 1]);
         held.push(client);
-        let until = Instant::now() + PATIENCE;
         let taken = f64::from(number) * 2.0 * (MIB - 2000) as f64;
-        while proxy.metric("b24_proxy_rewrite_memory_bytes") < taken {
-            assert!(Instant::now() < until, "{number} do not hold their room");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until_or(
+            || proxy.metric("b24_proxy_rewrite_memory_bytes") >= taken,
+            || format!("{number} do not hold their room"),
+        );
     }
     // Well below --rewrite-wait, and below the least rate.
     let begun = Instant::now();
@@ -847,12 +841,11 @@ fn where_all_bodies_that_hold_room_wait_for_more_the_youngest_is_told_to_come_ag
     for (number, client) in [(1, &mut older), (2, &mut younger)] {
         // Twice 256 KiB each.
         client.send(&begin);
-        let until = Instant::now() + PATIENCE;
         let taken = f64::from(number) * 512.0 * 1024.0;
-        while proxy.metric("b24_proxy_rewrite_memory_bytes") != taken {
-            assert!(Instant::now() < until, "{number} do not hold their room");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until_or(
+            || proxy.metric("b24_proxy_rewrite_memory_bytes") == taken,
+            || format!("{number} do not hold their room"),
+        );
     }
     older.send(&end);
     younger.send(&end);

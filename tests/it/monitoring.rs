@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::client;
 use crate::support::portal::Portal;
 use crate::support::proxy;
+use crate::support::time::wait_until;
 
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -220,7 +220,6 @@ fn a_real_prometheus_scrapes_the_proxy_and_answers_every_query_of_the_dashboard(
             .spawn()
             .unwrap(),
     );
-    let until = Instant::now() + Duration::from_secs(60);
     let query = |query: &str| -> Option<Value> {
         let body: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let request = client::post(
@@ -233,19 +232,13 @@ fn a_real_prometheus_scrapes_the_proxy_and_answers_every_query_of_the_dashboard(
         serde_json::from_slice(&answer.body).ok()
     };
     let counted = "b24_proxy_deprecated_calls_total{action=\"rewritten\"} == 1";
-    loop {
-        let answer = query(counted);
-        let seen = answer.as_ref().is_some_and(|answer| {
+    wait_until("Prometheus has not counted the call", || {
+        query(counted).is_some_and(|answer| {
             answer["data"]["result"]
                 .as_array()
                 .is_some_and(|series| !series.is_empty())
-        });
-        if seen {
-            break;
-        }
-        assert!(Instant::now() < until, "{answer:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        })
+    });
     let dashboard: Value =
         serde_json::from_str(&read("deploy/grafana/b24-migration-proxy.json")).unwrap();
     let mut all = Vec::new();

@@ -17,6 +17,7 @@ use crate::support::ours;
 use crate::support::portal::Portal;
 use crate::support::proxy;
 use crate::support::sandbox::{self, Running};
+use crate::support::time::{self, pause_ms, wait_until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_b24-migration-proxy");
 
@@ -357,7 +358,7 @@ pub fn carry_out_by(addresses: &[SocketAddr], mut plan: Vec<Planned>) -> Vec<Got
         let began = tokio::time::Instant::now();
         let mut calls = tokio::task::JoinSet::new();
         for (id, Planned { at, client }) in plan.into_iter().enumerate() {
-            tokio::time::sleep_until(began + at).await;
+            time::pause_until(began + at, "each call has its time").await;
             let address = addresses[client % addresses.len()];
             calls.spawn(async move {
                 let since = Instant::now();
@@ -582,7 +583,10 @@ fn a_streamed_body_is_not_sent_again_and_its_caller_gets_the_portals_error() {
     wait_until("the proxy has taken the head", || {
         proxy.metric("b24_proxy_requests_in_flight") == 1.0
     });
-    std::thread::sleep(Duration::from_millis(100));
+    pause_ms(
+        100,
+        "nothing shows that the head is on its way to the portal",
+    );
     stream.write_all(&body.as_bytes()[100..]).expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -652,14 +656,6 @@ fn sent(address: SocketAddr, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(request.as_bytes()).expect("it reads");
     stream
-}
-
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -779,7 +775,7 @@ fn answers_tell_the_portals_time_that_methods_have_used() {
             let (first, rest) = body.split_at(body.len() - 100);
             let length = body.len();
             visit.write(format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{first}"));
-            std::thread::sleep(Duration::from_millis(20));
+            pause_ms(20, "the two pieces are not to come as one");
             visit.write(rest);
         }
     });

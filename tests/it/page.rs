@@ -9,6 +9,7 @@ use crate::support::chromium::Chromium;
 use crate::support::client::post;
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
+use crate::support::time::pause_ms;
 
 const METHOD: &str = "crm.lead.details.configuration.reset";
 const SUCCESSOR: &str = "crm.item.details.configuration.reset";
@@ -498,7 +499,10 @@ fn the_page_fits_a_phone_the_dark_and_a_browser_without_scripts() {
         "Page.navigate",
         json!({"url": format!("{page}?q=CRest&sort=calls")}),
     );
-    std::thread::sleep(Duration::from_millis(500));
+    pause_ms(
+        500,
+        "without scripts nothing can be asked: the page is to be painted",
+    );
     browser.picture("without-scripts");
     let html = proxy.admin("/?q=CRest&sort=calls").text();
     let body = html.split("<tbody id=rows ").nth(1).unwrap();

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
-use crate::support::wire::PATIENCE;
+use crate::support::time::{pause_ms, wait_until_or};
 
 /// Whether a program is there; says so where it is not.
 fn installed(program: &str, version: &str) -> bool {
@@ -38,15 +37,10 @@ fn run(program: &str, arguments: &[&str]) -> Running {
 }
 
 fn await_socket(path: &Path) {
-    let until = Instant::now() + PATIENCE;
-    while std::os::unix::net::UnixStream::connect(path).is_err() {
-        assert!(
-            Instant::now() < until,
-            "{} does not come up",
-            path.display()
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until_or(
+        || std::os::unix::net::UnixStream::connect(path).is_ok(),
+        || format!("{} does not come up", path.display()),
+    );
 }
 
 /// nginx on a socket file: it tells what it got, takes uploads, serves a large file.
@@ -220,8 +214,10 @@ fn an_nginx_that_closes_idle_connections_costs_no_call() {
         for _ in 0..20 {
             assert_eq!(client.call(&call).expect("an answer").status(), 200);
         }
-        // nginx keeps a connection for one second here, the proxy would for four.
-        std::thread::sleep(Duration::from_millis(1_300));
+        pause_ms(
+            1_300,
+            "nginx keeps a connection for one second here, the proxy would for four",
+        );
     }
     assert_eq!(client.call(&call).expect("an answer").status(), 200);
 }

@@ -2,10 +2,10 @@
 
 use std::net::UdpSocket;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::interop::{Running, free_port, is_installed};
 use crate::support::client::Client;
+use crate::support::time::wait_for_within;
 use crate::support::wire::PATIENCE;
 
 const SECRET: &str = "a1B2c3D4e5F6g7H8";
@@ -77,14 +77,12 @@ fn are_logged(log: &str, wanted: &[String]) {
 
 /// Reads until there is nothing more to come.
 fn log_of(path: &Path, lines: usize) -> String {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if text.lines().count() >= lines || Instant::now() > until {
-            return text;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut text = String::new();
+    wait_for_within(PATIENCE, || {
+        text = std::fs::read_to_string(path).unwrap_or_default();
+        (text.lines().count() >= lines).then_some(())
+    });
+    text
 }
 
 #[test]

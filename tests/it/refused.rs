@@ -2,7 +2,6 @@
 //! calls that are only watched, whatever they are.
 
 use std::path::Path;
-use std::time::Duration;
 
 use b24_migration_proxy::sandbox::SandboxConfig;
 use serde_json::Value;
@@ -13,6 +12,7 @@ use super::support::proxy::{self, Proxy};
 use super::support::sandbox;
 use super::support::strict::Message;
 use super::support::wire::PATIENCE;
+use crate::support::time::pause_ms;
 
 const BLOCKED: &str = "crm.invoice.add";
 const WATCHED: &str = "crm.lead.list";
@@ -297,7 +297,7 @@ fn who_sends_all_before_it_reads_gets_its_refusal() {
     assert!(client.send(refused_head("Content-Length: 400000")));
     for _ in 0..16 {
         assert!(client.send([b'x'; 25_000]), "all of it is taken");
-        std::thread::sleep(Duration::from_millis(190));
+        pause_ms(190, "the body comes slowly");
     }
     let answer = client.response("POST").expect("a refusal");
     assert_eq!((answer.status(), says_close(&answer)), (410, true));
@@ -327,8 +327,7 @@ fn a_refusal_of_a_small_body_leaves_the_connection_usable() {
         ("Content-Length: 2", "{}".to_owned()),
     ] {
         client.send(refused_head(framing));
-        // Not in one piece with the head.
-        std::thread::sleep(Duration::from_millis(30));
+        pause_ms(30, "not in one piece with the head");
         client.send(&body);
         let answer = client.response("POST").expect("a refusal");
         assert_eq!(

@@ -1,5 +1,7 @@
 //! What a running proxy does when its configuration is read again, and what it tells whom about its life.
 
+use crate::support::time::{wait_for, wait_for_within, wait_until};
+use crate::support::wire::PATIENCE;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -44,18 +46,8 @@ fn said(proxy: &Proxy, part: &str) -> String {
 }
 
 pub(super) fn wait_for_event(proxy: &Proxy, wanted: impl Fn(&Value) -> bool) -> Value {
-    let until = Instant::now() + Duration::from_secs(5);
-    loop {
-        if let Some(event) = proxy.events().into_iter().find(&wanted) {
-            return event;
-        }
-        assert!(
-            Instant::now() < until,
-            "no such event: {:?}",
-            proxy.events()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let found = wait_for_within(PATIENCE, || proxy.events().into_iter().find(&wanted));
+    found.unwrap_or_else(|| panic!("no such event: {:?}", proxy.events()))
 }
 
 #[test]
@@ -160,13 +152,12 @@ fn a_mode_that_came_and_went_while_the_machine_slept_is_told_with_its_times() {
         &format!("[[mode]]\nmode = 'block from {from} until {until}'\nrule = '{METHOD}'\n"),
     );
     proxy.signal(rustix::process::Signal::STOP);
-    while jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
-        <= until
-    {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until("the time does not pass", || {
+        jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string()
+            > until
+    });
     proxy.signal(rustix::process::Signal::CONT);
     wait_for_event(&proxy, |event| event["to"] == "rewrite");
     let changes: Vec<_> = proxy
@@ -341,14 +332,9 @@ fn sockets_passed_by_a_service_manager_are_served() {
 
 fn call_by(path: &Path) -> String {
     use std::io::{Read, Write};
-    let until = Instant::now() + Duration::from_secs(10);
-    let mut stream = loop {
-        match std::os::unix::net::UnixStream::connect(path) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(Instant::now() < until, "{error}"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let mut stream = wait_for("nobody listens", || {
+        std::os::unix::net::UnixStream::connect(path).ok()
+    });
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
         .expect("sent");

@@ -4,12 +4,14 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use b24_migration_proxy::sandbox::php::{Array, Key, Value};
 use b24_migration_proxy::sandbox::{form, json, multipart, url};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use crate::support::time::wait_until;
 
 /// A request, of which PHP shows what each of its readers makes.
 #[derive(Clone)]
@@ -58,14 +60,9 @@ impl Php {
             return None;
         };
         let php = Php { server, port };
-        let begin = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                begin.elapsed() < Duration::from_secs(10),
-                "php -S does not listen"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("php -S does not listen", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         Some(php)
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::client::{Client, post};
 use crate::support::portal::Portal;
 use crate::support::proxy;
+use crate::support::time::pause_ms;
 
 const METHOD: &str = "crm.lead.list";
 const TRANSLATED: &str = "crm.lead.details.configuration.reset";
@@ -131,7 +132,10 @@ fn readers_of_events_that_take_nothing_take_little_memory_and_hold_up_no_probe()
         );
         assert_eq!(client.call(call).expect("an answer").status(), 200);
     }
-    std::thread::sleep(Duration::from_millis(500));
+    pause_ms(
+        500,
+        "the memory of one who reads nothing is to grow, if it does",
+    );
     let slowest = slowest.max(livez(&proxy));
     let more = proxy.figure("VmHWM").saturating_sub(small);
     eprintln!("{more} KiB more, the slowest probe {slowest:?}");

@@ -15,6 +15,7 @@ use crate::support::client::{self, Client};
 use crate::support::figure;
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
+use crate::support::time::{pause_ms, wait_until, wait_until_or};
 use crate::support::wire::{self, Inbox, PATIENCE, Stream};
 
 type Version = &'static rustls::SupportedProtocolVersion;
@@ -100,10 +101,10 @@ fn set(kind: Kind, arguments: &[&str]) -> Set {
 /// Handshakes are counted a moment after their clients see the end.
 fn handshakes_become(proxy: &Proxy, result: &str, wanted: f64) {
     let sample = format!("b24_proxy_tls_handshakes_total{{result=\"{result}\"}}");
-    let until = Instant::now() + PATIENCE;
-    while proxy.metric(&sample) < wanted && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until_or(
+        || proxy.metric(&sample) >= wanted,
+        || format!("no {wanted} of {result}"),
+    );
     assert_eq!(proxy.metric(&sample), wanted, "{result}");
 }
 
@@ -413,10 +414,10 @@ fn a_handshake_in_its_middle_at_a_drain_is_finished_or_counted() {
         let mut tls = rustls::ClientConnection::new(config, name).unwrap();
         // The first flight is out, the answer to it not read.
         tls.write_tls(&mut socket).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
+        pause_ms(200, "nothing shows that the first flight has been read");
         let told = Instant::now();
         set.proxy.signal(Signal::TERM);
-        std::thread::sleep(Duration::from_millis(200));
+        pause_ms(200, "the drain is to have begun");
         if finishes {
             while tls.is_handshaking() {
                 tls.complete_io(&mut socket).unwrap();
@@ -489,10 +490,9 @@ impl Load {
 
     fn wait_for(&self, more: usize) {
         let goal = self.done.load(Ordering::SeqCst) + more;
-        let until = Instant::now() + PATIENCE;
-        while self.done.load(Ordering::SeqCst) < goal && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("the load does not flow", || {
+            self.done.load(Ordering::SeqCst) >= goal
+        });
     }
 
     /// What went wrong.
@@ -515,15 +515,15 @@ fn shown_leaf(set: &Set) -> CertificateDer<'static> {
 }
 
 fn await_leaf(set: &Set, wanted: &Issued) {
-    let until = Instant::now() + PATIENCE;
-    while shown_leaf(set) != wanted.leaf() {
-        assert!(
-            Instant::now() < until,
-            "the new certificate is not shown\n{}",
-            set.proxy.stderr.text()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_or(
+        || shown_leaf(set) == wanted.leaf(),
+        || {
+            format!(
+                "the new certificate is not shown\n{}",
+                set.proxy.stderr.text()
+            )
+        },
+    );
 }
 
 #[test]
@@ -594,15 +594,10 @@ fn a_bad_new_pair_is_refused_and_the_old_one_stays() {
             }
         }
         set.proxy.signal(Signal::HUP);
-        let until = Instant::now() + PATIENCE;
-        while complaints(file) == before {
-            assert!(
-                Instant::now() < until,
-                "no complaint about {}",
-                file.display()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until_or(
+            || complaints(file) != before,
+            || format!("no complaint about {}", file.display()),
+        );
         assert!(shown_leaf(&set) == leaf, "the old one stays");
         std::fs::write(file, good).unwrap();
     }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use crate::support::client::{self, Client};
 use crate::support::portal::{Portal, Visit};
 use crate::support::proxy::{self, Proxy};
+use crate::support::time::{pause_ms, wait_until};
 use crate::support::tls;
 use crate::support::wire::PATIENCE;
 
@@ -85,14 +86,6 @@ fn open_tunnels(proxy: &Proxy) -> f64 {
     proxy.metric("b24_proxy_tunnels_open")
 }
 
-fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_websocket_talks_both_ways_and_ends_one_way_at_a_time() {
     let portal = push_server();
@@ -105,7 +98,7 @@ fn a_websocket_talks_both_ways_and_ends_one_way_at_a_time() {
         request.one("sec-websocket-protocol").as_deref(),
         Some("chat")
     );
-    until("the tunnel is counted out", || open_tunnels(&proxy) == 0.0);
+    wait_until("the tunnel is counted out", || open_tunnels(&proxy) == 0.0);
     assert_eq!(proxy.metric("b24_proxy_tunnels_total"), 1.0);
 }
 
@@ -177,7 +170,7 @@ fn the_portal_may_end_its_direction_first() {
     assert_eq!(client.rest(), b"last");
     assert!(client.send("more"));
     client.stream.shut_write();
-    until("the tunnel has ended", || open_tunnels(&proxy) == 0.0);
+    wait_until("the tunnel has ended", || open_tunnels(&proxy) == 0.0);
     assert!(portal.wait_until(|all| all.iter().all(|one| !one.open)));
 }
 
@@ -338,10 +331,10 @@ fn a_drain_lets_a_tunnel_go_on_until_its_time_is_over() {
     let mut client = proxy.connect();
     client.send(asks("/sub/", "websocket", ""));
     assert_eq!(client.response("GET").unwrap().status(), 101);
-    until("it is counted", || open_tunnels(&proxy) == 1.0);
+    wait_until("it is counted", || open_tunnels(&proxy) == 1.0);
     let told = Instant::now();
     proxy.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(500));
+    pause_ms(500, "well within the drain, which has begun");
     assert!(client.send("still"));
     assert_eq!(read_exactly(&mut client, 5), b"still");
     let status = proxy.wait();
@@ -368,7 +361,7 @@ fn a_drain_ends_when_the_last_tunnel_has_ended() {
     client.send(asks("/sub/", "websocket", ""));
     assert_eq!(client.response("GET").unwrap().status(), 101);
     proxy.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(200));
+    pause_ms(200, "the drain is to have begun");
     client.send("on");
     assert_eq!(read_exactly(&mut client, 2), b"on");
     let told = Instant::now();
@@ -387,7 +380,7 @@ fn a_tunnel_on_which_nothing_moves_is_closed() {
     assert_eq!(client.response("GET").unwrap().status(), 101);
     let began = Instant::now();
     for _ in 0..4 {
-        std::thread::sleep(Duration::from_millis(250));
+        pause_ms(250, "less than the idle time, four times more than it");
         client.send("x");
         assert_eq!(read_exactly(&mut client, 1), b"x");
     }
@@ -396,7 +389,7 @@ fn a_tunnel_on_which_nothing_moves_is_closed() {
         "one that moves stays"
     );
     assert!(client.closed_within(Duration::from_secs(5)));
-    until("it is counted out", || open_tunnels(&proxy) == 0.0);
+    wait_until("it is counted out", || open_tunnels(&proxy) == 0.0);
 }
 
 #[test]
@@ -427,6 +420,6 @@ fn many_tunnels_stand_beside_calls() {
     }
     assert_eq!(open_tunnels(&proxy), 60.0);
     drop(tunnels);
-    until("all are counted out", || open_tunnels(&proxy) == 0.0);
+    wait_until("all are counted out", || open_tunnels(&proxy) == 0.0);
     assert_eq!(calls.call(client::get("/online/")).unwrap().status(), 200);
 }

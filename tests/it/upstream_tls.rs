@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -18,6 +17,7 @@ use crate::support::authority::{Authority, Issued, Kind};
 use crate::support::client;
 use crate::support::portal::{Portal, Visit};
 use crate::support::proxy::{self, Proxy, Wanted};
+use crate::support::time::{pause_ms, wait_until, wait_until_or};
 
 fn answers(visit: &mut Visit) {
     while let Some(request) = visit.request() {
@@ -450,7 +450,10 @@ fn http_2_is_spoken_as_soon_as_the_portal_offers_it() {
             .all(|one| one.version == hyper::Version::HTTP_11)
     );
     *target.lock().unwrap() = new.address;
-    std::thread::sleep(Duration::from_millis(400));
+    pause_ms(
+        400,
+        "an idle connection to the old portal is to be over its time",
+    );
     call();
     call();
     let after = new.seen.lock().unwrap().clone();
@@ -519,11 +522,10 @@ impl Server {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let until = std::time::Instant::now() + crate::support::wire::PATIENCE;
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(std::time::Instant::now() < until, "s_server {arguments}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until_or(
+            || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
+            || format!("s_server {arguments}"),
+        );
         Self(child, port)
     }
 
@@ -629,15 +631,12 @@ fn a_handshake_that_fails_says_which_part_did_not_agree_and_the_log_says_when_it
                 .stderr(std::process::Stdio::null())
                 .spawn();
             let _again = Server(again.unwrap(), port);
-            let until = std::time::Instant::now() + crate::support::wire::PATIENCE;
-            while proxy
-                .call("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                .status()
-                != 200
-            {
-                assert!(std::time::Instant::now() < until);
-                std::thread::sleep(Duration::from_millis(50));
-            }
+            wait_until("the portal is not reached again", || {
+                proxy
+                    .call("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                    .status()
+                    == 200
+            });
             said("the portal is reached again, after ");
         }
     }

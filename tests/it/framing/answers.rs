@@ -2,13 +2,13 @@
 //! an answer of its own.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::{OURS, written};
 use crate::support::client::{Client, get};
 use crate::support::portal::Portal;
 use crate::support::proxy::{self, Proxy};
 use crate::support::strict::{self, Message, Reading};
+use crate::support::time::pause_ms;
 use crate::support::wire::Lost;
 use crate::support::{Dice, figure, shown};
 
@@ -408,8 +408,7 @@ fn a_bad_answer_harms_only_its_own_call() {
             match then {
                 Close => return,
                 Reset => {
-                    // Let what was written arrive: a reset overtakes it.
-                    std::thread::sleep(Duration::from_millis(30));
+                    pause_ms(30, "what was written is to arrive: a reset overtakes it");
                     visit.reset();
                     return;
                 }

@@ -1,5 +1,5 @@
 //! The map of ARCHITECTURE.md, kept true: rooms import what their rows say, files form no circle, what is listed as
-//! pure names no clock, socket, file or runtime, and files and functions keep their size.
+//! pure names no clock, socket, file or runtime, and files and functions keep their size. Tests sleep with a reason only.
 
 mod check;
 mod map;
@@ -88,6 +88,44 @@ fn the_benches_have_no_circles_of_files() {
         &Map::default(),
     );
     nothing_but_known(&faults);
+}
+
+/// The lines on which a test waits for time, and says not why or not by the only means for it.
+fn sleeps(path: &str, text: &str) -> Vec<String> {
+    let sleep = ["thread::", "time::"].map(|of| format!("{of}sleep"));
+    let no_reason = [", \"\")", ",\"\")"];
+    let lines = text.lines().enumerate();
+    let wrong = lines.filter(|(_, line)| {
+        let pauses = line.contains("pause") && no_reason.iter().any(|end| line.contains(end));
+        pauses || sleep.iter().any(|sleep| line.contains(sleep))
+    });
+    let told = |(at, line): (usize, &str)| {
+        let at = at + 1;
+        format!(
+            "{path}:{at}: {}: wait for what is to come (support::time::wait_until), or say why time must pass (pause)",
+            line.trim()
+        )
+    };
+    wrong.map(told).collect()
+}
+
+#[test]
+fn a_test_that_waits_for_time_says_why() {
+    let mut faults = Vec::new();
+    for (path, text) in files("tests/it") {
+        if !path.ends_with("support/time.rs") && !path.ends_with("house/mod.rs") {
+            faults.extend(sleeps(&path, &text));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for planted in [
+        "    std::thread::sleep(Duration::from_millis(5));",
+        "    tokio::time::sleep(second).await;",
+        "    pause_ms(5, \"\");",
+    ] {
+        assert_eq!(sleeps("x.rs", planted).len(), 1, "{planted}");
+    }
+    assert_eq!(sleeps("x.rs", "pause_ms(5, \"it drips\");").len(), 0);
 }
 
 /// What breaks a rule still, as the beginning of the sentence and words of it. It only gets shorter.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::time::wait_for_within;
+
 /// How long anything in the browser may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -188,14 +190,14 @@ impl Chromium {
     /// Waits until an expression is true; gives how long that took.
     pub fn wait(&mut self, what: &str, expression: &str) -> Duration {
         let started = Instant::now();
-        while self.evaluate(expression) != json!(true) {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "{what}: {expression}; console: {:?}",
-                self.complaints
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let found = wait_for_within(PATIENCE, || {
+            (self.evaluate(expression) == json!(true)).then_some(())
+        });
+        assert!(
+            found.is_some(),
+            "{what}: {expression}; console: {:?}",
+            self.complaints
+        );
         started.elapsed()
     }
 

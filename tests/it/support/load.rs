@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::client::{Client, deprecated_call, get};
+use super::time::wait_until;
 use super::wire;
 
 /// What a caller knows of one of its calls.
@@ -57,11 +57,9 @@ impl Load {
 
     /// Waits until so many calls in all have been answered.
     pub fn wait_for(&self, count: usize) {
-        let until = std::time::Instant::now() + wire::PATIENCE;
-        while self.answered.load(Ordering::Relaxed) < count {
-            assert!(std::time::Instant::now() < until, "the load does not flow");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("the load does not flow", || {
+            self.answered.load(Ordering::Relaxed) >= count
+        });
     }
 
     /// How many calls have been answered.

@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod sandbox;
 pub mod spoken;
 pub mod strict;
+pub mod time;
 pub mod tls;
 pub mod wire;
 

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::client::{self, Client};
 use super::portal::Portal;
 use super::strict::Message;
+use super::time::{wait_for_within, wait_until_or};
 use super::wire::PATIENCE;
 
 /// The binary that cargo built for the tests; a program that is no test says which one it means, and `B24_BINARY` names
@@ -287,18 +288,10 @@ impl Proxy {
 
     /// As [`Proxy::wait`], for as long.
     pub fn wait_within(&mut self, wait: Duration) -> Option<ExitStatus> {
-        let until = Instant::now() + wait;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child to wait for") {
-                self.stderr.wait_end();
-                self.stdout.wait_end();
-                return Some(status);
-            }
-            if Instant::now() > until {
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let status = wait_for_within(wait, || self.child.try_wait().expect("a child to wait for"))?;
+        self.stderr.wait_end();
+        self.stdout.wait_end();
+        Some(status)
     }
 
     /// SIGTERM, and its end.
@@ -372,15 +365,10 @@ impl Proxy {
         if self.admin.port() == 0 {
             return;
         }
-        let until = Instant::now() + PATIENCE;
-        while self.admin("/readyz").status() != 200 {
-            assert!(
-                Instant::now() < until,
-                "the proxy does not become ready:\n{}",
-                self.stderr.text()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until_or(
+            || self.admin("/readyz").status() == 200,
+            || format!("the proxy does not become ready:\n{}", self.stderr.text()),
+        );
     }
 }
 
