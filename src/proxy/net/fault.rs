@@ -24,6 +24,12 @@ pub enum Fault {
     Broken(io::ErrorKind),
 }
 
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Fault::Broken(error.kind())
+    }
+}
+
 /// The first fault of a connection; whoever drives it and whoever reads its body share the cell.
 #[derive(Clone, Debug, Default)]
 pub struct FaultCell(Rc<Cell<Option<Fault>>>);

@@ -5,30 +5,21 @@
 //! channels for each exchange, and a form of heads in which their case and order are lost.)
 
 use crate::proxy::body::RequestBody;
-use crate::proxy::http::body_in::BodyIn;
-use crate::proxy::http::fields::{Name, list_items};
-use crate::proxy::http::head::{Framing, HeadError, Limits, ResponseHead};
-use crate::proxy::http::message_out::{Left, MessageOut, Pending};
-use crate::proxy::http::read::{EndFinder, read_response};
+use crate::proxy::http::head::{Limits, ResponseHead};
 use crate::proxy::net::fault::Fault;
 use crate::proxy::net::own_ends::OwnEnd;
-use crate::proxy::net::scratch::with_scratch;
 use crate::proxy::net::stream::Stream;
 use crate::proxy::net::watch::is_over;
+use crate::proxy::portal::answer_in::AnswerIn;
+use crate::proxy::portal::request_out::{Asked, RequestOut};
 use crate::telemetry::metrics::Held;
-use bytes::{Bytes, BytesMut};
-use hyper::body::{Body, Frame};
-use std::future::Future;
-use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker, ready};
+use bytes::Bytes;
+use hyper::body::Frame;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
-
-/// Bytes of an answer's body that are read at once, to begin with and at most.
-const READ: usize = 16 * 1024;
-const READ_MOST: usize = 512 * 1024;
 
 /// How long the portal may take.
 #[derive(Clone, Copy, Debug)]
@@ -46,20 +37,6 @@ impl Patience {
     }
 }
 
-/// What has to be known of a request to carry it.
-pub struct Asked<'a> {
-    /// How its body goes out.
-    pub framing: Framing,
-    /// It is a HEAD: its answer has no body.
-    pub to_head: bool,
-    /// It asks for another protocol.
-    pub upgrade: bool,
-    /// The value of its `Trailer`.
-    pub trailer: Option<&'a [u8]>,
-    /// A body that is whole is held until the answer's head: it may have to be sent again.
-    pub keep: bool,
-}
-
 /// A connection to the portal.
 pub struct Connection {
     stream: Stream,
@@ -72,45 +49,8 @@ pub struct Connection {
     pub idle_until: Instant,
     pub counted: Held,
     _ends: Option<OwnEnd>,
-    request: Request,
-    answer: Answer,
-}
-
-/// The request on its way out.
-struct Request {
-    message: MessageOut,
-    body: RequestBody,
-    /// A body that is held whole, in case that it has to be sent on another connection.
-    kept: Option<Bytes>,
-    /// It is held beyond that, until the answer's head has come.
-    keep: bool,
-    /// Of a streamed body something was taken, its end or its failure too.
-    begun: bool,
-    /// The body was waited for once, so that its first piece goes out with the head.
-    held: bool,
-    wrote: bool,
-    sent: bool,
-    /// The portal takes no more of it, but may have answered.
-    stuck: bool,
-    last_write: Instant,
-    write_wait: Option<Instant>,
-}
-
-/// The answer on its way in.
-struct Answer {
-    to_head: bool,
-    upgrade: bool,
-    awaited: bool,
-    /// A head of which only a part has come.
-    input: Vec<u8>,
-    finder: EndFinder,
-    body: BodyIn,
-    keeps_alive: bool,
-    /// How long the portal says that it keeps the connection, less the time that its close may be on its way.
-    kept_for: Option<Duration>,
-    buffer: BytesMut,
-    read: usize,
-    read_wait: Option<Instant>,
+    request: RequestOut,
+    answer: AnswerIn,
 }
 
 impl Connection {
@@ -130,32 +70,8 @@ impl Connection {
             idle_until: now,
             counted,
             _ends: ends,
-            request: Request {
-                message: MessageOut::default(),
-                body: RequestBody::Empty,
-                kept: None,
-                keep: false,
-                begun: false,
-                held: false,
-                wrote: false,
-                sent: true,
-                stuck: false,
-                last_write: now,
-                write_wait: None,
-            },
-            answer: Answer {
-                to_head: false,
-                upgrade: false,
-                awaited: false,
-                input: Vec::new(),
-                finder: EndFinder::default(),
-                body: BodyIn::default(),
-                keeps_alive: true,
-                kept_for: None,
-                buffer: BytesMut::new(),
-                read: READ,
-                read_wait: None,
-            },
+            request: RequestOut::none(now),
+            answer: AnswerIn::none(),
         })
     }
 
@@ -171,93 +87,51 @@ impl Connection {
 
     /// Begins an exchange: `head` writes the request's head without the empty line behind it.
     pub fn begin(&mut self, asked: &Asked<'_>, body: RequestBody, head: &dyn Fn(&mut Vec<u8>)) {
-        let request = &mut self.request;
-        request.message.reset();
-        let out = request
-            .message
-            .begin(asked.framing, asked.trailer.unwrap_or(b""));
-        head(out);
-        out.extend_from_slice(b"\r\n");
-        request.body = body;
-        request.kept = None;
-        request.keep = asked.keep;
-        request.begun = false;
-        request.held = false;
-        request.wrote = false;
-        request.sent = false;
-        request.stuck = false;
-        request.write_wait = None;
-        self.answer.to_head = asked.to_head;
-        self.answer.upgrade = asked.upgrade;
-        self.answer.awaited = true;
-        self.answer.read_wait = None;
+        self.request.begin(asked, body, head);
+        self.answer.begin(asked.to_head, asked.upgrade);
     }
 
     /// Whether the socket took a byte of the request.
     pub fn wrote(&self) -> bool {
-        self.request.wrote
+        self.request.wrote()
     }
 
     /// When the socket last took bytes of the request.
     pub fn last_write(&self) -> Instant {
-        self.request.last_write
+        self.request.last_write()
     }
 
     /// The body of a request of which nothing was written, to be sent elsewhere; `None` where a part of it is used up.
     pub fn take_back(&mut self) -> Option<RequestBody> {
-        let request = &mut self.request;
-        if request.wrote || request.begun {
-            return None;
-        }
-        Some(match request.kept.take() {
-            Some(bytes) => RequestBody::Whole(Some(bytes)),
-            None => std::mem::replace(&mut request.body, RequestBody::Empty),
-        })
+        self.request.take_back()
     }
 
     /// It will not be sent again: what is held for that is given back before the answer's body has come.
     pub fn forget_body(&mut self) {
-        self.request.kept = None;
+        self.request.forget_body();
     }
 
     /// The body, where it is held whole or there is none: to be sent again after an answer that says that nothing was
     /// executed.
     pub fn body_again(&mut self) -> Option<RequestBody> {
-        let request = &mut self.request;
-        if request.begun {
-            return None;
-        }
-        match (request.kept.take(), &mut request.body) {
-            (Some(bytes), _) => Some(RequestBody::Whole(Some(bytes))),
-            (None, RequestBody::Stream(_) | RequestBody::Whole(None)) => None,
-            (None, body) => Some(std::mem::replace(body, RequestBody::Empty)),
-        }
+        self.request.body_again()
     }
 
     /// Whether the answer has come whole and the connection can carry another exchange.
     pub fn is_reusable(&self) -> bool {
-        self.is_ended()
-            && self.request.sent
-            && self.answer.keeps_alive
-            && self.answer.kept_for != Some(Duration::ZERO)
-            && !self.answer.body.has_surplus()
-            && !self.answer.body.is_failed()
-            && !self.answer.upgrade
+        self.request.is_sent() && self.answer.leaves_reusable()
     }
 
     /// Gives back what an idle connection does not need. It may be idle for `limit`, or as long as the portal said.
     pub fn rest(&mut self, now: Instant, limit: Duration) {
-        self.request.message.rest();
-        self.request.body = RequestBody::Empty;
-        self.request.kept = None;
-        self.answer.buffer = BytesMut::new();
-        self.answer.read = READ;
-        self.idle_until = now + self.answer.kept_for.map_or(limit, |told| told.min(limit));
+        self.request.rest();
+        self.answer.rest();
+        self.idle_until = now + self.answer.kept_for().map_or(limit, |told| told.min(limit));
     }
 
     /// The socket of a connection whose protocol was switched, and what has come behind the answer's head.
     pub fn into_tunnel(mut self: Box<Self>) -> (Stream, Vec<u8>) {
-        let rest = self.answer.body.take_rest().to_vec();
+        let rest = self.answer.body().take_rest().to_vec();
         (self.stream, rest)
     }
 
@@ -266,9 +140,10 @@ impl Connection {
     /// # Errors
     /// What went wrong; whether the portal may know of the request is told by [`wrote`](Self::wrote).
     pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
-        self.drive_request(cx)?;
-        while self.request.wrote {
-            match self.poll_head(cx) {
+        self.request.drive(&mut self.stream, cx)?;
+        while self.request.wrote() {
+            let (stream, limits) = (&mut self.stream, &self.limits);
+            match self.answer.poll_head(stream, limits, cx) {
                 // Interim answers without end leave no time to look at the timer.
                 Poll::Ready(Ok(None)) => match self.limit() {
                     Some((at, fault)) if at <= Instant::now() => {
@@ -287,11 +162,7 @@ impl Connection {
 
     /// Whether the answer has come whole before its request was sent whole, and the portal still takes the request.
     pub fn is_early(&self) -> bool {
-        self.is_ended()
-            && !self.request.sent
-            && !self.request.stuck
-            && self.answer.keeps_alive
-            && !self.answer.body.is_failed()
+        self.answer.is_ended_well() && !self.request.is_sent() && !self.request.is_stuck()
     }
 
     /// Sends what is left of a request that is answered already.
@@ -299,81 +170,30 @@ impl Connection {
     /// # Errors
     /// The client or the portal gave up.
     pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.drive_request(cx)?;
-        if self.request.sent {
+        self.request.drive(&mut self.stream, cx)?;
+        if self.request.is_sent() {
             return Poll::Ready(Ok(()));
         }
-        if self.request.stuck {
+        if self.request.is_stuck() {
             return Poll::Ready(Err(Fault::Closed));
         }
         self.look_at_time(cx)?;
         Poll::Pending
     }
 
-    /// Sends on. An error is not the end where the portal may have answered before it stopped reading.
-    fn drive_request(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.request.sent || self.request.stuck {
-            return Ok(());
-        }
-        match self.request.poll_send(&mut self.stream, cx) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(Ok(())) => {
-                self.request.sent = true;
-                Ok(())
-            }
-            Poll::Ready(Err(Fault::Broken(_))) if self.request.wrote => {
-                self.request.stuck = true;
-                Ok(())
-            }
-            Poll::Ready(Err(fault)) => Err(fault),
-        }
-    }
-
-    /// Reads once; gives the answer's head when it is there.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ResponseHead>, Fault>> {
-        let (stream, answer, limits) = (&mut self.stream, &mut self.answer, &self.limits);
-        with_scratch(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(stream).poll_read(cx, &mut buffer)).map_err(broken)?;
-            let piece = buffer.filled();
-            if piece.is_empty() {
-                return Poll::Ready(Err(Fault::Closed));
-            }
-            // A head that comes whole, as nearly all do, is read where it stands.
-            let mut input = std::mem::take(&mut answer.input);
-            let is_first = input.is_empty();
-            if !is_first {
-                input.extend_from_slice(piece);
-            }
-            let come = if is_first { piece } else { &input };
-            Poll::Ready(Ok(match answer.take_head(come, limits)? {
-                Found::Head(head) => Some(head),
-                Found::More(used) if is_first => {
-                    answer.input = piece[used..].to_vec();
-                    None
-                }
-                Found::More(used) => {
-                    input.drain(..used);
-                    answer.input = input;
-                    None
-                }
-            }))
-        })
-    }
-
     /// Whether nothing more of the answer's body is to come.
     pub fn is_ended(&self) -> bool {
-        self.answer.body.is_ended()
+        self.answer.is_ended()
     }
 
     /// The bytes that are left of the body, as far as that was told.
     pub fn length(&self) -> Option<u64> {
-        self.answer.body.length()
+        self.answer.length()
     }
 
     /// The whole body, where it has come with the head.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        self.answer.body.take_whole()
+        self.answer.body().take_whole()
     }
 
     /// The next piece of the answer's body, while what is left of the request goes on.
@@ -381,27 +201,16 @@ impl Connection {
     /// # Errors
     /// The answer broke off.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        if let Err(fault) = self.drive_request(cx) {
+        if let Err(fault) = self.request.drive(&mut self.stream, cx) {
             return Poll::Ready(Some(Err(fault)));
         }
-        loop {
-            match self.answer.body.next_frame() {
-                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Ok(None) if self.is_ended() => return Poll::Ready(None),
-                Ok(None) => {}
-                Err(bad) => return Poll::Ready(Some(Err(Fault::BadChunk(bad.0)))),
-            }
-            match self.answer.poll_read(&mut self.stream, cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(fault)) => return Poll::Ready(Some(Err(fault))),
-                Poll::Pending => {
-                    if let Err(fault) = self.look_at_time(cx) {
-                        return Poll::Ready(Some(Err(fault)));
-                    }
-                    return Poll::Pending;
-                }
-            }
+        let polled = self.answer.poll_body(&mut self.stream, cx);
+        if polled.is_pending()
+            && let Err(fault) = self.look_at_time(cx)
+        {
+            return Poll::Ready(Some(Err(fault)));
         }
+        polled
     }
 
     /// Sets the timer to the next moment that can matter.
@@ -422,192 +231,26 @@ impl Connection {
     /// When the present phase has taken too long.
     fn limit(&self) -> Option<(Instant, Fault)> {
         let (request, patience) = (&self.request, &self.patience);
-        if let Some(since) = request.write_wait {
+        if let Some(since) = request.write_wait() {
             Some((since + patience.response, Fault::WriteTimeout))
-        } else if self.answer.awaited {
-            let begun = request.sent || request.stuck;
-            begun.then(|| (request.last_write + patience.response, Fault::ReadTimeout))
+        } else if self.answer.is_awaited() {
+            let begun = request.is_sent() || request.is_stuck();
+            begun.then(|| (request.last_write() + patience.response, Fault::ReadTimeout))
         } else {
-            let since = self.answer.read_wait?;
+            let since = self.answer.read_wait()?;
             Some((since + patience.body, Fault::ReadTimeout))
         }
     }
 }
 
-impl Request {
-    /// Writes all of the request.
-    fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        loop {
-            let waits = self.collect(cx)?;
-            if self.message.is_written() {
-                // What TLS holds back has to go too.
-                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(broken)?;
-                return if waits {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(Ok(()))
-                };
-            }
-            if waits && !self.wrote && !self.held {
-                // The body is about to come: whoever brings it is polled in this same turn.
-                self.held = true;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            let written = {
-                let stream = Pin::new(&mut *stream);
-                match self.message.pending() {
-                    Pending::One(bytes) => stream.poll_write(cx, bytes),
-                    Pending::Slices(slices) => stream.poll_write_vectored(cx, &slices),
-                }
-            };
-            match written {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(broken(io::ErrorKind::WriteZero.into())));
-                }
-                Poll::Ready(Ok(n)) => self.written(n),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
-                Poll::Pending => {
-                    self.write_wait.get_or_insert_with(Instant::now);
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
-    fn written(&mut self, n: usize) {
-        self.wrote = true;
-        // From now on it goes nowhere else, and what is written need not be held.
-        if !self.keep {
-            self.kept = None;
-        }
-        self.write_wait = None;
-        self.last_write = Instant::now();
-        self.message.written(n);
-    }
-
-    /// Takes of the body what can go out with the next write; whether more of it is waited for.
-    fn collect(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
-        while self.message.wants_body() {
-            if let RequestBody::Whole(whole) = &mut self.body
-                && let Some(whole) = whole.take()
-            {
-                self.message.data(&whole, true).map_err(|_| Fault::Closed)?;
-                self.kept = Some(whole);
-                continue;
-            }
-            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Pending => return Ok(true),
-                Poll::Ready(frame) => frame,
-            };
-            // Whatever came of it, it can be read no second time.
-            self.begun = true;
-            // It broke off, or is shorter than was said: the portal must not take what follows for its end.
-            let done = match frame {
-                Some(Err(_)) => return Err(Fault::Closed),
-                None => self.message.end(None),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.message.data(&data, self.body.is_end_stream()),
-                    Err(frame) => self.message.end(frame.into_trailers().ok().as_ref()),
-                },
-            };
-            done.map_err(|_| Fault::Closed)?;
-        }
-        Ok(self.message.left() != Left::Nothing)
-    }
-}
-
-/// What was found of an answer's head in what has come.
-enum Found {
-    Head(ResponseHead),
-    /// Only a part of one, behind so many bytes of interim answers.
-    More(usize),
-}
-
-impl Answer {
-    /// Takes the head out of what has come. What has come behind it becomes `rest`.
-    fn take_head(&mut self, all: &[u8], limits: &Limits) -> Result<Found, Fault> {
-        let mut used = 0;
-        loop {
-            let buffer = &all[used..];
-            let length = match self.finder.find(buffer).map_err(Fault::BadHead)? {
-                Some(length) if length <= limits.head => length,
-                None if buffer.len() < limits.head => return Ok(Found::More(used)),
-                _ => return Err(Fault::BadHead(HeadError::TooLarge)),
-            };
-            let (raw, rest) = buffer.split_at(length);
-            let head = read_response(Bytes::copy_from_slice(raw), limits, self.to_head)
-                .map_err(Fault::BadHead)?;
-            self.finder = EndFinder::default();
-            if head.status == 101 && !self.upgrade {
-                return Err(Fault::UnaskedUpgrade);
-            }
-            if head.status < 200 && head.status != 101 {
-                // An interim answer: it says nothing that a proxy had to pass on (RFC 9110 §15.2).
-                used += length;
-                continue;
-            }
-            self.awaited = false;
-            self.keeps_alive = head.keeps_alive;
-            self.kept_for = head.fields.first(Name::KeepAlive).and_then(kept_for);
-            self.body = BodyIn::begin(head.framing, Bytes::copy_from_slice(rest));
-            return Ok(Found::Head(head));
-        }
-    }
-
-    /// Reads more of the body.
-    fn poll_read(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let want = self.body.wanted().map_or(self.read, |wanted| {
-            self.read.min(usize::try_from(wanted).unwrap_or(usize::MAX))
-        });
-        self.buffer.reserve(want);
-        let room = self.buffer.capacity();
-        match pin!(stream.read_buf(&mut self.buffer)).poll(cx) {
-            Poll::Pending => {
-                self.read_wait.get_or_insert_with(Instant::now);
-                Poll::Pending
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(broken(error))),
-            Poll::Ready(Ok(0)) => {
-                if self.body.close() {
-                    Poll::Ready(Ok(()))
-                } else {
-                    Poll::Ready(Err(Fault::Closed))
-                }
-            }
-            Poll::Ready(Ok(n)) => {
-                self.read_wait = None;
-                if n == room {
-                    self.read = (self.read * 2).min(READ_MOST);
-                }
-                self.body.feed(self.buffer.split().freeze());
-                Poll::Ready(Ok(()))
-            }
-        }
-    }
-}
-
-/// The `timeout=N` of `Keep-Alive` (RFC 2068 §19.7.1.1), less a second.
-fn kept_for(field: &[u8]) -> Option<Duration> {
-    let seconds = list_items(field).find_map(|item| {
-        let (name, value) = std::str::from_utf8(item).ok()?.split_once('=')?;
-        let named = name.trim().eq_ignore_ascii_case("timeout");
-        named.then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
-    })?;
-    Some(Duration::from_secs(seconds.saturating_sub(1).into()))
-}
-
-fn broken(error: io::Error) -> Fault {
-    Fault::Broken(error.kind())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::http::head::Framing;
     use crate::telemetry::metrics::{Metrics, Open};
     use hyper::HeaderMap;
     use proptest::prelude::*;
-    use std::future::poll_fn;
+    use std::future::{Future, poll_fn};
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream as Peer;
     use tokio::net::UnixStream;
@@ -886,23 +529,5 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(!connection.is_usable());
         });
-    }
-
-    #[test]
-    fn the_portals_own_limit_is_a_second_shorter_than_it_says() {
-        let seconds = |count| Some(Duration::from_secs(count));
-        for (field, wanted) in [
-            ("timeout=5, max=1000", seconds(4)),
-            ("max=7,Timeout = \"20\"", seconds(19)),
-            ("timeout=1", seconds(0)),
-            ("timeout=0", seconds(0)),
-            ("max=5", None),
-            ("timeout=", None),
-            ("timeout=-1", None),
-            ("timeout", None),
-            ("", None),
-        ] {
-            assert_eq!(kept_for(field.as_bytes()), wanted, "{field}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! hyper-util's pooled client repeats only what came back unsent, but cannot tell for what its connection had taken, and
 //! costs a mutex, a boxed future and a task more for each request.
 
+mod answer_in;
 pub mod body;
 mod connection;
 mod dial;
@@ -12,6 +13,7 @@ pub mod failure;
 mod http2;
 mod pool;
 pub mod probe;
+mod request_out;
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::config::Config;
@@ -21,11 +23,12 @@ use crate::proxy::net::own_ends::OwnEnds;
 use crate::proxy::net::stream::Switched;
 use crate::proxy::net::tls::offering_http2;
 use crate::proxy::portal::body::PortalBody;
-use crate::proxy::portal::connection::{Asked, Connection, Patience};
+use crate::proxy::portal::connection::{Connection, Patience};
 use crate::proxy::portal::dial::dial;
 use crate::proxy::portal::failure::{sent_and_failed, unsent, unusable};
 use crate::proxy::portal::http2::Failed;
 use crate::proxy::portal::pool::{Lease, Pool};
+use crate::proxy::portal::request_out::Asked;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::{LocalMetrics, Open};
 use bytes::Bytes;

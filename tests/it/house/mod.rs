@@ -138,8 +138,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("src/protocol/json.rs", "more than 700"),
     ("src/protocol/mask.rs", "more than 700"),
     ("src/sandbox/portal.rs", "more than 700"),
-    // Three machines that share their state: to be taken apart as request, answer and driver.
-    ("src/proxy/portal/connection.rs", "more than 700"),
     // One decision after the other over the same values.
     ("src/cli/settings.rs", "resolve has"),
     ("src/ladder/policy.rs", "build has"),
