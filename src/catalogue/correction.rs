@@ -131,7 +131,7 @@ mod tests {
             "{map}"
         );
         let page = error(r#"{"method": "crm.deal.list", "migration": {"page": "https://x/"}}"#);
-        assert!(page.contains("is no page"), "{page}");
+        assert!(page.contains("is not a page"), "{page}");
         let moved = error(
             r#"{"method": "crm.lead.details.configuration.get", "migration": {"successor": ["x.y"]}}"#,
         );

@@ -410,7 +410,7 @@ fn examples<'f>(file: Text<'f>, parts: Vec<&'f RawValue>) -> Result<Vec<Example>
 fn date(text: String) -> Result<String, String> {
     match text.parse::<jiff::civil::Date>() {
         Ok(date) if date.to_string() == text => Ok(text),
-        _ => Err(format!("{text:?} is no day; write it as 2026-02-04")),
+        _ => Err(format!("{text:?} is not a day; write it as 2026-02-04")),
     }
 }
 
@@ -450,7 +450,8 @@ fn step(key: &str, inside: Vec<Names>, what: What, when: Option<WhenEntry>) -> R
         check_names(&step.inside, names).map_err(|wrong| wrong.inside(key))?;
     }
     if let Some(value) = values.into_iter().find(|value| scalar(value).is_none()) {
-        let why = format!("{value} is no value for a parameter; text, a number, true or false is");
+        let why =
+            format!("{value} is not a value for a parameter; text, a number, true or false is");
         return Err(Wrong::from(why).inside(key));
     }
     Ok(step)
@@ -483,7 +484,7 @@ fn check_names(inside: &[Vec<String>], own: Vec<&String>) -> Result<(), Wrong> {
             if !is_key(name) {
                 let why = match name.split_once('[') {
                     Some((before, behind)) if !before.is_empty() => format!(
-                        "{name:?} is no name of one parameter; write \"inside\": [{before:?}] and the name {:?}",
+                        "{name:?} is not a name of one parameter; write \"inside\": [{before:?}] and the name {:?}",
                         behind.replace(']', "")
                     ),
                     _ => format!(
@@ -651,11 +652,11 @@ mod tests {
             ),
             (
                 "[{\"method\": \"a b\", \"successor\": \"c\"}]".to_owned(),
-                "line 1, column 13: \"a b\" is no method",
+                "line 1, column 13: \"a b\" is not a method",
             ),
             (
                 "[{\"method\": \"a\",\n \"successor\": \"b..c\"}]".to_owned(),
-                "line 2, column 15: \"b..c\" is no method",
+                "line 2, column 15: \"b..c\" is not a method",
             ),
             (
                 "[{\"method\": \"a\", \"successor\": \"c.xml\"}]".to_owned(),
@@ -673,7 +674,7 @@ mod tests {
                 rule("\n\"set\": [{\"name\": \"y\", \"to\": 1},\n {\"name\": \"x.y\", \"to\": 1}]"),
                 "line 3, column 11: \"set\": a portal never sees the top-level parameter \"x.y\": PHP makes it \"x_y\"",
             ),
-            (rule("\"set\": [{\"name\": \"x\", \"to\": []}]"), "\"set\": [] is no value"),
+            (rule("\"set\": [{\"name\": \"x\", \"to\": []}]"), "\"set\": [] is not a value"),
             (rule("\"set\": [{\"name\": \"x\"}]"), "\"to\" is missing here"),
             (rule("\"set\": {}"), "a list is expected here, not an object"),
             (
@@ -682,7 +683,7 @@ mod tests {
             ),
             (
                 rule("\"remove\": [{\"name\": \"x[y]\"}]"),
-                "is no name of one parameter; write \"inside\": [\"x\"] and the name \"y\"",
+                "is not a name of one parameter; write \"inside\": [\"x\"] and the name \"y\"",
             ),
             (rule("\"remove\": [{\"name\": \"é\"}]"), "printable ASCII"),
             (
@@ -698,13 +699,13 @@ mod tests {
                 rule("\"remove\": [{\"name\": \"x\", \"when\": {\"name\": \"y.z\"}}]"),
                 "\"when\": a portal never sees",
             ),
-            (rule("\"deprecated\": \"soon\""), "\"soon\" is no day; write it as 2026-02-04"),
-            (rule("\"deprecated\": \"2026-13-01\""), "is no day"),
+            (rule("\"deprecated\": \"soon\""), "\"soon\" is not a day; write it as 2026-02-04"),
+            (rule("\"deprecated\": \"2026-13-01\""), "is not a day"),
             (
                 rule("\"documentation\": \"https://example.com/x\""),
-                "is no page of the documentation; write its path",
+                "is not a page of the documentation; write its path",
             ),
-            (rule("\"documentation\": \"a\\r\\nb: c\""), "is no page"),
+            (rule("\"documentation\": \"a\\r\\nb: c\""), "is not a page"),
             (rule("\"comment\": \"x\", \"comment\": \"y\""), "\"comment\" is here twice"),
             (
                 "[{\"method\": \"a\", \"successor\": \"c\"},\n{\"method\": \"A\", \"successor\": \"c\"}]".to_owned(),

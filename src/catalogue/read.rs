@@ -76,7 +76,7 @@ fn checked(entry: Entry, json: &str) -> Result<Rule, ReadError> {
     for method in [&entry.method, &entry.successor] {
         if !is_method(method) {
             return wrong(format!(
-                "{method:?} is no method: letters, digits, dots, `_` and `-`"
+                "{method:?} is not a method: letters, digits, dots, `_` and `-`"
             ));
         }
     }
@@ -130,7 +130,7 @@ pub(super) fn check_method(method: &str) -> Result<(), String> {
     let format = method.rsplit_once('.').map_or("", |(_, format)| format);
     if !is_method(method) || method.split('.').any(str::is_empty) {
         return Err(format!(
-            "{method:?} is no method: letters, digits, dots between them, `_` and `-`"
+            "{method:?} is not a method: letters, digits, dots between them, `_` and `-`"
         ));
     }
     if ["json", "xml"]
@@ -156,7 +156,7 @@ pub(super) fn page(text: String) -> Result<String, String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
     if path.is_empty() || path.starts_with('/') || !path.bytes().all(fits) {
         return Err(format!(
-            "{text:?} is no page of the documentation; write its path below https://apidocs.bitrix24.com/, as \
+            "{text:?} is not a page of the documentation; write its path below https://apidocs.bitrix24.com/, as \
              api-reference/crm/leads/crm-lead-list"
         ));
     }

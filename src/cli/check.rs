@@ -148,7 +148,7 @@ fn judge(answered: &Answered) -> Result<String, Failure> {
         Some(code) => Ok(format!("{status} {}, as a portal does", harmless(&code))),
         None if answered.is_marked => Ok(format!("{status}, as a portal does")),
         None => Err(Failure::found(format!(
-            "what answers is no portal ({status} without an error's code); check --upstream, --upstream-host and --rest-path"
+            "what answers is not a portal ({status} without an error's code); check --upstream, --upstream-host and --rest-path"
         ))),
     }
 }
@@ -189,7 +189,7 @@ mod tests {
         assert!(
             judged(200, None, "<html>")
                 .unwrap_err()
-                .contains("is no portal")
+                .contains("is not a portal")
         );
     }
 }

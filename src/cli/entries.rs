@@ -176,7 +176,7 @@ mod tests {
             ),
             (
                 "[[mode]]\nmode = 'blok'",
-                "proxy.toml:2:8: `blok` is no mode",
+                "proxy.toml:2:8: `blok` is not a mode",
             ),
             (
                 "[[mode]]\nmode = 'block'\nuser-agent = 'x'",
@@ -204,7 +204,7 @@ mod tests {
             ),
             (
                 "[[mode]]\nmode = 'block'\nfingerprint = 'webhook:x:1:0123456789abcdef'",
-                "proxy.toml:3:15: `webhook:x:1:0123456789abcdef` is no fingerprint",
+                "proxy.toml:3:15: `webhook:x:1:0123456789abcdef` is not a fingerprint",
             ),
             (
                 "[[mode]]\nmode = 'block'\ncaller = ''",

@@ -87,7 +87,8 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other("what came back is no HTTP answer"))?;
+    let status =
+        status.ok_or_else(|| std::io::Error::other("what came back is not an HTTP answer"))?;
     Ok((status, body.to_owned()))
 }
 

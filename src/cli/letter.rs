@@ -60,13 +60,13 @@ pub fn write(matches: &ArgMatches, caller: &str, period: Period) -> Result<Strin
     let portal = word(matches, "portal");
     if let Some(portal) = portal.filter(|portal| !portal.starts_with("http")) {
         return Err(Failure::usage(format!(
-            "--portal {portal} is no address: write it as https://example.bitrix24.com"
+            "--portal {portal} is not an address: write it as https://example.bitrix24.com"
         )));
     }
     let by = match word(matches, "by") {
         Some(day) if day.parse::<jiff::civil::Date>().is_err() => {
             return Err(Failure::usage(format!(
-                "--by {day} is no date: write it as 2027-03-01"
+                "--by {day} is not a date: write it as 2027-03-01"
             )));
         }
         day => day,

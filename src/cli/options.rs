@@ -94,10 +94,10 @@ pub const OPTIONS: &[Spec] = &[
         ("The portal's origin, as https://example.bitrix24.com or unix:/path [required]",
          "A path, query, fragment or password in it is refused: the path comes from each call.")),
     spec(PORTAL, "upstream-host", One, "NAME", None, NeedsRestart,
-        ("The Host that the portal is told, instead of the upstream's own",
+        ("The Host to send to the portal, instead of the upstream's own",
          "Needed with a unix: upstream whose portal serves a name; else such a portal gets the client's Host.")),
     spec(PORTAL, "preserve-host", Switch, "", Some("false"), NeedsRestart,
-        ("Tell the portal the client's Host instead of the upstream's", "")),
+        ("Send the client's Host to the portal instead of the upstream's", "")),
     spec(PORTAL, "upstream-connect", One, "HOST:PORT", None, NeedsRestart,
         ("Dial this address; name and certificate stay the upstream's",
          "For a portal inside the network whose public name leads elsewhere, often back to this proxy.")),
@@ -105,10 +105,10 @@ pub const OPTIONS: &[Spec] = &[
         ("Trust these certificate authorities (PEM) instead of the system's", "")),
     spec(PORTAL, "upstream-insecure", Switch, "", Some("false"), NeedsRestart,
         ("Accept ANY certificate of the portal: for a lab, never for a business",
-         "Whoever stands between the proxy and the portal can then read and change every call. It is said loudly in \
-          the operational log at each start.")),
+         "Whoever stands between the proxy and the portal can then read and change every call. The \
+          operational log warns of it at each start.")),
     spec(PORTAL, "upstream-http2", Switch, "", Some("false"), NeedsRestart,
-        ("Speak HTTP/2 to the portal where it offers it", "")),
+        ("Speak HTTP/2 to the portal if it offers it", "")),
     spec(PORTAL, "upstream-source", Many, "ADDRESS", None, NeedsRestart,
         ("Connect to the portal from this address of this machine; repeatable",
          "The portal counts requests for each source address: two addresses carry twice the rate. A caller stays on its \
@@ -145,7 +145,7 @@ pub const OPTIONS: &[Spec] = &[
         ("The name of the address from which this replica reaches the portal",
          "Replicas with other names do not share: the portal counts for each source address.")),
     spec(PACE, "replicas", One, "COUNT", Some("1"), NeedsRestart,
-        ("How many replicas share the limit, until the rate store has told", "")),
+        ("How many replicas share the limit, until the rate store knows", "")),
 
     spec(CLIENTS, "listen", Many, "ADDR", Some("127.0.0.1:8080"), NeedsRestart,
         ("Where clients are served: IP:PORT, http://IP:PORT or unix:/path; repeatable",
@@ -161,16 +161,16 @@ pub const OPTIONS: &[Spec] = &[
     spec(CLIENTS, "http2", Switch, "", Some("false"), NeedsRestart,
         ("Offer HTTP/2 to clients; it breaks calls with raw < > \" in their address",
          "Off by default: such bytes (?filter[>ID]=5 written by hand) cannot pass an HTTP/2 stack, and libcurl takes \
-          HTTP/2 wherever it is offered, so offering it breaks everyday calls.")),
+          HTTP/2 wherever a server offers it, so offering it breaks everyday calls.")),
     spec(CLIENTS, "trusted-proxy", Many, "CIDR", None, NeedsRestart,
         ("Believe X-Forwarded-* of peers in this network, as 10.0.0.0/8, or `unix`; repeatable",
-         "`unix` stands for Unix sockets. From all others X-Forwarded-*, Forwarded and X-Real-IP are replaced or removed.")),
+         "`unix` means the peers of Unix sockets. From all others X-Forwarded-*, Forwarded and X-Real-IP are replaced or removed.")),
     spec(CLIENTS, "accept-proxy-protocol", Switch, "", Some("false"), NeedsRestart,
         ("Read the PROXY protocol (v1, v2) from trusted proxies", "Needs --trusted-proxy.")),
 
     spec(TRANSLATION, "mode", Many, "[METHOD=]MODE", Some("rewrite"), Applied,
-        ("What happens to deprecated calls: observe, compare, rewrite, brownout, block; repeatable",
-         "MODE alone sets all translated methods, METHOD=MODE one, which may have days: 'METHOD=brownout until \
+        ("The mode of deprecated calls: observe, compare, rewrite, brownout, block; repeatable",
+         "MODE alone sets all translated methods, METHOD=MODE one, which may have dates: 'METHOD=brownout until \
           2026-12-01T10:00Z', 'METHOD=block from 2027-03-01'. Watched methods take observe, brownout or block, and only \
           when named. A brownout without an end ends an hour after the start. [[mode]] in the configuration file sets it by caller and by time.")),
     spec(TRANSLATION, "rules", Many, "FILE", None, Applied,
@@ -181,7 +181,7 @@ pub const OPTIONS: &[Spec] = &[
         ("The largest body of a call to be rewritten; a larger one is refused (413)",
          "Calls that are only forwarded have no limit.")),
     spec(TRANSLATION, "rewrite-memory", One, "SIZE", Some("256MiB"), NeedsRestart,
-        ("What all bodies being rewritten may hold together; further ones wait", "While others wait, the bodies of one address get no more than half. Bodies up to 64 KiB never wait.")),
+        ("The memory for all bodies being rewritten; further ones wait", "While others wait, the bodies of one address get no more than half. Bodies up to 64 KiB never wait.")),
     spec(TRANSLATION, "rewrite-wait", One, "TIME", Some("10s"), NeedsRestart,
         ("How long a call waits for that room before 503 PROXY_BUSY", "")),
 
@@ -192,31 +192,31 @@ pub const OPTIONS: &[Spec] = &[
     spec(CALLERS, "deprecation-log-sync", Switch, "", Some("false"), NeedsRestart,
         ("Have each line on disk (fdatasync) before the client gets its answer", "")),
     spec(CALLERS, "on-log-failure", One, "continue|refuse", Some("continue"), NeedsRestart,
-        ("With a log that cannot be written: serve deprecated calls, or refuse them (503)",
-         "continue keeps events in a bounded memory queue until the log works again; refuse lets no use go unlogged.")),
+        ("With a log that cannot be written: serve calls, or refuse those to be translated (503)",
+         "continue keeps events in a bounded memory queue until the log works again; refuse lets no rewritten call go unlogged.")),
     spec(CALLERS, "watched-log", Many, "[METHOD=]each|hourly", Some("each"), Applied,
         ("Log each call of a watched method, or one line for each caller, method and hour",
-         "hourly keeps the log of a busy portal small: most calls are of watched methods. Translated and refused calls \
+         "hourly keeps the log of a busy portal small: most calls are of watched methods. Rewritten and refused calls \
           have a line each in any case. A kill loses up to an hour of sums; the counts of the heartbeats show it. A value \
           with METHOD= is for that method; repeatable.")),
     spec(CALLERS, "no-parameter-names", Switch, "", Some("false"), NeedsRestart,
-        ("Do not note the names of the parameters that deprecated calls send",
-         "They make the advice to a caller's owner about the owner's own call. Names only, never values, at most 64 for \
+        ("Do not log the names of the parameters that deprecated calls send",
+         "By these names the advice to an owner is about the owner's own call. Names only, never values, at most 64 for \
           a caller and a method, from the first 16 calls and then one in 64.")),
     spec(CALLERS, "instance", One, "NAME", None, NeedsRestart,
         ("This replica's name in each line of the log [default: the host's name]",
-         "Each replica needs a name of its own, also while it is replaced: the proof of zero counts by it.")),
+         "Each replica needs its own name, also while it is replaced: the proof of zero counts by it.")),
     spec(CALLERS, "heartbeat-interval", One, "TIME", Some("1h"), NeedsRestart,
-        ("How often the log says that the proxy lives, and what it has counted", "At least 1s.")),
+        ("How often the log gets a heartbeat, with the counts so far", "At least 1s.")),
     spec(CALLERS, "callers", One, "FILE", None, Applied,
         ("Names for callers (TOML, [[caller]]), for metrics, reports and the status page", "")),
     spec(CALLERS, "fingerprint-key-file", One, "FILE", None, NeedsRestart,
-        ("The key of the hash that stands for a credential in logs",
-         "Give all instances the same key. Without it a fixed, documented key is used, and whoever knows a credential \
-          can find it in the log.")),
+        ("The key of the hash that replaces a credential in logs",
+         "Give all instances the same key. Without it a fixed, documented key is used, and anybody who knows a \
+          credential can find it in the log.")),
     spec(CALLERS, "request-id-header", Switch, "", Some("false"), NeedsRestart,
         ("Send X-B24-Proxy-Request-Id, our id, to the portal and back to the client",
-         "Without it the id stands in the log and in our own errors only. A client's own X-Request-Id passes either \
+         "Without it the id is only in the log and in our own errors. A client's own X-Request-Id passes either \
           way and is logged beside ours.")),
 
     spec(OPERATIONS, "admin-listen", One, "ADDR", Some("127.0.0.1:9090"), NeedsRestart,
@@ -227,9 +227,9 @@ pub const OPTIONS: &[Spec] = &[
     spec(OPERATIONS, "protect-metrics", Switch, "", Some("false"), NeedsRestart,
         ("Ask for the token on /metrics too", "")),
     spec(OPERATIONS, "watch-config", Switch, "", Some("false"), NeedsRestart,
-        ("Reload when the configuration, rules or callers file holds something else",
-         "The files are looked at twice a second, by content, so that a swapped symlink (a Kubernetes ConfigMap) counts. All \
-          or nothing, as with SIGHUP: what is wrong is said once, and everything stays.")),
+        ("Reload when the content of the configuration, rules or callers file changes",
+         "The proxy compares the content twice a second, so a swapped symlink (a Kubernetes ConfigMap) counts. All or \
+          nothing, as with SIGHUP: an error is logged once, and everything stays.")),
     spec(OPERATIONS, "access-log", One, "PATH", None, NeedsRestart,
         ("Write every request as a JSON line, secrets masked; - is standard output", "")),
     spec(OPERATIONS, "log-level", One, "LEVEL", Some("info"), NeedsRestart,

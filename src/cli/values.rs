@@ -63,7 +63,7 @@ pub struct HostPort {
 
 /// `500ms`, `2s`, `5m`, `1h30m`; never negative.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let hint = || "it is no duration; write it with its unit, as 500ms, 2s, 5m or 1h".to_owned();
+    let hint = || "it is not a duration; write it with its unit, as 500ms, 2s, 5m or 1h".to_owned();
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
     }
@@ -83,8 +83,9 @@ pub fn time_limit(text: &str) -> Result<Duration, String> {
 
 /// Bytes: `65536`, `64k`, `64KiB`, `32MiB`, `1G`. Units are powers of 1024, in any case.
 pub fn size(text: &str) -> Result<usize, String> {
-    let hint =
-        || "it is no size; write bytes, or with a unit, as 65536, 64k, 64KiB or 32MiB".to_owned();
+    let hint = || {
+        "it is not a size; write bytes, or with a unit, as 65536, 64k, 64KiB or 32MiB".to_owned()
+    };
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -104,7 +105,7 @@ pub fn size(text: &str) -> Result<usize, String> {
 /// A count of at least one.
 pub fn count(text: &str) -> Result<usize, String> {
     match text.trim().parse() {
-        Ok(0) | Err(_) => Err("it is no count; write a whole number of 1 or more".to_owned()),
+        Ok(0) | Err(_) => Err("it is not a count; write a whole number of 1 or more".to_owned()),
         Ok(some) => Ok(some),
     }
 }
@@ -114,7 +115,7 @@ pub fn limit(text: &str) -> Result<Option<usize>, String> {
     match text.trim().parse::<usize>() {
         Ok(0) => Ok(None),
         Ok(some) => Ok(Some(some)),
-        Err(_) => Err("it is no count; write a whole number, or 0 for no limit".to_owned()),
+        Err(_) => Err("it is not a count; write a whole number, or 0 for no limit".to_owned()),
     }
 }
 
@@ -160,7 +161,7 @@ pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
     }
     let address = text.parse::<IpAddr>().map(IpNet::from);
     address.map(TrustedProxy::Network).map_err(|_| {
-        "it is no IP address or network; write it as 192.0.2.1 or 10.0.0.0/8, or unix for the peers of Unix sockets"
+        "it is not an IP address or network; write it as 192.0.2.1 or 10.0.0.0/8, or unix for the peers of Unix sockets"
             .to_owned()
     })
 }
@@ -234,7 +235,7 @@ pub fn source(text: &str) -> Result<IpAddr, String> {
         .parse()
         .map_err(|_| "not an IP address; write it as 192.0.2.1 or 2001:db8::1".to_owned())?;
     if address.is_unspecified() {
-        return Err("it is no single address; name one of this machine's".to_owned());
+        return Err("it is not a single address; name one of this machine's".to_owned());
     }
     Ok(address)
 }
@@ -249,7 +250,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
     text.parse().map_err(|_| {
-        "it is no IP address with a port; write it as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080".to_owned()
+        "it is not an IP address with a port; write it as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080".to_owned()
     })
 }
 
@@ -347,12 +348,12 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
             .split_once(']')
             .ok_or("its IPv6 address lacks the closing ]")?;
         host.parse::<std::net::Ipv6Addr>()
-            .map_err(|_| "what stands in its brackets is no IPv6 address")?;
+            .map_err(|_| "the text in its brackets is not an IPv6 address")?;
         let port = match rest {
             "" => None,
             _ => Some(
                 rest.strip_prefix(':')
-                    .ok_or("something stands between its ] and its port")?,
+                    .ok_or("there is something between its ] and its port")?,
             ),
         };
         (host, port)
@@ -383,7 +384,7 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
         None | Some("") => None,
         Some(port) => match port.parse::<u16>() {
             Ok(port) if port != 0 => Some(port),
-            _ => return Err("its port is no number from 1 to 65535".to_owned()),
+            _ => return Err("its port is not a number from 1 to 65535".to_owned()),
         },
     };
     Ok((host.to_ascii_lowercase(), port))

@@ -97,13 +97,13 @@ impl Methods {
             || text.contains(|c: char| !(c.is_ascii_alphanumeric() || "._*".contains(c)))
         {
             return Err(format!(
-                "`{text}` is no method; write one as crm.lead.get, or several as crm.*.details.configuration.get"
+                "`{text}` is not a method; write one as crm.lead.get, or several as crm.*.details.configuration.get"
             ));
         }
         let pattern = if text.contains('*') {
             let glob: Glob = GlobBuilder::new(&text)
                 .build()
-                .map_err(|error| format!("`{text}` is no pattern: {}", error.kind()))?;
+                .map_err(|error| format!("`{text}` is not a pattern: {}", error.kind()))?;
             Some(glob.compile_matcher())
         } else {
             None
@@ -401,7 +401,7 @@ mod tests {
         );
         for (text, said) in [
             ("blok", "did you mean block?"),
-            ("block from soon", "is no moment"),
+            ("block from soon", "is not a moment"),
             (
                 "block from 2027-03-02 until 2027-03-01",
                 "ends before it begins",

@@ -85,7 +85,7 @@ pub fn mode(text: &str) -> Result<Mode, String> {
     Mode::parse(&wanted).ok_or_else(|| {
         let hint = nearest(&wanted, Mode::ALL.into_iter().map(Mode::as_str))
             .map_or(String::new(), |name| format!("; did you mean {name}?"));
-        format!("`{wanted}` is no mode: observe, compare, rewrite, brownout or block{hint}")
+        format!("`{wanted}` is not a mode: observe, compare, rewrite, brownout or block{hint}")
     })
 }
 

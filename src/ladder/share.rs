@@ -16,7 +16,7 @@ impl Share {
     /// # Errors
     /// Says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no share such as 10% or 0.5%");
+        let wrong = || format!("`{text}` is not a share such as 10% or 0.5%");
         let number = text.trim().strip_suffix('%').ok_or_else(wrong)?.trim_end();
         let (whole, parts) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -27,7 +27,7 @@ impl Share {
         let whole: u16 = whole.parse().map_err(|_| wrong())?;
         let parts: u16 = parts.parse().map_err(|_| wrong())?;
         match whole * 100 + parts {
-            0 => Err("a share of nothing is no share; leave the entry away".to_owned()),
+            0 => Err("a share of nothing is not a share; leave the entry away".to_owned()),
             share if share <= 10_000 => Ok(Self(share)),
             _ => Err(format!("`{text}` is more than all")),
         }

@@ -190,7 +190,7 @@ fn recurring(text: &str) -> Result<When, String> {
         _ => {
             let period = duration(text).map_err(|_| {
                 format!(
-                    "`every {text}` is no time; write `every Tuesday 10:00 Europe/Berlin`, `every day 10:00 UTC` or `every 2h`"
+                    "`every {text}` is not a time; write `every Tuesday 10:00 Europe/Berlin`, `every day 10:00 UTC` or `every 2h`"
                 )
             })?;
             return Ok(When::Every(period));
@@ -200,7 +200,7 @@ fn recurring(text: &str) -> Result<When, String> {
         days: weekdays(days)?,
         at: at
             .parse::<Time>()
-            .map_err(|_| format!("`{at}` is no time of day such as 10:00"))?,
+            .map_err(|_| format!("`{at}` is not a time of day such as 10:00"))?,
         zone: time_zone(zone)?,
     })
 }
@@ -219,7 +219,9 @@ fn weekdays(text: &str) -> Result<Vec<Weekday>, String> {
                 .find(|(name, _)| *name == word || (word.len() == 3 && name.starts_with(&word)))
                 .map(|(_, day)| *day)
                 .ok_or_else(|| {
-                    format!("`{word}` is no day; write Tuesday, Tuesday,Thursday, weekday or day")
+                    format!(
+                        "`{word}` is not a day; write Tuesday, Tuesday,Thursday, weekday or day"
+                    )
                 })
         })
         .collect()
@@ -240,7 +242,9 @@ fn time_zone(name: &str) -> Result<TimeZone, String> {
 /// Says what is wrong and what would be right.
 pub fn moment(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
-        format!("`{text}` is no moment; write 2026-12-01T09:00Z or 2026-12-01T09:00 Europe/Berlin")
+        format!(
+            "`{text}` is not a moment; write 2026-12-01T09:00Z or 2026-12-01T09:00 Europe/Berlin"
+        )
     };
     if let Some((local, zone)) = text.split_once(' ') {
         let local: DateTime = local.parse().map_err(|_| wrong())?;
@@ -271,7 +275,7 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
 /// Says what would be right.
 pub fn duration(text: &str) -> Result<SignedDuration, String> {
     let text = text.trim();
-    let wrong = || format!("`{text}` is no length of time such as 30m, 1h30m or 1d");
+    let wrong = || format!("`{text}` is not a length of time such as 30m, 1h30m or 1d");
     let (days, rest) = match text.split_once('d') {
         Some((days, rest)) if days.bytes().all(|b| b.is_ascii_digit()) && !days.is_empty() => {
             (days.parse::<i64>().map_err(|_| wrong())?, rest.trim())
@@ -421,18 +425,18 @@ mod tests {
         for (text, said) in [
             ("2026-12-01T09:00Z", "ends in its length"),
             ("2026-12-01T09:00 for 30m", "names no time zone"),
-            ("2026-13-01T09:00Z for 30m", "is no moment"),
+            ("2026-13-01T09:00Z for 30m", "is not a moment"),
             ("2026-12-01T09:00Z for soon", "no length of time"),
             ("2026-12-01T09:00Z for 0m", "no length of time"),
             ("2026-12-01T09:00Z for 8d", "at most 7 days"),
             ("every Tuesday 10:00 for 15m", "names no time zone"),
-            ("every Tusday 10:00 UTC for 15m", "`tusday` is no day"),
+            ("every Tusday 10:00 UTC for 15m", "`tusday` is not a day"),
             ("every Tuesday 25:00 UTC for 15m", "no time of day"),
             (
                 "every Tuesday 10:00 Europe/Berln for 15m",
                 "no time zone `Europe/Berln`",
             ),
-            ("every moon for 15m", "is no time"),
+            ("every moon for 15m", "is not a time"),
             ("every 5m for 5m", "open all the time"),
             ("every day 10:00 UTC for 1d", "open all the time"),
             ("every day 10:00 Europe/Berlin for 23h", "open all the time"),

@@ -174,7 +174,7 @@ table! {
     /// A head that breaks RFC 9112, or could be read in two ways.
     BadHead => Row::unreadable(400, ErrorCode::BadRequest).closing()
         .says("The request cannot be read: {} (RFC 9112). Nothing was executed.")
-        .explained("the request's head is broken or ambiguous", "repair the client, or what stands before the proxy"),
+        .explained("the request's head is broken or ambiguous", "repair the client, or the proxy in front of this one"),
     PlainHttp => Row::unreadable(400, ErrorCode::BadRequest).closing()
         .says("This port speaks TLS, and the request came in plain HTTP. Nothing was executed: begin the address with https://.")
         .explained("plain HTTP came to a TLS port", "call `https://`"),
@@ -188,14 +188,14 @@ table! {
         .explained("the client closed its side in the middle of a body", "look at the client's own timeouts; where `sent` is `perhaps`, check before repeating"),
     /// A request that HTTP/2 cannot carry to the portal.
     Unfit => Row::of(Fault::Client, 400, ErrorCode::BadRequest, "http_request_denied")
-        .says("The request cannot be said in HTTP/2, which the portal is asked in.")
+        .says("The request cannot be written in HTTP/2, which the proxy speaks with the portal. Nothing was executed.")
         .explained("`--upstream-http2`, and a field or an address that HTTP/2 cannot carry", "repair the client, or leave out `--upstream-http2`"),
     /// An address in another one with more parameters than can be read, or one that can be read in two ways.
     Address => Row::unreadable(400, ErrorCode::InvalidAddress)
-        .says("Which address counts is not sure: one stands in another, or a line feed ends it. Nothing was executed: call the method below /rest/ alone.")
+        .says("It is not clear which address counts: one contains another, or a line feed ends it. Nothing was executed: call the method below /rest/ alone.")
         .explained("an address in another one has over a thousand parameters, or two addresses are in one", "call the method below `/rest/`"),
     RefusedAddress => Row::refused(translate::Code::InvalidAddress, ErrorCode::InvalidAddress)
-        .explained("a call to be translated stands in another address (`SEF_APPLICATION_CUR_PAGE_URL`, `404;http://…`)", "call the method below `/rest/`"),
+        .explained("a call to be translated is inside another address (`SEF_APPLICATION_CUR_PAGE_URL`, `404;http://…`)", "call the method below `/rest/`"),
     ContentType => Row::refused(translate::Code::InvalidContentType, ErrorCode::InvalidContentType)
         .explained("a call to be translated, or a batch, has several `Content-Type` fields that portals read differently", "send one"),
     InvalidJson => Row::refused(translate::Code::InvalidJson, ErrorCode::InvalidJson)

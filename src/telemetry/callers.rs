@@ -219,7 +219,7 @@ impl Callers {
 pub fn fingerprint_of(text: &str) -> Result<String, String> {
     if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(format!(
-            "`{text}` is no fingerprint: 16 hexadecimal digits, as `caller.fingerprint` of an event and the status page show it"
+            "`{text}` is not a fingerprint: 16 hexadecimal digits, as `caller.fingerprint` of an event and the status page show it"
         ));
     }
     Ok(text.to_ascii_lowercase())
@@ -337,7 +337,7 @@ impl Network {
             .map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address
             .parse()
-            .map_err(|_| format!("`{text}` is no address range such as 192.0.2.0/24"))?;
+            .map_err(|_| format!("`{text}` is not an address range such as 192.0.2.0/24"))?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
             None => most,
@@ -345,7 +345,7 @@ impl Network {
                 Ok(length) if length <= most && !bits.starts_with('+') => length,
                 _ => {
                     return Err(format!(
-                        "the prefix of `{text}` is no number from 0 to {most}"
+                        "the prefix of `{text}` is not a number from 0 to {most}"
                     ));
                 }
             },
@@ -480,7 +480,7 @@ fingerprint = "0123456789ABCDEF"
         );
         assert_eq!(
             told("[[caller]]\nname = \"a\"\naddress = \"192.0.2.0/33\""),
-            "3:11: the prefix of `192.0.2.0/33` is no number from 0 to 32"
+            "3:11: the prefix of `192.0.2.0/33` is not a number from 0 to 32"
         );
         assert_eq!(
             told("[[caller]]\nuser = \"1\""),

@@ -651,7 +651,7 @@ fn check_asks_the_portal_where_that_is_wished() {
     for (upstream, why) in [
         (
             website.url(),
-            "what answers is no portal (200 without an error's code)",
+            "what answers is not a portal (200 without an error's code)",
         ),
         ("http://127.0.0.1:9".to_owned(), "it refused the connection"),
         (

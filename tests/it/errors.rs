@@ -27,7 +27,7 @@ const NOT_PROVOKED: &[(&str, &str)] = &[
         "needs a process without descriptors",
     ),
     (
-        "cannot be said in HTTP/2",
+        "cannot be written in HTTP/2",
         "the strict reader refuses such requests before",
     ),
     (

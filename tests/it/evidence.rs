@@ -241,7 +241,7 @@ fn what_cannot_be_meant_is_one_line_and_status_2() {
         ),
         (
             &["report", "--method", "a b", "log"],
-            "--method: `a b` is no method",
+            "--method: `a b` is not a method",
         ),
         (&["report", "--callers", "log", "log"], "log:1:"),
         (

@@ -258,6 +258,6 @@ fn mode(text: &[u8]) -> Mode {
         b"compare" => Mode::Compare,
         b"brownout" => Mode::Brownout,
         b"block" => Mode::Block,
-        other => panic!("{} is no mode", String::from_utf8_lossy(other)),
+        other => panic!("{} is not a mode", String::from_utf8_lossy(other)),
     }
 }

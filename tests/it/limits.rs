@@ -215,7 +215,7 @@ fn a_body_that_stalls_is_408_and_one_that_moves_may_take_its_time() {
             "{target}"
         );
     }
-    assert_eq!(portal.request_count(), 3, "half a call is no call");
+    assert_eq!(portal.request_count(), 3, "half a call is not a call");
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn a_preflight_of_what_is_switched_off_is_answered_here() {
     assert_eq!(
         proxy.events().len(),
         0,
-        "a preflight that is answered here is no call"
+        "a preflight that is answered here is not a call"
     );
     // Its address alone would run it.
     let watched = "/rest/1/code/crm.lead.list?filter[ID]=1";

@@ -267,7 +267,7 @@ pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -
     };
     let empty = if rows.is_empty() { "" } else { " hidden" };
     let nothing = if snapshot.rows.is_empty() {
-        "No deprecated call has been seen. As soon as one comes, it stands here, with what its owner has to change."
+        "No deprecated call has been seen. When one comes, it appears here, with what its owner has to change."
     } else {
         "No row has all of these words."
     };

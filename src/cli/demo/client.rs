@@ -36,7 +36,7 @@ pub async fn send(address: SocketAddr, sample: &Sample) -> io::Result<Answer> {
     let answer = timeout(PATIENCE, exchange)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    read(&answer).ok_or_else(|| io::Error::other("what came back is no HTTP answer"))
+    read(&answer).ok_or_else(|| io::Error::other("what came back is not an HTTP answer"))
 }
 
 fn request(host: &str, sample: &Sample) -> Vec<u8> {

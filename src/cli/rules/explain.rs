@@ -97,7 +97,7 @@ fn caller(
     let address = match word("address") {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
-            Failure::usage("--address: it is no IP address; write one as 192.0.2.9")
+            Failure::usage("--address: it is not an IP address; write one as 192.0.2.9")
         })?),
     };
     let head = GivenHead(word("user-agent"));

@@ -169,10 +169,7 @@ impl MessageOut {
             Left::Length(_) => return Err(WrongLength),
             Left::Chunked => {}
         }
-        debug_assert!(
-            self.piece.is_empty(),
-            "the end stands behind the last piece"
-        );
+        debug_assert!(self.piece.is_empty(), "the end comes after the last piece");
         self.out.extend_from_slice(b"0\r\n");
         for (name, value) in trailers.into_iter().flatten() {
             let named = list_items(&self.trailer)

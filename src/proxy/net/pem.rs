@@ -242,7 +242,7 @@ fn hint(line: &[u8]) -> &'static str {
     if memchr::memmem::find(line, b"\\n").is_some() {
         "its line ends are written as \\n: make them line ends, as with printf '%b'"
     } else {
-        "a line end is missing, as where files were joined, or something stands before or behind the mark"
+        "a line end is missing, as where files were joined, or something is before or after the mark"
     }
 }
 
@@ -323,7 +323,7 @@ mod tests {
             refused(&joined),
             format!(
                 "f:{end}:1: here should be the end of the block CERTIFICATE of line 1, alone in its line; a line end is \
-                 missing, as where files were joined, or something stands before or behind the mark"
+                 missing, as where files were joined, or something is before or after the mark"
             )
         );
         let bom = format!("\u{feff}{certificate}");

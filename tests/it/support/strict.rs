@@ -395,7 +395,7 @@ fn request_line(line: &[u8], doubts: &mut Doubts) -> Result<(Vec<u8>, Vec<u8>, u
         return Err(Stop::Invalid("a request line that is not three words"));
     };
     if !is_token(method) {
-        return Err(Stop::Invalid("a method that is no token"));
+        return Err(Stop::Invalid("a method that is not a token"));
     }
     if target.is_empty() || target.iter().any(|byte| *byte <= 0x20 || *byte == 0x7f) {
         return Err(Stop::Invalid("a target that is empty or holds controls"));
@@ -491,7 +491,7 @@ fn field_line(
         .ok_or("a field line without a colon")?;
     let name = &line[..colon];
     if !is_token(name) {
-        return Err("a field name that is no token");
+        return Err("a field name that is not a token");
     }
     fields.push(Field {
         name: name.to_vec(),
@@ -534,7 +534,7 @@ fn check_host(fields: &[Field], minor: u8, doubts: &mut Doubts) -> Result<(), St
 
 /// `uri-host [":" port]` (RFC 3986 §3.2.2).
 fn authority(value: &[u8], doubts: &mut Doubts) -> Result<(), Stop> {
-    let wrong = Stop::Invalid("a Host that is no host and port");
+    let wrong = Stop::Invalid("a Host that is not a host and port");
     if value.is_empty() {
         doubts.note("an empty Host");
         return Ok(());
@@ -543,7 +543,7 @@ fn authority(value: &[u8], doubts: &mut Doubts) -> Result<(), Stop> {
         let end = value
             .iter()
             .position(|byte| *byte == b']')
-            .ok_or(Stop::Invalid("a Host that is no host and port"))?;
+            .ok_or(Stop::Invalid("a Host that is not a host and port"))?;
         let inside = &value[1..end];
         if inside.is_empty()
             || !inside
@@ -609,7 +609,8 @@ fn check_target(method: &[u8], target: &[u8], doubts: &mut Doubts) -> Result<(),
     if target[0] == b'/' {
         return Ok(());
     }
-    let rest = strip_scheme(target).ok_or(Stop::Invalid("a target that is no path or http URL"))?;
+    let rest =
+        strip_scheme(target).ok_or(Stop::Invalid("a target that is not a path or http URL"))?;
     let end = rest
         .iter()
         .position(|byte| b"/?".contains(byte))
@@ -679,7 +680,7 @@ fn transfer_codings(fields: &[Field], doubts: &mut Doubts) -> Result<bool, Stop>
 }
 
 fn content_length(fields: &[Field], doubts: &mut Doubts) -> Result<Option<u64>, Stop> {
-    let wrong = || Stop::Invalid("a Content-Length that is no single length");
+    let wrong = || Stop::Invalid("a Content-Length that is not a single length");
     let mut lengths: Vec<(&[u8], u64)> = Vec::new();
     let mut members = 0;
     for field in fields {
@@ -938,11 +939,11 @@ mod tests {
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
-                "a Host that is no host and port",
+                "a Host that is not a host and port",
             ),
             (
                 "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-                "a field name that is no token",
+                "a field name that is not a token",
             ),
             (
                 "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -950,7 +951,7 @@ mod tests {
             ),
             (
                 "GET gopher://h/ HTTP/1.1\r\nHost: a\r\n\r\n",
-                "a target that is no path or http URL",
+                "a target that is not a path or http URL",
             ),
             (
                 "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
@@ -963,12 +964,12 @@ mod tests {
             (
                 "Content-Length: 1\r\nContent-Length: 2\r\n",
                 "",
-                "a Content-Length that is no single length",
+                "a Content-Length that is not a single length",
             ),
             (
                 "Content-Length: +1\r\n",
                 "a",
-                "a Content-Length that is no single length",
+                "a Content-Length that is not a single length",
             ),
             (
                 "Transfer-Encoding: gzip, chunked\r\n",
