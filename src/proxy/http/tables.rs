@@ -7,6 +7,8 @@ use super::read::{read_request, read_response};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+mod forwarded;
+
 const LIMITS: Limits = Limits {
     head: 256,
     target: 32,
