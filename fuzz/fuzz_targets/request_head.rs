@@ -2,7 +2,8 @@
 //! with the same framing.
 #![no_main]
 use b24_migration_proxy::proxy::readers::forward::{self, BodyPlan, RequestPlan};
-use b24_migration_proxy::proxy::readers::head::{Limits, read_request};
+use b24_migration_proxy::proxy::readers::head::Limits;
+use b24_migration_proxy::proxy::readers::read::read_request;
 use b24_migration_proxy::proxy::readers::request_in::{RequestIn, Taken};
 use libfuzzer_sys::fuzz_target;
 

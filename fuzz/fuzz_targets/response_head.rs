@@ -1,6 +1,7 @@
 //! Any bytes as the head of a portal's answer.
 #![no_main]
-use b24_migration_proxy::proxy::readers::head::{Framing, Limits, read_response};
+use b24_migration_proxy::proxy::readers::head::{Framing, Limits};
+use b24_migration_proxy::proxy::readers::read::read_response;
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits { head: 4096, target: 0, fields: 16 };

@@ -1,6 +1,8 @@
 //! A call as the fuzz targets take it: `VERB TARGET`, a line for each field, an empty line, the body. So the requests of
 //! `tests/golden` are seeds as they are.
 
+pub mod support;
+
 /// A request; borrowed from the bytes that the fuzzer made.
 pub struct Request<'a> {
     /// The HTTP method.

@@ -33,5 +33,5 @@ pub use shared::Shared;
 /// The readers of messages, for the fuzz targets.
 #[doc(hidden)]
 pub mod readers {
-    pub use super::http::{body_in, chunked, forward, head, peer, request_in};
+    pub use super::http::{body_in, chunked, forward, head, peer, read, request_in};
 }

@@ -39,6 +39,7 @@ mod sandbox_law;
 mod sandbox_php;
 mod scan;
 mod sdk;
+mod second_opinion;
 mod secrets;
 mod snippets;
 mod strangers;

@@ -8,6 +8,7 @@
 pub mod authority;
 pub mod chromium;
 pub mod client;
+pub mod differential;
 pub mod generated;
 pub mod load;
 pub mod ours;
