@@ -70,6 +70,8 @@ fn head(method: &str, path: &[u8], more: &[(&[u8], &[u8])]) -> Vec<u8> {
 struct Raw {
     socket: TcpStream,
     unread: Vec<u8>,
+    /// Whether a GOAWAY has come, of whatever kind.
+    told_to_leave: bool,
 }
 
 /// How a stream ended.
@@ -90,6 +92,7 @@ impl Raw {
         let mut raw = Self {
             socket: wire::dial(proxy.address()).unwrap(),
             unread: Vec::new(),
+            told_to_leave: false,
         };
         raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         raw.send(&frame(SETTINGS, 0, 0, settings));
@@ -127,6 +130,7 @@ impl Raw {
             let Some((kind, flags, stream, payload)) = self.next() else {
                 return Outcome::Gone;
             };
+            self.told_to_leave |= kind == GOAWAY;
             match kind {
                 SETTINGS if flags & 1 == 0 => {
                     self.send(&frame(SETTINGS, 1, 0, &[]));
@@ -192,6 +196,21 @@ fn a_deprecated_call_is_translated_and_logged_as_any_other() {
     );
     assert_eq!(proxy.events()[0]["action"], "rewritten");
     assert!(is_ok(&raw.ask(3, &head("GET", b"/online/?a=1", &[]))));
+}
+
+#[test]
+fn a_connection_of_short_calls_is_not_idle() {
+    let (_portal, proxy) = served(&["--keep-alive-timeout", "1s"]);
+    let mut raw = Raw::connect(&proxy);
+    for call in 0..20 {
+        pause_ms(
+            100,
+            "calls come steadily, for longer than an idle connection may stay",
+        );
+        let outcome = raw.ask(2 * call + 1, &head("GET", b"/", &[]));
+        assert!(is_ok(&outcome), "call {call}: {outcome:?}");
+        assert!(!raw.told_to_leave, "GOAWAY at call {call}");
+    }
 }
 
 #[test]
@@ -615,6 +634,7 @@ fn a_preface_or_a_head_that_comes_too_slowly_ends_the_connection_in_time() {
         Raw {
             socket,
             unread: Vec::new(),
+            told_to_leave: false,
         }
     };
     let begun = |bytes: &[u8]| {

@@ -74,8 +74,10 @@ pub async fn serve(
     let _registered = registry.register(Handle::new(control.clone(), link.clone()));
     let _open = registry.footprint.hold();
     let client = Rc::new(client);
+    // Whether a stream came since the last look: it may have come and gone between two.
+    let asked = Rc::new(Cell::new(false));
     let service = {
-        let (registry, link) = (registry.clone(), link.clone());
+        let (registry, link, asked) = (registry.clone(), link.clone(), asked.clone());
         let turns = Rc::new(Turns {
             room: Semaphore::new(FIRST_STREAMS as usize),
             size: Cell::new(FIRST_STREAMS),
@@ -84,6 +86,7 @@ pub async fn serve(
             peer,
         });
         service_fn(move |request| {
+            asked.set(true);
             answer(
                 registry.clone(),
                 client.clone(),
@@ -125,7 +128,7 @@ pub async fn serve(
             () = control.woken(), if !told => {}
             _ = tick.tick() => {}
         }
-        if link.in_flight() > 0 {
+        if asked.take() || link.in_flight() > 0 {
             quiet_since = Instant::now();
             quiet_looks = 0;
         } else {
