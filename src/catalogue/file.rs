@@ -1,16 +1,20 @@
 //! Rules of one's own (`--rules FILE`): the language of `rules.json` and a little more, in JSON. `docs/RULES.md` teaches it,
 //! `docs/rules.schema.json` describes it for editors. What is wrong is told with line, column and a hint.
 
+mod steps;
+mod text;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::correction;
-use super::read::{ReadError, check_method, is_key, is_top_level, page};
+use super::read::{ReadError, check_method, page};
 use super::rule::{Rule, RuleKind};
-use super::step::{Step, What, When, scalar};
 use crate::places::Places;
 use std::collections::HashMap;
+use steps::{MapEntry, RemoveEntry, RenameEntry, SetEntry};
+use text::{Text, told};
 
 /// The JSON Schema of rule files.
 pub const SCHEMA: &str = include_str!("../../docs/rules.schema.json");
@@ -115,138 +119,6 @@ struct Entry<'f> {
     _comment: String,
 }
 
-/// One name or several.
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Names {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RenameEntry {
-    #[serde(default)]
-    inside: Vec<Names>,
-    from: Names,
-    to: String,
-    #[serde(default)]
-    yields_to: Vec<String>,
-    when: Option<WhenEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MapEntry {
-    #[serde(default)]
-    inside: Vec<Names>,
-    name: Names,
-    values: serde_json::Map<String, Value>,
-    when: Option<WhenEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RemoveEntry {
-    #[serde(default)]
-    inside: Vec<Names>,
-    name: Names,
-    when: Option<WhenEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetEntry {
-    #[serde(default)]
-    inside: Vec<Names>,
-    name: String,
-    to: Value,
-    #[serde(default)]
-    instead_of: Vec<String>,
-    when: Option<WhenEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WhenEntry {
-    #[serde(default)]
-    inside: Vec<Names>,
-    name: Names,
-    #[serde(default)]
-    is: Vec<Value>,
-}
-
-impl Names {
-    fn all(self) -> Vec<String> {
-        match self {
-            Names::One(name) => vec![name],
-            Names::Many(names) => names,
-        }
-    }
-}
-
-/// What is wrong, and the name in the file that it is about, where it is about one.
-struct Wrong {
-    about: Option<String>,
-    why: String,
-}
-
-impl Wrong {
-    fn of(about: &str, why: impl Into<String>) -> Self {
-        Self {
-            about: Some(about.to_owned()),
-            why: why.into(),
-        }
-    }
-
-    fn inside(self, key: &str) -> Self {
-        Self {
-            why: format!("\"{key}\": {}", self.why),
-            ..self
-        }
-    }
-}
-
-impl From<String> for Wrong {
-    fn from(why: String) -> Self {
-        Self { about: None, why }
-    }
-}
-
-/// A file's text, in which parts have their place.
-#[derive(Clone, Copy)]
-struct Text<'f> {
-    text: &'f str,
-    places: &'f Places<'f>,
-}
-
-impl<'f> Text<'f> {
-    fn offset(self, part: &'f RawValue) -> usize {
-        part.get().as_ptr() as usize - self.text.as_ptr() as usize
-    }
-
-    /// Reads a part.
-    fn read<T: Deserialize<'f>>(self, part: &'f RawValue) -> Result<T, ReadError> {
-        serde_json::from_str(part.get()).map_err(|error| told(self.text, self.offset(part), &error))
-    }
-
-    fn place(self, part: &'f RawValue) -> (usize, usize) {
-        self.places.of(self.offset(part))
-    }
-
-    /// What is wrong with a part, at its place.
-    fn wrong(self, part: &'f RawValue, wrong: impl Into<Wrong>) -> ReadError {
-        let Wrong { about, why } = wrong.into();
-        let inside = about.and_then(|name| part.get().find(&Value::from(name).to_string()));
-        let (line, column) = self.places.of(self.offset(part) + inside.unwrap_or(0));
-        ReadError {
-            line,
-            column,
-            message: why,
-        }
-    }
-}
-
 /// Reads a rule file: `{"rules": […]}`, or only the list.
 ///
 /// # Errors
@@ -291,20 +163,11 @@ pub fn read(text: &str) -> Result<Vec<OwnRule>, ReadError> {
 }
 
 fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<OwnRule, ReadError> {
-    let method_of = |part: &'f RawValue| -> Result<String, ReadError> {
-        let method: String = file.read(part)?;
-        check_method(&method).map_err(|why| file.wrong(part, why))?;
-        Ok(method)
-    };
-    let method = method_of(entry.method)?;
-    let successor = entry.successor.map(method_of).transpose()?;
-    let text_of = |part: Option<&'f RawValue>, check: fn(String) -> Result<String, String>| {
-        let checked =
-            |part: &'f RawValue| check(file.read(part)?).map_err(|why| file.wrong(part, why));
-        part.map(checked).transpose()
-    };
-    let edits = [&entry.rename, &entry.map, &entry.remove, &entry.set];
-    let edit = edits.into_iter().flatten().next();
+    let method = method_of(file, entry.method)?;
+    let successor = entry
+        .successor
+        .map(|part| method_of(file, part))
+        .transpose()?;
     let migration = match entry.migration {
         None => None,
         Some(part) => {
@@ -313,89 +176,92 @@ fn own_rule<'f>(file: Text<'f>, raw: &'f RawValue, entry: Entry<'f>) -> Result<O
             Some(own.map_err(|why| file.wrong(part, why))?)
         }
     };
-    if let (None, false, None, Some(migration)) = (&successor, entry.watched, edit, &migration) {
-        let mut rule = correction::shipped_with(&method, migration.clone())
-            .map_err(|why| file.wrong(raw, why))?;
-        rule.read_only |= entry.read_only;
-        rule.deprecated = text_of(entry.deprecated, date)?.or(rule.deprecated);
-        rule.documentation = text_of(entry.documentation, page)?.or(rule.documentation);
-        return Ok(OwnRule {
-            rule,
-            place: file.place(raw),
-            examples: examples(file, entry.examples)?,
-        });
-    }
-    let kind = match (&successor, entry.watched, edit) {
-        (Some(_), false, _) => RuleKind::Exact,
-        (None, false, _) => {
-            let why = format!(
-                "{method} names no successor; add \"successor\", or \"watched\": true to only log its calls"
-            );
-            return Err(file.wrong(raw, why));
-        }
-        (_, true, Some(edit)) => {
-            let why = format!(
-                "{method} is watched, so its calls are never changed; take \"watched\" or the changes out"
-            );
-            return Err(file.wrong(edit, why));
-        }
-        (_, true, None) => RuleKind::Watched,
+    let (deprecated, documentation) = (entry.deprecated, entry.documentation);
+    let texts = || -> Result<_, ReadError> {
+        let deprecated = text_of(file, deprecated, date)?;
+        Ok((deprecated, text_of(file, documentation, page)?))
     };
-    let mut steps = Vec::new();
-    for part in entry.rename {
-        let rename: RenameEntry = file.read(part)?;
-        let what = What::Rename {
-            from: rename.from.all(),
-            to: rename.to,
-            yields_to: rename.yields_to,
-        };
-        let step = step("rename", rename.inside, what, rename.when);
-        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
-    }
-    for part in entry.map {
-        let map: MapEntry = file.read(part)?;
-        let what = What::Map {
-            name: map.name.all(),
-            values: map.values.into_iter().collect(),
-        };
-        let step = step("map", map.inside, what, map.when);
-        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
-    }
-    for part in entry.remove {
-        let remove: RemoveEntry = file.read(part)?;
-        let what = What::Remove {
-            name: remove.name.all(),
-        };
-        let step = step("remove", remove.inside, what, remove.when);
-        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
-    }
-    for part in entry.set {
-        let set: SetEntry = file.read(part)?;
-        let what = What::Set {
-            name: set.name,
-            to: set.to,
-            instead_of: set.instead_of,
-        };
-        let step = step("set", set.inside, what, set.when);
-        steps.push(step.map_err(|wrong| file.wrong(part, wrong))?);
-    }
-    let deprecated = text_of(entry.deprecated, date)?;
-    let documentation = text_of(entry.documentation, page)?;
-    Ok(OwnRule {
-        rule: Rule {
+    let changes = [&entry.rename, &entry.map, &entry.remove, &entry.set];
+    let change = changes.into_iter().flatten().next().copied();
+    let rule = if let (None, false, None, Some(migration)) =
+        (&successor, entry.watched, change, &migration)
+    {
+        let shipped = correction::shipped_with(&method, migration.clone())
+            .map_err(|why| file.wrong(raw, why))?;
+        let (deprecated, documentation) = texts()?;
+        Rule {
+            read_only: shipped.read_only | entry.read_only,
+            deprecated: deprecated.or(shipped.deprecated),
+            documentation: documentation.or(shipped.documentation),
+            ..shipped
+        }
+    } else {
+        let kind = kind_of(&method, successor.is_some(), entry.watched, change)
+            .map_err(|(part, why)| file.wrong(part.unwrap_or(raw), why))?;
+        let steps = [
+            steps::read::<RenameEntry>(file, entry.rename)?,
+            steps::read::<MapEntry>(file, entry.map)?,
+            steps::read::<RemoveEntry>(file, entry.remove)?,
+            steps::read::<SetEntry>(file, entry.set)?,
+        ];
+        let (deprecated, documentation) = texts()?;
+        Rule {
             method,
             replacement: successor,
             kind,
             read_only: entry.read_only,
-            steps,
+            steps: steps.concat(),
             deprecated,
             documentation,
             migration: migration.map(Box::new),
             ..Rule::default()
-        },
+        }
+    };
+    Ok(OwnRule {
+        rule,
         place: file.place(raw),
         examples: examples(file, entry.examples)?,
     })
+}
+
+fn method_of<'f>(file: Text<'f>, part: &'f RawValue) -> Result<String, ReadError> {
+    let method: String = file.read(part)?;
+    check_method(&method).map_err(|why| file.wrong(part, why))?;
+    Ok(method)
+}
+
+fn text_of<'f>(
+    file: Text<'f>,
+    part: Option<&'f RawValue>,
+    check: fn(String) -> Result<String, String>,
+) -> Result<Option<String>, ReadError> {
+    let checked = |part| check(file.read(part)?).map_err(|why| file.wrong(part, why));
+    part.map(checked).transpose()
+}
+
+/// The kind of a rule. `change` is the first change that it makes. Fails with what is wrong, of the rule or of a part.
+fn kind_of<'f>(
+    method: &str,
+    has_successor: bool,
+    is_watched: bool,
+    change: Option<&'f RawValue>,
+) -> Result<RuleKind, (Option<&'f RawValue>, String)> {
+    match (has_successor, is_watched, change) {
+        (true, false, _) => Ok(RuleKind::Exact),
+        (false, false, _) => Err((
+            None,
+            format!(
+                "{method} names no successor; add \"successor\", or \"watched\": true to only log its calls"
+            ),
+        )),
+        (_, true, Some(change)) => Err((
+            Some(change),
+            format!(
+                "{method} is watched, so its calls are never changed; take \"watched\" or the changes out"
+            ),
+        )),
+        (_, true, None) => Ok(RuleKind::Watched),
+    }
 }
 
 fn examples<'f>(file: Text<'f>, parts: Vec<&'f RawValue>) -> Result<Vec<Example>, ReadError> {
@@ -412,179 +278,6 @@ fn date(text: String) -> Result<String, String> {
         Ok(date) if date.to_string() == text => Ok(text),
         _ => Err(format!("{text:?} is not a day; write it as 2026-02-04")),
     }
-}
-
-fn step(key: &str, inside: Vec<Names>, what: What, when: Option<WhenEntry>) -> Result<Step, Wrong> {
-    let step = Step {
-        when: when.map(condition).transpose()?,
-        inside: inside.into_iter().map(Names::all).collect(),
-        what,
-    };
-    let (lists, values): (Vec<Vec<&String>>, Vec<&Value>) = match &step.what {
-        What::Rename {
-            from,
-            to,
-            yields_to,
-        } => (
-            vec![
-                from.iter().collect(),
-                std::iter::once(to).chain(yields_to).collect(),
-            ],
-            vec![],
-        ),
-        What::Map { name, values } => (
-            vec![name.iter().collect()],
-            values.iter().map(|(_, to)| to).collect(),
-        ),
-        What::Remove { name } => (vec![name.iter().collect()], vec![]),
-        What::Set {
-            name,
-            to,
-            instead_of,
-        } => (
-            vec![std::iter::once(name).chain(instead_of).collect()],
-            vec![to],
-        ),
-    };
-    for names in lists {
-        check_names(&step.inside, names).map_err(|wrong| wrong.inside(key))?;
-    }
-    if let Some(value) = values.into_iter().find(|value| scalar(value).is_none()) {
-        let why =
-            format!("{value} is not a value for a parameter; text, a number, true or false is");
-        return Err(Wrong::from(why).inside(key));
-    }
-    Ok(step)
-}
-
-fn condition(when: WhenEntry) -> Result<When, Wrong> {
-    let is: Option<Vec<String>> = when.is.iter().map(scalar).collect();
-    let condition = When {
-        inside: when.inside.into_iter().map(Names::all).collect(),
-        name: when.name.all(),
-        is: is.ok_or_else(|| {
-            Wrong::from("\"is\" lists text, numbers, true or false".to_owned()).inside("when")
-        })?,
-    };
-    let names = condition.name.iter().collect();
-    check_names(&condition.inside, names).map_err(|wrong| wrong.inside("when"))?;
-    Ok(condition)
-}
-
-/// Names that a portal can see: PHP changes some at the top level.
-fn check_names(inside: &[Vec<String>], own: Vec<&String>) -> Result<(), Wrong> {
-    let levels = inside.iter().map(|names| names.iter().collect::<Vec<_>>());
-    for (depth, names) in levels.chain([own]).enumerate() {
-        if names.is_empty() {
-            return Err("a list of names is empty; name the parameter"
-                .to_owned()
-                .into());
-        }
-        for name in names {
-            if !is_key(name) {
-                let why = match name.split_once('[') {
-                    Some((before, behind)) if !before.is_empty() => format!(
-                        "{name:?} is not a name of one parameter; write \"inside\": [{before:?}] and the name {:?}",
-                        behind.replace(']', "")
-                    ),
-                    _ => format!(
-                        "{name:?} cannot be a parameter's name: printable ASCII without blanks and []\"'\\;&=%+#?"
-                    ),
-                };
-                return Err(Wrong::of(name, why));
-            }
-            if name
-                .parse::<i64>()
-                .is_ok_and(|number| number.to_string() == **name)
-            {
-                let why = format!(
-                    "{name:?} is the place of an entry in a list, which has no name; name a parameter"
-                );
-                return Err(Wrong::of(name, why));
-            }
-            if depth == 0 && !is_top_level(name) {
-                let why = format!(
-                    "a portal never sees the top-level parameter {name:?}: PHP makes it {:?}",
-                    name.replace('.', "_")
-                );
-                return Err(Wrong::of(name, why));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What serde says, at its place in the file, in our words, with the key that was probably meant.
-fn told(text: &str, at: usize, error: &serde_json::Error) -> ReadError {
-    let (line, column) = Places::new(text.as_bytes()).of(at);
-    let said = error.to_string();
-    let said = match said.rfind(" at line ") {
-        Some(end) => &said[..end],
-        None => &said,
-    };
-    let own_line = error.line().max(1);
-    ReadError {
-        line: line + own_line - 1,
-        column: if own_line == 1 {
-            column + error.column().saturating_sub(1)
-        } else {
-            error.column().max(1)
-        },
-        message: in_words(said),
-    }
-}
-
-/// What serde says, as somebody would who does not know it.
-fn in_words(said: &str) -> String {
-    let quoted = |prefix: &str| {
-        let (name, rest) = said.strip_prefix(prefix)?.split_once('`')?;
-        Some((name, rest))
-    };
-    if let Some((unknown, expected)) = quoted("unknown field `") {
-        let known = expected.split('`').skip(1).step_by(2);
-        let nearest = known
-            .map(|name| (strsim::jaro_winkler(unknown, name), name))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        return match nearest {
-            Some((_, name)) => format!("there is no \"{unknown}\" here; did you mean \"{name}\"?"),
-            None => format!("there is no \"{unknown}\" here; docs/RULES.md lists what there is"),
-        };
-    }
-    if let Some((name, _)) = quoted("missing field `") {
-        return format!("\"{name}\" is missing here");
-    }
-    if let Some((name, _)) = quoted("duplicate field `") {
-        return format!("\"{name}\" is here twice");
-    }
-    if said.contains("untagged enum Names") {
-        return "a name is text in quotes, or a list of spellings".to_owned();
-    }
-    if said.starts_with("EOF while parsing") {
-        return "the file ends before all brackets are closed".to_owned();
-    }
-    let wrong_type = said.strip_prefix("invalid type: ");
-    if let Some((found, expected)) = wrong_type.and_then(|rest| rest.rsplit_once(", expected ")) {
-        let kind = |word: &str| {
-            let kinds = [
-                ("a sequence", "a list"),
-                ("sequence", "a list"),
-                ("map", "an object"),
-                ("a map", "an object"),
-                ("struct", "an object"),
-                ("string", "text"),
-                ("a string", "text in quotes"),
-                ("integer", "a number"),
-                ("floating point", "a number"),
-                ("a boolean", "true or false"),
-                ("boolean", "true or false"),
-            ];
-            let kind = kinds.iter().find(|(name, _)| word.starts_with(name));
-            kind.map_or(word, |(_, kind)| *kind).to_owned()
-        };
-        return format!("{} is expected here, not {}", kind(expected), kind(found));
-    }
-    said.to_owned()
 }
 
 #[cfg(test)]
