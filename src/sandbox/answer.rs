@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::json;
+use super::outcome::{Failure, Success};
 use super::php::{Array, Key, Value};
-use super::portal::{Failure, Success};
 use super::reading::Format;
 
 /// When a call began and ended.

@@ -12,8 +12,9 @@ use super::answer::{self, Span};
 use super::http::{Answer, Connection, End};
 use super::limit::{RequestCounts, RequestLimit};
 use super::operation::Operation;
+use super::outcome::{Failure, SandboxUser};
 use super::php::Key;
-use super::portal::{Failure, Portal, SandboxUser};
+use super::portal::Portal;
 use super::reading::{self, Access, Call, Format, PortalConfig, Reading, Received};
 
 /// How a sandbox is set up.
