@@ -1,9 +1,9 @@
 //! The live view: what changed, as server-sent events, made once for all who watch.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -16,7 +16,9 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::answer::{self, Body};
-use super::{Admin, page, selection};
+use super::clock::now;
+use super::shared::Admin;
+use super::{page, selection};
 
 /// Changes are gathered for so long before they are shown.
 const GATHER: Duration = Duration::from_millis(200);
@@ -30,9 +32,6 @@ const OVERVIEW_PAUSE: Duration = Duration::from_secs(1);
 /// Who watches at a time, at most.
 const MOST_WATCHERS: usize = 32;
 
-/// How far a watcher may fall behind before it is told to read the page again.
-const MOST_BEHIND: usize = 16;
-
 /// So many rows, and bytes, an event has at most; of more the page is to be read again. So a watcher that takes nothing holds
 /// little, and a flood of invented callers is no flood of events.
 const MOST_ROWS: usize = 100;
@@ -40,15 +39,6 @@ const MOST_BYTES: usize = 256 << 10;
 
 /// After a reset the next event waits so long: each watcher reads the whole page meanwhile.
 const RESET_PAUSE: Duration = Duration::from_secs(2);
-
-/// The events, and who gets them.
-pub(super) struct Feed {
-    events: broadcast::Sender<Bytes>,
-    /// The overview, and when it was made: it sums all rows up, so it is made once for all who watch.
-    overview: Mutex<Option<(Instant, String)>>,
-    /// Tells this run of the proxy from an earlier one, whose versions mean nothing.
-    run: String,
-}
 
 /// The data of an event.
 #[derive(Serialize)]
@@ -63,37 +53,6 @@ struct Change {
 struct ChangedRow {
     id: String,
     html: String,
-}
-
-impl Feed {
-    pub(super) fn new() -> Self {
-        let started = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            events: broadcast::Sender::new(MOST_BEHIND),
-            overview: Mutex::default(),
-            run: format!("{:x}", started.as_nanos()),
-        }
-    }
-
-    /// The id of a version, as events carry it and a page that is read brings it back.
-    pub(super) fn id(&self, version: u64) -> String {
-        format!("{}.{version}", self.run)
-    }
-
-    /// What was made before a change does not show it.
-    fn forget_overview(&self) {
-        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// The version of an id of this run.
-    fn version(&self, id: &str) -> Option<u64> {
-        id.strip_prefix(self.run.as_str())?
-            .strip_prefix('.')?
-            .parse()
-            .ok()
-    }
 }
 
 /// Makes an event of each change, as long as somebody watches. Ends never.
@@ -140,7 +99,7 @@ pub(super) async fn keep_fresh(admin: Arc<Admin>) {
 /// What changed since a version; nothing where it is too much, or rows may be gone.
 fn change(admin: &Admin, since: u64, version: u64, with_overview: bool) -> Option<Bytes> {
     let rows = admin.telemetry.live.changed_since(since, MOST_ROWS)?;
-    let now = page::now();
+    let now = now();
     let change = Change {
         version,
         rows: rows

@@ -7,31 +7,35 @@
 pub mod access;
 mod answer;
 mod api;
+mod clock;
 mod events;
+mod feed;
 mod large;
 pub mod overview;
 mod page;
 mod routes;
 mod selection;
 mod server;
+mod shared;
 
 pub use api::seen;
 pub use overview::{MethodUse, Overview};
 pub use server::Handle;
+pub use shared::{PolicySource, ReloadRequest};
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use access::Access;
-use events::Feed;
+use feed::Feed;
 use large::Large;
+use shared::Admin;
 
 use crate::catalogue::Catalogue;
-use crate::ladder::Policy;
 use crate::protocol::Secret;
 use crate::telemetry::Telemetry;
 
@@ -50,32 +54,6 @@ pub struct AdminConfig {
     pub policy: Option<PolicySource>,
     /// Takes what `POST /-/reload` asks for.
     pub reload: Option<mpsc::Sender<ReloadRequest>>,
-}
-
-/// Asks for the configuration to be read again. The answer names the options that wait for a restart, or says in the line
-/// that `check` prints why nothing was applied.
-pub type ReloadRequest = oneshot::Sender<Result<Vec<&'static str>, String>>;
-
-/// Where the modes that hold now are to be had: another [`Policy`] after each reload.
-pub type PolicySource = Arc<dyn Fn() -> Arc<Policy> + Send + Sync>;
-
-/// What all connections share.
-struct Admin {
-    access: Access,
-    portal: Option<String>,
-    policy: Option<PolicySource>,
-    reload: Option<mpsc::Sender<ReloadRequest>>,
-    telemetry: Arc<Telemetry>,
-    catalogue: ArcSwap<Catalogue>,
-    feed: Feed,
-    large: Large,
-}
-
-impl Admin {
-    /// The modes that hold now, where they are known.
-    fn policy(&self) -> Option<Arc<Policy>> {
-        self.policy.as_ref().map(|policy| policy())
-    }
 }
 
 /// Serves the admin address on a thread of its own until the process ends or the handle is told to stop.

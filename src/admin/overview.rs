@@ -149,15 +149,19 @@ impl MethodUse {
         self.rewritten + self.observed + self.refused
     }
 
-    /// The methods of a snapshot, those called most first. `policy` is of the same catalogue.
+    /// The methods of a snapshot, those called most first, with their modes at its moment. `policy` is of the same catalogue.
     pub fn of(snapshot: &Snapshot, catalogue: &Catalogue, policy: Option<&Policy>) -> Vec<Self> {
         let mut rows: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in &snapshot.rows {
             rows.entry(&row.method).or_default().push(row);
         }
+        let now = i64::try_from(snapshot.now)
+            .ok()
+            .and_then(|now| Timestamp::from_millisecond(now).ok());
+        let modes = policy.zip(now);
         let mut methods: Vec<Self> = rows
             .into_iter()
-            .map(|(method, rows)| Self::of_rows(method, &rows, catalogue, policy))
+            .map(|(method, rows)| Self::of_rows(method, &rows, catalogue, modes))
             .collect();
         methods.sort_by_key(|method| std::cmp::Reverse(method.calls()));
         methods
@@ -167,12 +171,12 @@ impl MethodUse {
         method: &str,
         rows: &[&Row],
         catalogue: &Catalogue,
-        policy: Option<&Policy>,
+        modes: Option<(&Policy, Timestamp)>,
     ) -> Self {
         let rule = catalogue.find(method.to_ascii_lowercase().as_bytes());
         let standing = rule
-            .zip(policy)
-            .map(|(rule, policy)| policy.standing(rule, Timestamp::now()));
+            .zip(modes)
+            .map(|(rule, (policy, now))| policy.standing(rule, now));
         let last = rows.iter().max_by_key(|row| row.last_seen);
         Self {
             method: method.to_owned(),

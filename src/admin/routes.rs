@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::access::{Access, Area, Denied};
 use super::answer::{self, Body, text};
 use super::large::Visitor;
-use super::{Admin, api, events, page, selection};
+use super::shared::Admin;
+use super::{api, events, page, selection};
 use crate::ladder::StoppedBy;
 
 /// A posted form: a token.

@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::{Admin, events, routes};
+use super::shared::Admin;
+use super::{events, routes};
 use crate::catalogue::Catalogue;
 
 /// The most connections at a time; with one more, the oldest is closed.

@@ -7,7 +7,8 @@ use crate::advice::{Advice, Line, Snippet};
 use crate::catalogue::migration::field_map;
 use crate::telemetry::shown::Row;
 
-pub(super) fn article(said: &Advice, row: &Row) -> String {
+/// The instructions; `now` is in milliseconds since 1970.
+pub(super) fn article(said: &Advice, row: &Row, now: u64) -> String {
     let heading = match &said.replacement {
         Some(successor) => format!(
             "Replace <code>{}</code> with <code>{}</code>",
@@ -16,7 +17,6 @@ pub(super) fn article(said: &Advice, row: &Row) -> String {
         ),
         None => format!("Stop calling <code>{}</code>", Text(&said.method)),
     };
-    let now = super::now();
     format!(
         "<article class=guide><header><h3>{heading}</h3><div class=tools><button class=copy \
          data-copy=markdown hidden>Copy as Markdown</button><a class=button \

@@ -11,32 +11,20 @@ mod trend;
 
 pub(super) use rows::{row, row_id};
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use hyper::{Response, StatusCode};
 
 use super::access::Denied;
 use super::answer::{self, Body, text};
 use super::api::{instructions_for, letter_facts, row_of};
+use super::clock::{now, since_1970};
 use super::selection::{Selection, value};
-use super::{Admin, MethodUse, Overview};
+use super::shared::Admin;
+use super::{MethodUse, Overview};
 use crate::advice::language::TAGS;
 use crate::advice::{Language, Letter};
 use html::Text;
-
-/// The most rows that one page shows; a portal's worth of callers fits, a flood of invented ones does not bring a browser
-/// down.
-const MOST_ROWS: usize = 500;
-
-/// The time in milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    since_1970(SystemTime::now())
-}
-
-fn since_1970(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
-}
 
 /// `/`: the whole page; with `?part` only what changes, for the script of a page that is open.
 pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
@@ -44,7 +32,7 @@ pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
     let catalogue = admin.catalogue.load();
     let is_part = value(query, "part").is_some();
     let mut selection = Selection::of(query);
-    if is_part && (selection.all || snapshot.rows.len() <= MOST_ROWS) {
+    if is_part && (selection.all || snapshot.rows.len() <= rows::MOST_ROWS) {
         // The script has room for all rows, and chooses among them by itself.
         selection = Selection {
             all: selection.all,
@@ -71,7 +59,7 @@ pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
         live: true,
         content: &content,
     };
-    answer::document(StatusCode::OK, &nonce, page.html(&nonce))
+    answer::document(StatusCode::OK, &nonce, page.html(&nonce, now()))
 }
 
 /// What the live view shows anew with each change.
@@ -119,7 +107,7 @@ pub(super) fn instructions(admin: &Admin, query: &str) -> Response<Body> {
         );
     };
     let instructions = instructions_for(admin, &row);
-    let guide = guide::article(&instructions, &row);
+    let guide = guide::article(&instructions, &row, now());
     if value(query, "part").is_some() {
         return answer::whole(StatusCode::OK, answer::HTML, guide);
     }
@@ -133,7 +121,7 @@ pub(super) fn instructions(admin: &Admin, query: &str) -> Response<Body> {
         live: false,
         content: &content,
     };
-    answer::document(StatusCode::OK, &nonce, page.html(&nonce))
+    answer::document(StatusCode::OK, &nonce, page.html(&nonce, now()))
 }
 
 /// `/letter`: all that the owner of one caller is to change, on a page of its own.
@@ -157,8 +145,8 @@ pub(super) fn letter(admin: &Admin, query: &str) -> Response<Body> {
     }
     let catalogue = admin.catalogue.load();
     let portal = admin.portal.as_deref();
-    let now = jiff::Timestamp::now();
-    let letter = Letter::of(&seen, &catalogue, portal, now, language);
+    let today = jiff::Timestamp::now();
+    let letter = Letter::of(&seen, &catalogue, portal, today, language);
     match value(query, "format").as_deref() {
         Some("markdown") => answer::whole(StatusCode::OK, answer::MARKDOWN, letter.markdown()),
         None | Some("html") => {
@@ -193,7 +181,7 @@ pub(super) fn door(denied: Denied) -> Response<Body> {
         live: false,
         content: &content,
     };
-    answer::document(StatusCode::FORBIDDEN, &nonce, page.html(&nonce))
+    answer::document(StatusCode::FORBIDDEN, &nonce, page.html(&nonce, now()))
 }
 
 /// What lets a page's own script and style through its policy: guessed by nobody, another one for each page.

@@ -7,6 +7,10 @@ use crate::admin::overview::{calls, identity, is_active, recent};
 use crate::admin::selection::{Order, Selection, Show, rank, texts};
 use crate::telemetry::shown::{ModeChange, Row, Snapshot};
 
+/// The most rows that one page shows; a portal's worth of callers fits, a flood of invented ones does not bring a browser
+/// down.
+pub(super) const MOST_ROWS: usize = 500;
+
 /// The `id` of a row's element: the same for the same callers and method, and safe whatever those are.
 pub(in crate::admin) fn row_id(row: &Row) -> String {
     let whose = row.name.as_ref().unwrap_or(&row.key);
@@ -245,7 +249,7 @@ pub(super) fn table(rows: &[&Row], selection: &Selection, snapshot: &Snapshot) -
     let shown = if selection.all {
         rows.len()
     } else {
-        super::MOST_ROWS.min(rows.len())
+        MOST_ROWS.min(rows.len())
     };
     let body: String = rows[..shown]
         .iter()

@@ -19,7 +19,8 @@ pub(super) struct Page<'a> {
 }
 
 impl Page<'_> {
-    pub(super) fn html(&self, nonce: &str) -> String {
+    /// The document; `now` is in milliseconds since 1970.
+    pub(super) fn html(&self, nonce: &str, now: u64) -> String {
         let portal = self
             .portal
             .map(|portal| format!("<bdi class=portal>{}</bdi>", Text(portal)))
@@ -44,7 +45,6 @@ impl Page<'_> {
             title = self.title,
             version = Text(self.version),
             content = self.content,
-            now = super::now(),
             release = env!("CARGO_PKG_VERSION"),
         )
     }
