@@ -175,6 +175,7 @@ fn heads_of_requests_and_what_goes_to_the_portal() {
 }
 
 #[test]
+// Long: one row for each part of a plan.
 fn what_a_plan_says_of_a_request_goes_out() {
     let came = [
         "POST /old HTTP/1.1",
