@@ -442,7 +442,8 @@ fn the_page_meets_wcag_aa_by_axe() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// Looked at by eye, with `SCREENSHOTS=FOLDER`; what is asserted is that nothing is wider than its window.
+/// Looked at by eye, with `SCREENSHOTS=FOLDER`; what is asserted is that nothing is wider than its window. It takes long because
+/// Chromium lays 480 rows out four times (wide, dark, phone, paper), up to a second each; the page is loaded only once.
 #[test]
 fn a_crowd_of_callers_fits_the_page() {
     let Some(mut browser) = Chromium::start() else {
