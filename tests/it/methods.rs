@@ -91,9 +91,9 @@ fn written(catalogue: &Catalogue) -> String {
     };
     let mut out = format!(
         "# The deprecated methods\n\n\
-         Written from the data by a test; correct `src/catalogue/successors.json`, `fields.json`, or, for your own portal, a\n\
+         A test writes this page from the data. To correct it, change `src/catalogue/successors.json`, `fields.json`, or, for your own portal, a\n\
          [rule file](RULES.md#correcting-what-owners-are-told). Read from [the documentation's repository]({}) ({}) at commit\n\
-         `{}` of {}. An empty cell is what the documentation does not tell.\n\n\
+         `{}` of {}. In an empty cell the documentation is silent.\n\n\
          | | methods |\n|---|---|\n",
         source().source,
         source().license,
