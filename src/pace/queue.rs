@@ -151,15 +151,6 @@ impl Queue {
         self.in_a_row >= IN_A_ROW && self.active[Line::Old as usize] > 0
     }
 
-    /// Each caller that waits, with its calls.
-    pub fn by_caller(&self) -> impl Iterator<Item = (Flow, usize)> + '_ {
-        let lengths = |(flow, at): (&Flow, &usize)| (*flow, self.flows[*at].length);
-        self.by_flow
-            .iter()
-            .map(lengths)
-            .filter(|(_, length)| *length > 0)
-    }
-
     /// Calls that are served before one that this flow would add, if nobody else comes.
     pub fn ahead(&self, flow: Flow, line: Line) -> usize {
         let waiting = self.by_flow.get(&flow).map(|at| &self.flows[*at]);

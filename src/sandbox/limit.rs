@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// `--rate DEPTH:PER_SECOND`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,15 +55,12 @@ impl RequestCounts {
         count.requests += 1.0;
         true
     }
-
-    /// What the limit lets through in that time, at most.
-    pub fn most_in(limit: RequestLimit, time: Duration) -> f64 {
-        limit.depth + limit.per_second * time.as_secs_f64()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
