@@ -92,6 +92,26 @@ pub struct TimeLimits {
     pub drain: Duration,
 }
 
+impl TimeLimits {
+    fn read(layers: &Layers) -> Result<Self, Failure> {
+        let limit = |name: &str| layers.one(name, values::time_limit);
+        Ok(Self {
+            connect: limit("connect-timeout")?,
+            tls_handshake: limit("tls-handshake-timeout")?,
+            header: limit("header-timeout")?,
+            body: limit("body-timeout")?,
+            response: limit("response-timeout")?,
+            upstream_body: limit("upstream-body-timeout")?,
+            keep_alive: limit("keep-alive-timeout")?,
+            pool_idle: limit("pool-idle-timeout")?,
+            tunnel_idle: limit("tunnel-idle-timeout")?,
+            rewrite_wait: layers.one("rewrite-wait", values::duration)?,
+            drain_delay: layers.one("drain-delay", values::duration)?,
+            drain: layers.one("drain-timeout", values::duration)?,
+        })
+    }
+}
+
 /// The limits of size and number. None is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -107,6 +127,20 @@ pub struct Limits {
     pub rewrite_body: usize,
     /// Bytes that all bodies being rewritten may hold at once.
     pub rewrite_memory: usize,
+}
+
+impl Limits {
+    fn read(layers: &Layers) -> Result<Self, Failure> {
+        Ok(Self {
+            head_size: layers.one("max-head-size", values::at_least(1024))?,
+            head_fields: layers.one("max-head-fields", values::count)?,
+            target_size: layers.one("max-target-size", values::at_least(256))?,
+            connections: layers.one("max-connections", values::limit)?,
+            connections_per_client: layers.one("max-connections-per-client", values::limit)?,
+            rewrite_body: layers.one("max-rewrite-body", values::at_least(1))?,
+            rewrite_memory: layers.one("rewrite-memory", values::at_least(1))?,
+        })
+    }
 }
 
 /// Everything that `serve` is told, resolved.
@@ -185,15 +219,10 @@ pub struct Settings {
 impl Settings {
     /// Understands and checks all values; the first that is wrong is the failure.
     fn resolve(layers: Layers, file: File) -> Result<Self, Failure> {
-        let set = |name: &str| layers.one(name, values::switch);
-        let on = |name: &str| {
-            if layers.get(name).is_some() {
-                set(name)
-            } else {
-                Ok(false)
-            }
+        let on = |name: &str| match layers.get(name) {
+            Some(_) => layers.one(name, values::switch),
+            None => Ok(false),
         };
-        let time = |name: &str| layers.one(name, values::time_limit);
         let upstream = layers.maybe("upstream", values::upstream)?.ok_or_else(|| {
             Failure::usage("--upstream is missing; give the portal's address, as --upstream https://example.bitrix24.com")
         })?;
@@ -208,7 +237,7 @@ impl Settings {
             upstream_sources: layers.many("upstream-source", values::source)?,
             pace: Rules {
                 rate: layers.one("portal-rate", PortalRate::parse)?,
-                timeout: time("queue-timeout")?,
+                timeout: layers.one("queue-timeout", values::time_limit)?,
                 calls: layers.one("queue-calls", values::count)?,
             },
             operating_limit: layers.maybe("operating-limit", values::time_limit)?,
@@ -260,29 +289,8 @@ impl Settings {
             threads: layers
                 .maybe("threads", values::count)?
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
-            time: TimeLimits {
-                connect: time("connect-timeout")?,
-                tls_handshake: time("tls-handshake-timeout")?,
-                header: time("header-timeout")?,
-                body: time("body-timeout")?,
-                response: time("response-timeout")?,
-                upstream_body: time("upstream-body-timeout")?,
-                keep_alive: time("keep-alive-timeout")?,
-                pool_idle: time("pool-idle-timeout")?,
-                tunnel_idle: time("tunnel-idle-timeout")?,
-                rewrite_wait: layers.one("rewrite-wait", values::duration)?,
-                drain_delay: layers.one("drain-delay", values::duration)?,
-                drain: layers.one("drain-timeout", values::duration)?,
-            },
-            limits: Limits {
-                head_size: layers.one("max-head-size", values::at_least(1024))?,
-                head_fields: layers.one("max-head-fields", values::count)?,
-                target_size: layers.one("max-target-size", values::at_least(256))?,
-                connections: layers.one("max-connections", values::limit)?,
-                connections_per_client: layers.one("max-connections-per-client", values::limit)?,
-                rewrite_body: layers.one("max-rewrite-body", values::at_least(1))?,
-                rewrite_memory: layers.one("rewrite-memory", values::at_least(1))?,
-            },
+            time: TimeLimits::read(&layers)?,
+            limits: Limits::read(&layers)?,
             layers,
         };
         settings.check()?;

@@ -145,26 +145,61 @@ impl Policy {
                 policy.set_all(catalogue, at, setting)?;
             }
         }
-        let mut timed: BTreeMap<usize, Entry> = BTreeMap::new();
-        // A method's own setting wins over one for all, wherever it stands; one that ends by itself is an entry.
-        for (at, setting) in settings.iter().enumerate() {
-            if let Some(method) = &setting.method {
-                let rule = policy.set_one(catalogue, at, setting, method)?;
-                timed.remove(&rule.id);
-                if setting.is_timed() {
-                    let mut entry = Entry::new(setting.step, &*setting.origin);
-                    entry.methods.push(Methods::name(&rule.method));
-                    if is_endless(&entry) && !setting.by_hand {
-                        let right = format!("{}={}", rule.method, an_hour_from(now));
-                        return Err(setting.wrong(needs_an_end(&right)));
-                    }
-                    timed.insert(rule.id, entry);
-                }
-            }
-        }
+        let timed = policy.set_methods(catalogue, &settings, now)?;
         let written = entries.len();
         entries.extend(timed.into_values());
-        let mut plans: Vec<Vec<usize>> = vec![Vec::new(); policy.plans.len()];
+        policy.plan_entries(catalogue, &entries, written, now)?;
+        policy.settings = settings;
+        policy.place(entries, now, previous);
+        if !policy.entries.is_empty() {
+            let date = |rule: &Rule| {
+                let sunset = policy.sunset(rule)?;
+                Some(sunset.strftime("%Y-%m-%d").to_string())
+            };
+            let dated = catalogue.with_sunsets(date);
+            policy.catalogue = Arc::new(dated);
+        }
+        Ok(policy)
+    }
+
+    /// Sets the methods' own settings, each of which wins over one for all, wherever it stands. Gives those that end by
+    /// themselves as entries, by rule.
+    fn set_methods(
+        &mut self,
+        catalogue: &Catalogue,
+        settings: &[Setting],
+        now: Timestamp,
+    ) -> Result<BTreeMap<usize, Entry>, Wrong> {
+        let mut timed = BTreeMap::new();
+        for (at, setting) in settings.iter().enumerate() {
+            let Some(method) = &setting.method else {
+                continue;
+            };
+            let rule = self.set_one(catalogue, at, setting, method)?;
+            timed.remove(&rule.id);
+            if setting.is_timed() {
+                let mut entry = Entry::new(setting.step, &*setting.origin);
+                entry.methods.push(Methods::name(&rule.method));
+                if is_endless(&entry) && !setting.by_hand {
+                    let right = format!("{}={}", rule.method, an_hour_from(now));
+                    return Err(setting.wrong(needs_an_end(&right)));
+                }
+                timed.insert(rule.id, entry);
+            }
+        }
+        Ok(timed)
+    }
+
+    /// Notes for each rule the entries that may match. The first `written` of them stand in a file, where a brownout has to
+    /// name its end.
+    fn plan_entries(
+        &mut self,
+        catalogue: &Catalogue,
+        entries: &[Entry],
+        written: usize,
+        now: Timestamp,
+    ) -> Result<(), Wrong> {
+        let mut plans: Vec<Vec<usize>> = vec![Vec::new(); self.plans.len()];
         for (at, entry) in entries.iter().enumerate() {
             for rule in rules_of(catalogue, entry)? {
                 plans[rule].push(at);
@@ -176,17 +211,22 @@ impl Policy {
                 });
             }
         }
-        for (plan, entries) in policy.plans.iter_mut().zip(plans) {
+        for (plan, entries) in self.plans.iter_mut().zip(plans) {
             plan.entries = entries.into();
         }
-        policy.guarded = entries
+        self.guarded = entries
             .iter()
             .any(|entry| entry.step.mode == Mode::Brownout);
         // A caller's name may stand for an application.
-        policy.asks_for_applications = entries
+        self.asks_for_applications = entries
             .iter()
             .any(|entry| entry.callers.application.is_some() || entry.caller.is_some());
-        policy.settings = settings;
+        Ok(())
+    }
+
+    /// Takes the entries over. One that stood in `previous` keeps when it was first configured and its stop; where none has
+    /// moved, the guard's counts are kept, which are by an entry's position.
+    fn place(&mut self, entries: Vec<Entry>, now: Timestamp, previous: Option<&Policy>) {
         let mut before: HashMap<String, &Placed> = HashMap::new();
         for old in previous.map_or(&[][..], |policy| &policy.entries) {
             before.entry(old.entry.words()).or_insert(old);
@@ -195,28 +235,19 @@ impl Policy {
             let old = (!before.is_empty()).then(|| before.get(&entry.words()));
             Placed::new(entry, now, old.flatten().copied())
         };
-        policy.entries = entries.into_iter().map(placed).collect();
-        if let Some(previous) = previous {
-            // Counts are by an entry's position: they are kept only when no entry has moved.
-            let unmoved = previous.entries.len() == policy.entries.len()
-                && previous
-                    .entries
-                    .iter()
-                    .zip(&policy.entries)
-                    .all(|(old, new)| old.entry.says_the_same(&new.entry));
-            if unmoved {
-                policy.guard = Arc::clone(&previous.guard);
-            }
+        self.entries = entries.into_iter().map(placed).collect();
+        let Some(previous) = previous else {
+            return;
+        };
+        let unmoved = previous.entries.len() == self.entries.len()
+            && previous
+                .entries
+                .iter()
+                .zip(&self.entries)
+                .all(|(old, new)| old.entry.says_the_same(&new.entry));
+        if unmoved {
+            self.guard = Arc::clone(&previous.guard);
         }
-        if !policy.entries.is_empty() {
-            let date = |rule: &Rule| {
-                let sunset = policy.sunset(rule)?;
-                Some(sunset.strftime("%Y-%m-%d").to_string())
-            };
-            let dated = catalogue.with_sunsets(date);
-            policy.catalogue = Arc::new(dated);
-        }
-        Ok(policy)
     }
 
     fn set_all(
@@ -301,21 +332,6 @@ impl Policy {
             }
         }
         plan.base
-    }
-
-    /// The most demanding mode that any caller of a rule may be in at this moment: what has to be read of a call whose
-    /// caller stands in a body that was not read yet.
-    pub fn most_demanding(&self, rule: &Rule, now: Timestamp) -> Mode {
-        let Some(plan) = self.plan(rule) else {
-            return usual(rule).mode;
-        };
-        let may = plan
-            .entries
-            .iter()
-            .map(|&at| &self.entries[at])
-            .filter(|placed| placed.in_time(now).is_ok())
-            .map(|placed| placed.entry.step.mode);
-        may.chain([plan.base.mode]).max().unwrap_or(plan.base.mode)
     }
 
     /// Whether a rule's call is refused at this moment whoever makes it. `caller` is what its head tells; who it is may stand

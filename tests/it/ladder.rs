@@ -723,30 +723,29 @@ fn a_brownout_is_ended_at_once_by_hand_and_stays_so_over_a_reload() {
 }
 
 #[test]
-fn what_a_caller_in_an_unread_body_may_need_is_known_before_it_is_read() {
+fn a_call_whose_body_is_unread_is_refused_only_where_nobody_may_make_it() {
     let catalogue = Catalogue::builtin();
-    let policy = built(
-        &["observe"],
-        vec![
-            of_user(entry(RESET, "rewrite", "f:1"), "7"),
-            within(
-                of_user(entry(GET, "block", "f:1"), "7"),
-                "2026-12-01T09:00Z for 30m",
-            ),
-        ],
-    );
-    assert_eq!(
-        policy.most_demanding(rule(&catalogue, RESET), now()),
-        Mode::Rewrite
-    );
-    assert_eq!(
-        policy.most_demanding(rule(&catalogue, GET), now()),
-        Mode::Observe
-    );
-    assert_eq!(
-        policy.most_demanding(rule(&catalogue, GET), at("2026-12-01T09:00Z")),
-        Mode::Block
-    );
+    let unread = Caller::default().with_unread_body();
+    let refused = |policy: &Policy, method: &str, moment: &str| {
+        policy.refuses_whoever_calls(rule(&catalogue, method), &unread, at(moment))
+    };
+    let day = "2026-12-01T08:00Z";
+    assert!(refused(
+        &built(&[&format!("{RESET}=block")], vec![]),
+        RESET,
+        day
+    ));
+    // The body may tell that it is user 7.
+    let but_one = of_user(entry(RESET, "rewrite", "f:1"), "7");
+    let but_one = built(&[&format!("{RESET}=block")], vec![but_one]);
+    assert!(!refused(&but_one, RESET, day));
+    // Another user may call.
+    let only_one = built(&[], vec![of_user(entry(RESET, "block", "f:1"), "7")]);
+    assert!(!refused(&only_one, RESET, day));
+    let window = within(entry(GET, "block", "f:1"), "2026-12-01T09:00Z for 30m");
+    let window = built(&[], vec![window]);
+    assert!(!refused(&window, GET, day));
+    assert!(refused(&window, GET, "2026-12-01T09:00Z"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod pacing;
 
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,7 +19,7 @@ use super::process::Process;
 use super::shard::{
     Cell, Cells, Histogram, HistogramSum, OVERHEAD_BOUNDS, REQUEST_BOUNDS, Shard, request_series,
 };
-use super::{Metrics, lock, unix_seconds};
+use super::{Metrics, RuleSeen, lock, unix_seconds};
 use crate::telemetry::callers::State;
 use crate::telemetry::log::LogStatus;
 use crate::translate::Action;
@@ -365,48 +366,7 @@ impl Metrics {
     fn migration(&self, page: &mut Page<'_, '_>) -> Result<(), Error> {
         let migration = lock(&self.migration);
         let rules = &migration.rules;
-        let help = "Deprecated calls by legacy method, by what was done to them, and by the caller's name in the callers file.";
-        page.family(
-            "b24_proxy_deprecated_calls",
-            help,
-            MetricType::Counter,
-            |family| {
-                for (method, rule) in rules {
-                    for (caller, uses) in &rule.callers {
-                        for &action in Action::ALL {
-                            let seen = uses.calls(action);
-                            if seen > 0 || rule.translated {
-                                let labels = [
-                                    ("method", method.as_str()),
-                                    ("action", action.as_str()),
-                                    ("caller", caller.as_str()),
-                                ];
-                                count(family, &labels, seen)?;
-                            }
-                        }
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        let name = "b24_proxy_deprecated_last_call_timestamp_seconds";
-        let help = "When a deprecated method was last called, in seconds since 1970; known from the log across restarts.";
-        page.family(name, help, MetricType::Gauge, |family| {
-            for (method, rule) in rules {
-                for (caller, uses) in rule
-                    .callers
-                    .iter()
-                    .filter(|(_, uses)| uses.last_seconds() > 0.0)
-                {
-                    gauge(
-                        family,
-                        &[("method", method), ("caller", caller)],
-                        uses.last_seconds(),
-                    )?;
-                }
-            }
-            Ok(())
-        })?;
+        deprecated_calls(rules, page)?;
         let help = "Names of the callers file by how far their migration is: open, told, migrated, regressed.";
         let states = migration.states(unix_seconds(SystemTime::now()));
         page.family("b24_proxy_callers", help, MetricType::Gauge, |family| {
@@ -415,51 +375,8 @@ impl Metrics {
             }
             Ok(())
         })?;
-        let help = "The rules: each deprecated method, its successor, and since when it is documented as deprecated.";
-        page.family("b24_proxy_rule", help, MetricType::Info, |family| {
-            for (method, rule) in rules.iter().filter(|(method, _)| *method != super::OTHER) {
-                let translated = if rule.translated { "true" } else { "false" };
-                let labels: Labels<'_> = &[
-                    ("method", method),
-                    ("replacement", &rule.replacement),
-                    ("deprecated", &rule.deprecated),
-                    ("translated", translated),
-                ];
-                family.encode_info(&labels)?;
-            }
-            Ok(())
-        })?;
-        page.family(
-            "b24_proxy_rule_mode",
-            "The mode that each rule is in, as 1.",
-            MetricType::Gauge,
-            |family| {
-                for (method, rule) in rules {
-                    if let Some(mode) = rule.mode {
-                        gauge(family, &[("method", method), ("mode", mode)], 1.0)?;
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        let help = "Legacy answers compared with their successor's, by how they compared.";
-        page.family(
-            "b24_proxy_comparisons",
-            help,
-            MetricType::Counter,
-            |family| {
-                for (method, rule) in rules
-                    .iter()
-                    .filter(|(_, rule)| rule.comparisons.iter().any(|&seen| seen > 0))
-                {
-                    for &result in Comparison::ALL {
-                        let labels = [("method", method.as_str()), ("result", result.as_str())];
-                        count(family, &labels, rule.comparisons[result.index()])?;
-                    }
-                }
-                Ok(())
-            },
-        )?;
+        known_rules(rules, page)?;
+        comparisons(rules, page)?;
         let running = self.brownouts.load(std::sync::atomic::Ordering::Relaxed);
         page.gauge(
             "b24_proxy_brownouts_running",
@@ -593,4 +510,106 @@ impl Metrics {
             unix_seconds(self.started),
         )
     }
+}
+
+/// Who called which deprecated method, and when last.
+fn deprecated_calls(
+    rules: &BTreeMap<String, RuleSeen>,
+    page: &mut Page<'_, '_>,
+) -> Result<(), Error> {
+    let help = "Deprecated calls by legacy method, by what was done to them, and by the caller's name in the callers file.";
+    page.family(
+        "b24_proxy_deprecated_calls",
+        help,
+        MetricType::Counter,
+        |family| {
+            for (method, rule) in rules {
+                for (caller, uses) in &rule.callers {
+                    for &action in Action::ALL {
+                        let seen = uses.calls(action);
+                        if seen > 0 || rule.translated {
+                            let labels = [
+                                ("method", method.as_str()),
+                                ("action", action.as_str()),
+                                ("caller", caller.as_str()),
+                            ];
+                            count(family, &labels, seen)?;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        },
+    )?;
+    let name = "b24_proxy_deprecated_last_call_timestamp_seconds";
+    let help = "When a deprecated method was last called, in seconds since 1970; known from the log across restarts.";
+    page.family(name, help, MetricType::Gauge, |family| {
+        for (method, rule) in rules {
+            for (caller, uses) in rule
+                .callers
+                .iter()
+                .filter(|(_, uses)| uses.last_seconds() > 0.0)
+            {
+                gauge(
+                    family,
+                    &[("method", method), ("caller", caller)],
+                    uses.last_seconds(),
+                )?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The rules, and the modes that they are in.
+fn known_rules(rules: &BTreeMap<String, RuleSeen>, page: &mut Page<'_, '_>) -> Result<(), Error> {
+    let help = "The rules: each deprecated method, its successor, and since when it is documented as deprecated.";
+    page.family("b24_proxy_rule", help, MetricType::Info, |family| {
+        for (method, rule) in rules.iter().filter(|(method, _)| *method != super::OTHER) {
+            let translated = if rule.translated { "true" } else { "false" };
+            let labels: Labels<'_> = &[
+                ("method", method),
+                ("replacement", &rule.replacement),
+                ("deprecated", &rule.deprecated),
+                ("translated", translated),
+            ];
+            family.encode_info(&labels)?;
+        }
+        Ok(())
+    })?;
+    page.family(
+        "b24_proxy_rule_mode",
+        "The mode that each rule is in, as 1.",
+        MetricType::Gauge,
+        |family| {
+            for (method, rule) in rules {
+                if let Some(mode) = rule.mode {
+                    gauge(family, &[("method", method), ("mode", mode)], 1.0)?;
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+/// How the answers of legacy methods and of their successors compared.
+fn comparisons(rules: &BTreeMap<String, RuleSeen>, page: &mut Page<'_, '_>) -> Result<(), Error> {
+    let help = "Legacy answers compared with their successor's, by how they compared.";
+    page.family(
+        "b24_proxy_comparisons",
+        help,
+        MetricType::Counter,
+        |family| {
+            for (method, rule) in rules
+                .iter()
+                .filter(|(_, rule)| rule.comparisons.iter().any(|&seen| seen > 0))
+            {
+                for &result in Comparison::ALL {
+                    let labels = [("method", method.as_str()), ("result", result.as_str())];
+                    count(family, &labels, rule.comparisons[result.index()])?;
+                }
+            }
+            Ok(())
+        },
+    )
 }

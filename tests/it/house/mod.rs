@@ -133,9 +133,4 @@ const KNOWN: &[(&str, &str)] = &[
     // Readers of one format each, with their tables and tests in the file.
     ("src/protocol/json.rs", "more than 700"),
     ("src/protocol/mask.rs", "more than 700"),
-    // One decision after the other over the same values.
-    ("src/cli/settings.rs", "resolve has"),
-    ("src/ladder/policy.rs", "build has"),
-    ("src/telemetry/metrics/exposition.rs", "migration has"),
-    ("benches/compare/src/plot/chart.rs", "frame has"),
 ];

@@ -174,25 +174,13 @@ impl Chart {
                 escaped(&self.title)
             ),
         );
-        for value in ticks(y) {
-            let at = y.at(value);
-            add(
-                out,
-                format_args!(
-                    "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/>",
-                    WIDTH - RIGHT
-                ),
-            );
-            add(
-                out,
-                format_args!(
-                    "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                    LEFT - 8.0,
-                    at + 4.0,
-                    number(value)
-                ),
-            );
-        }
+        rows(out, y);
+        self.columns(out, x);
+        self.labels(out, x, y);
+    }
+
+    /// Ticks below the lines at the sizes that were measured, numbered where there is room.
+    fn columns(&self, out: &mut String, x: &Scale) {
         let mut sizes: Vec<f64> = self
             .lines
             .iter()
@@ -226,6 +214,10 @@ impl Chart {
                 free = at;
             }
         }
+    }
+
+    /// What the axes show.
+    fn labels(&self, out: &mut String, x: &Scale, y: &Scale) {
         let scales = match (x.log, y.log) {
             (true, true) => "both axes logarithmic",
             (true, false) => "horizontal axis logarithmic",
@@ -324,6 +316,29 @@ fn style() -> String {
     }
     out.push_str("}\n");
     out
+}
+
+/// Lines across the chart, numbered at their left.
+fn rows(out: &mut String, y: &Scale) {
+    for value in ticks(y) {
+        let at = y.at(value);
+        add(
+            out,
+            format_args!(
+                "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/>",
+                WIDTH - RIGHT
+            ),
+        );
+        add(
+            out,
+            format_args!(
+                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 8.0,
+                at + 4.0,
+                number(value)
+            ),
+        );
+    }
 }
 
 /// Where an axis has lines.
