@@ -1,5 +1,6 @@
 //! The fields of a line of the deprecation log (`docs/EVENTS.md`): one event, one JSON object, one line.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,15 +26,15 @@ pub const MOST_SINGLE: usize = 50;
 
 /// One use of a deprecated method, single or as a command of a batch.
 #[derive(Clone, Debug)]
-pub struct DeprecationEvent {
+pub struct DeprecationEvent<'a> {
     /// When the request's head came.
     pub timestamp: SystemTime,
     /// Ours, of the whole request: the commands of a batch share it.
-    pub request_id: Arc<str>,
+    pub request_id: Cow<'a, str>,
     /// The client's own id of the request, masked.
-    pub client_request_id: Option<Arc<str>>,
+    pub client_request_id: Option<Cow<'a, str>>,
     /// The trace id of the request's `traceparent`.
-    pub trace_id: Option<Arc<str>>,
+    pub trace_id: Option<Cow<'a, str>>,
     /// The rule that the call fell under: `rule`, `method`, `replacement` and `documentation` of the line.
     pub rule: Arc<Rule>,
     /// What was done to the call, even if the portal was never reached.
@@ -45,19 +46,19 @@ pub struct DeprecationEvent {
     /// How its parameters travelled.
     pub encoding: Encoding,
     /// The key of the command in its batch, `outer/inner` where batches are nested.
-    pub batch_key: Option<String>,
+    pub batch_key: Option<Cow<'a, str>>,
     /// What was changed, in words; parameters' names, never their values.
-    pub changes: Vec<String>,
+    pub changes: Cow<'a, [String]>,
     /// The names of the parameters and fields that it sends, where it was looked into for them.
-    pub parameters: Vec<String>,
+    pub parameters: Cow<'a, [String]>,
     /// The path only, its code as `***`.
-    pub target: Arc<str>,
+    pub target: Cow<'a, str>,
     /// Who called.
     pub caller: Arc<Caller>,
     /// The status that the client gets; nothing for a client that left before there was one.
     pub status: Option<u16>,
     /// The portal's error code, or ours.
-    pub error: Option<String>,
+    pub error: Option<Cow<'a, str>>,
     /// Whether the portal may have the call, where it gave no whole answer.
     pub sent: Option<Sent>,
     /// From the request's head to the answer's head.
@@ -68,7 +69,7 @@ pub struct DeprecationEvent {
     pub waited: Option<Duration>,
 }
 
-impl DeprecationEvent {
+impl DeprecationEvent<'_> {
     /// Appends the event as one JSON object and a line feed. `caller_name` is the name that the callers file gives.
     pub fn write_line(&self, caller_name: Option<&str>, out: &mut Vec<u8>) {
         let parts = LineParts::of(&self.rule, &self.caller, caller_name);
@@ -161,24 +162,24 @@ impl LineParts {
 
 /// A call that may be deprecated, or hold deprecated ones: of which methods, nobody knows.
 #[derive(Clone, Debug)]
-pub struct UnreadCall {
+pub struct UnreadCall<'a> {
     /// As of a [`DeprecationEvent`].
     pub timestamp: SystemTime,
     /// As of a [`DeprecationEvent`].
-    pub request_id: Arc<str>,
+    pub request_id: Cow<'a, str>,
     /// As of a [`DeprecationEvent`].
-    pub client_request_id: Option<Arc<str>>,
+    pub client_request_id: Option<Cow<'a, str>>,
     /// As of a [`DeprecationEvent`].
-    pub trace_id: Option<Arc<str>>,
+    pub trace_id: Option<Cow<'a, str>>,
     /// Why it is not read.
     pub reason: Reason,
     /// As of a [`DeprecationEvent`].
-    pub target: Arc<str>,
+    pub target: Cow<'a, str>,
     /// Who called, as far as the head tells.
     pub caller: Arc<Caller>,
 }
 
-impl UnreadCall {
+impl UnreadCall<'_> {
     /// Appends the event as one JSON object and a line feed. `caller_name` is the name that the callers file gives.
     pub fn write_line(&self, caller_name: Option<&str>, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);
@@ -198,20 +199,17 @@ impl UnreadCall {
 
 /// Appends the lines of one request's uses: each by itself, but of a method with more than [`MOST_SINGLE`] of them the
 /// rest summed up, in one line for each action. One request could otherwise write many times its own size. `parts` gives
-/// those of each event; `end` is told where each line begins.
+/// those of each event; `add` is given what writes a line.
 pub fn write_lines<'p>(
-    events: &[DeprecationEvent],
+    events: &[DeprecationEvent<'_>],
     parts: impl Fn(usize) -> &'p LineParts,
-    out: &mut Vec<u8>,
-    end: impl Fn(&mut Vec<u8>, usize),
+    mut add: impl FnMut(&dyn Fn(&mut Vec<u8>)),
 ) {
-    let write = |at: usize, many: Option<&Many>, out: &mut Vec<u8>| {
-        let begin = out.len();
-        events[at].write(many, parts(at), out);
-        end(out, begin);
+    let mut write = |at: usize, many: Option<&Many>| {
+        add(&|line| events[at].write(many, parts(at), line));
     };
     if events.len() <= MOST_SINGLE {
-        (0..events.len()).for_each(|at| write(at, None, out));
+        (0..events.len()).for_each(|at| write(at, None));
         return;
     }
     let mut seen: HashMap<usize, usize> = HashMap::new();
@@ -221,7 +219,7 @@ pub fn write_lines<'p>(
         let singles = seen.entry(event.rule.id).or_default();
         if *singles < MOST_SINGLE {
             *singles += 1;
-            write(at, None, out);
+            write(at, None);
             continue;
         }
         let alike = (
@@ -237,7 +235,7 @@ pub fn write_lines<'p>(
         many.add(event, &events[*first]);
     }
     for (many, first) in rest {
-        write(first, Some(&many), out);
+        write(first, Some(&many));
     }
 }
 
@@ -261,7 +259,7 @@ struct Differ {
 }
 
 impl Many {
-    fn add(&mut self, event: &DeprecationEvent, first: &DeprecationEvent) {
+    fn add(&mut self, event: &DeprecationEvent<'_>, first: &DeprecationEvent<'_>) {
         self.count += 1;
         self.errors += u64::from(event.error.is_some());
         self.differ.reason |= event.reason != first.reason;

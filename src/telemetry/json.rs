@@ -54,12 +54,13 @@ impl<'a> Object<'a> {
     }
 
     /// A member whose value the caller writes; `name` is ours and needs no escapes.
+    #[inline]
     pub fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
-        if !self.empty {
-            self.out.push(b',');
-        }
+        let open: &[u8] = if self.empty { b"\"" } else { b",\"" };
         self.empty = false;
-        self.out.push(b'"');
+        // One look for room: a value follows.
+        self.out.reserve(name.len() + 32);
+        self.out.extend_from_slice(open);
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out
@@ -206,20 +207,23 @@ pub fn timestamp(out: &mut Vec<u8>, moment: SystemTime) {
     let (seconds, millis) = (millis / 1000, millis % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    padded(out, year, 4);
-    out.push(b'-');
-    padded(out, month, 2);
-    out.push(b'-');
-    padded(out, day, 2);
-    out.push(b'T');
-    padded(out, second / 3600, 2);
-    out.push(b':');
-    padded(out, second / 60 % 60, 2);
-    out.push(b':');
-    padded(out, second % 60, 2);
-    out.push(b'.');
-    padded(out, millis, 3);
-    out.push(b'Z');
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let pairs = [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, second / 3600),
+        (14, second / 60 % 60),
+        (17, second % 60),
+        (21, millis % 100),
+    ];
+    for (at, value) in pairs {
+        text[at] = b'0' + (value / 10) as u8;
+        text[at + 1] = b'0' + (value % 10) as u8;
+    }
+    text[20] = b'0' + (millis / 100) as u8;
+    out.extend_from_slice(&text);
 }
 
 /// Year, month and day of a count of days since 1970-01-01 (Howard Hinnant's `civil_from_days`, for days ≥ 0).

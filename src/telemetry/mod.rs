@@ -163,12 +163,12 @@ impl Telemetry {
     pub fn record(
         &self,
         local: &LocalMetrics,
-        events: &[DeprecationEvent],
+        events: &[DeprecationEvent<'_>],
     ) -> Result<(), LogUnavailable> {
         // Before the names are read: a series of names that are being replaced is of the epoch before.
         let epoch = self.epoch.load(Acquire);
         let callers = self.callers.load();
-        let series = |event: &DeprecationEvent| {
+        let series = |event: &DeprecationEvent<'_>| {
             Series::of(epoch, &event.rule, &event.caller, || {
                 let name = callers.name_of(&event.caller);
                 let uses = self.metrics.uses(&event.rule.method, name);
@@ -188,7 +188,7 @@ impl Telemetry {
     fn record_in(
         &self,
         local: &LocalMetrics,
-        events: &[DeprecationEvent],
+        events: &[DeprecationEvent<'_>],
         series: &[Rc<Series>],
         callers: &Callers,
     ) -> Result<(), LogUnavailable> {
@@ -208,7 +208,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// As [`Telemetry::record`].
-    pub fn unread(&self, call: &UnreadCall) -> Result<(), LogUnavailable> {
+    pub fn unread(&self, call: &UnreadCall<'_>) -> Result<(), LogUnavailable> {
         let callers = self.callers.load();
         let name = callers.name_of(&call.caller);
         let grown = Counts {
@@ -216,8 +216,7 @@ impl Telemetry {
             ..Counts::default()
         };
         self.append(&grown, |lines| {
-            call.write_line(name, lines);
-            self.stamp.end(lines, 0);
+            lines.add(|line| call.write_line(name, line))
         })
     }
 
@@ -225,7 +224,7 @@ impl Telemetry {
     fn log_uses(
         &self,
         callers: &Callers,
-        events: &[DeprecationEvent],
+        events: &[DeprecationEvent<'_>],
         series: &[Rc<Series>],
     ) -> Result<(), LogUnavailable> {
         let mut grown = Counts::default();
@@ -237,8 +236,7 @@ impl Telemetry {
             }
         }
         self.append(&grown, |lines| {
-            let end = |lines: &mut Vec<u8>, begin| self.stamp.end(lines, begin);
-            event::write_lines(events, |at| &series[at].parts, lines, end);
+            event::write_lines(events, |at| &series[at].parts, |line| lines.add(line));
             for (event, series) in events.iter().zip(series) {
                 self.write_regression(callers, event, series, lines);
             }
@@ -248,23 +246,19 @@ impl Telemetry {
     fn write_regression(
         &self,
         callers: &Callers,
-        event: &DeprecationEvent,
+        event: &DeprecationEvent<'_>,
         series: &Series,
-        lines: &mut Vec<u8>,
+        lines: &mut StampedLines<'_>,
     ) {
-        let begin = lines.len();
         let name = series.name.as_deref();
-        self.regressed.write(callers, event, name, lines);
-        if lines.len() > begin {
-            self.stamp.end(lines, begin);
-        }
+        lines.add(|line| self.regressed.write(callers, event, name, line));
     }
 
     /// Adds the uses that are summed up to their sums, and logs the others.
     fn sum_up(
         &self,
         watched: &WatchedLogs,
-        events: &[DeprecationEvent],
+        events: &[DeprecationEvent<'_>],
         series: &[Rc<Series>],
         callers: &Callers,
     ) -> Result<(), LogUnavailable> {
@@ -297,9 +291,21 @@ impl Telemetry {
     fn append(
         &self,
         grown: &Counts,
-        format: impl FnOnce(&mut Vec<u8>),
+        format: impl FnOnce(&mut StampedLines<'_>),
     ) -> Result<(), LogUnavailable> {
-        write_with(format, |lines| self.log.append_counted(lines, grown))
+        LINES.with_borrow_mut(|bytes| {
+            bytes.clear();
+            let mut lines = StampedLines {
+                bytes,
+                stamp: &self.stamp,
+                number: 0,
+            };
+            format(&mut lines);
+            let number = lines.number;
+            let appended = self.log.append_counted(bytes, number, grown);
+            bytes.shrink_to(KEPT_BUFFER);
+            appended
+        })
     }
 
     /// Writes one of the run's own lines, `start`, `heartbeat` or `stop`. Sums of hours that are over are written before
@@ -364,7 +370,7 @@ impl Telemetry {
         self.write_sums();
     }
 
-    fn count_and_show(&self, local: &LocalMetrics, event: &DeprecationEvent, series: &Series) {
+    fn count_and_show(&self, local: &LocalMetrics, event: &DeprecationEvent<'_>, series: &Series) {
         let seconds = event
             .timestamp
             .duration_since(UNIX_EPOCH)
@@ -385,9 +391,7 @@ impl Telemetry {
         self.live.modes_changed(changes);
         self.append(&Counts::default(), |lines| {
             for change in changes {
-                let begin = lines.len();
-                change.write_line(lines);
-                self.stamp.end(lines, begin);
+                lines.add(|line| change.write_line(line));
             }
         })
     }
@@ -474,6 +478,24 @@ impl Telemetry {
         self.log.tick();
         if let Some(access_log) = &self.access_log {
             access_log.tick();
+        }
+    }
+}
+
+/// Lines of events, each stamped with the instance.
+struct StampedLines<'a> {
+    bytes: &'a mut Vec<u8>,
+    stamp: &'a Stamp,
+    number: u64,
+}
+
+impl StampedLines<'_> {
+    /// Adds the line that is written, if one is.
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.bytes.len();
+        write(self.bytes);
+        if self.bytes.len() > begin {
+            self.number += u64::from(self.stamp.end(self.bytes, begin));
         }
     }
 }

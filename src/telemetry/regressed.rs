@@ -35,7 +35,7 @@ impl Regressed {
     pub fn write(
         &self,
         callers: &Callers,
-        event: &DeprecationEvent,
+        event: &DeprecationEvent<'_>,
         name: Option<&str>,
         out: &mut Vec<u8>,
     ) {

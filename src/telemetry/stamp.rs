@@ -31,8 +31,8 @@ impl Stamp {
         }
     }
 
-    /// Stamps the line that begins at `begin` and ends `out`.
-    pub fn end(&self, out: &mut Vec<u8>, begin: usize) {
+    /// Stamps the line that begins at `begin` and ends `out`. Says whether there is still one.
+    pub fn end(&self, out: &mut Vec<u8>, begin: usize) -> bool {
         let open = out.len() - 2;
         debug_assert!(out.ends_with(b"}\n"), "a line is an object");
         if open - begin + self.end.len() <= LONGEST_LINE {
@@ -42,6 +42,7 @@ impl Stamp {
             let line = out.split_off(begin);
             self.cut(&line[..line.len() - 1], out);
         }
+        out.len() > begin
     }
 
     /// Copies whole lines of JSON objects, each with the stamp; one that would be too long is cut.

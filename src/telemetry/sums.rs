@@ -38,7 +38,7 @@ pub struct WatchedLogs {
 
 impl WatchedLogs {
     /// Whether a call is summed up: never one that was changed or refused, nor one of a method that could be.
-    pub fn sums(&self, event: &DeprecationEvent) -> bool {
+    pub fn sums(&self, event: &DeprecationEvent<'_>) -> bool {
         if event.action != Action::Observed || event.rule.kind != RuleKind::Watched {
             return false;
         }
@@ -95,7 +95,7 @@ pub fn hour_of(moment: SystemTime) -> u64 {
 
 impl Sums {
     /// Adds a call. Says whether there is no room for another sum.
-    pub fn add(&mut self, event: &DeprecationEvent) -> bool {
+    pub fn add(&mut self, event: &DeprecationEvent<'_>) -> bool {
         let hour = hour_of(event.timestamp);
         self.calls += 1;
         let failed = u64::from(event.error.is_some());
@@ -106,7 +106,7 @@ impl Sums {
         if let Some(sum) = known.and_then(|sums| sums.iter_mut().find(|sum| sum.hour == hour)) {
             sum.count += 1;
             sum.errors += failed;
-            for name in &event.parameters {
+            for name in event.parameters.iter() {
                 if sum.parameters.len() < MOST_NAMES && !sum.parameters.contains(name) {
                     sum.parameters.push(name.clone());
                 }
@@ -130,7 +130,7 @@ impl Sums {
                 errors: failed,
                 first: event.timestamp,
                 last: event.timestamp,
-                parameters: event.parameters.clone(),
+                parameters: event.parameters.to_vec(),
             });
         self.lines += 1;
         self.lines >= MOST

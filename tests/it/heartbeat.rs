@@ -1,5 +1,6 @@
 //! A log that proves itself: the lines of a run, sums of watched calls, regressions; and the proof of zero over real logs.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -477,7 +478,7 @@ fn timestamp(seconds: u64) -> String {
 }
 
 /// A use of a watched method by the caller of this number.
-fn watched_by(number: u64, at: SystemTime, rule: &Arc<Rule>) -> DeprecationEvent {
+fn watched_by(number: u64, at: SystemTime, rule: &Arc<Rule>) -> DeprecationEvent<'static> {
     DeprecationEvent {
         timestamp: at,
         request_id: "1".into(),
@@ -489,8 +490,8 @@ fn watched_by(number: u64, at: SystemTime, rule: &Arc<Rule>) -> DeprecationEvent
         mode: None,
         encoding: Encoding::Query,
         batch_key: None,
-        changes: Vec::new(),
-        parameters: Vec::new(),
+        changes: Cow::default(),
+        parameters: Cow::default(),
         target: "/rest/1/***/crm.lead.list".into(),
         caller: Arc::new(Caller {
             key: format!("webhook:p:{number}:0"),

@@ -2,11 +2,9 @@
 
 use crate::proxy::body::ClientBody;
 use crate::proxy::net::fault::FaultCell;
-use crate::telemetry::caller::Caller;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// The other end of a client's connection, or of a stream of one.
 pub struct Client {
@@ -26,17 +24,8 @@ pub struct Client {
     pub ends: Option<(SocketAddr, SocketAddr)>,
     /// Whether they were looked for among our connections to the portal.
     pub checked: Cell<bool>,
-    /// The caller of this connection's last webhook call: most connections have one.
-    pub last: RefCell<Option<LastCaller>>,
     /// A small body that a refusal has left unread.
     pub unread: Cell<Option<ClientBody>>,
-}
-
-/// A caller, and the bytes from which it was read.
-pub struct LastCaller {
-    pub access: Vec<u8>,
-    pub user_agent: Vec<u8>,
-    pub caller: Arc<Caller>,
 }
 
 impl Client {
@@ -46,7 +35,6 @@ impl Client {
             fault: FaultCell::default(),
             received: Rc::default(),
             checked: Cell::new(self.checked.get()),
-            last: RefCell::default(),
             unread: Cell::new(None),
             ..*self
         }

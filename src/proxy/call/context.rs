@@ -4,10 +4,12 @@ use crate::catalogue::{Mode, Rule};
 use crate::ladder::{Because, CallerView, Decision};
 use crate::protocol::address::Address;
 use crate::protocol::credentials;
-use crate::protocol::target::{Access, Place};
+use crate::protocol::target::{self, Access, Place};
 use crate::proxy::call::calls::Calls;
-use crate::proxy::call::client::{Client, LastCaller};
+use crate::proxy::call::client::Client;
+use crate::proxy::call::known_callers::KnownCallers;
 use crate::proxy::call::notice;
+use crate::proxy::call::request_id::RequestId;
 use crate::proxy::config::Config;
 use crate::proxy::http::fields::Name;
 use crate::proxy::http::head::RequestHead;
@@ -20,6 +22,7 @@ use crate::telemetry::event::{DeprecationEvent, UnreadCall};
 use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::LocalMetrics;
 use bytes::Bytes;
+use memchr::memmem::find as memmem;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -45,6 +48,7 @@ pub struct Context {
     paces: Cell<bool>,
     /// Deprecation headers by rule id, built once.
     told: RefCell<Vec<Option<Told>>>,
+    known_callers: KnownCallers,
 }
 
 impl Context {
@@ -66,22 +70,18 @@ impl Context {
             cut: CutOff::default(),
             ids: Cell::new(seed),
             told: RefCell::default(),
+            known_callers: KnownCallers::default(),
         })
     }
 
-    /// A new request id: 16 hexadecimal digits, from a random start (splitmix64).
-    pub fn next_id(&self) -> Arc<str> {
+    /// A new request id, from a random start (splitmix64).
+    pub fn next_id(&self) -> RequestId {
         let state = self.ids.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.ids.set(state);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let mut id = [0; 16];
-        let z = z ^ (z >> 31);
-        for (at, digit) in id.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(z >> (60 - 4 * at)) as usize & 15];
-        }
-        std::str::from_utf8(&id).unwrap_or_default().into()
+        RequestId::of(z ^ (z >> 31))
     }
 
     /// The lines that tell of a rule's deprecation: the same for each of its calls.
@@ -185,42 +185,34 @@ impl Context {
         body: Option<(&[u8], &[u8])>,
     ) -> Arc<Caller> {
         let Address { target, place, .. } = at;
-        let user_agent = crate::protocol::Fields::get(&head.fields, "user-agent").unwrap_or(b"");
-        // A webhook's address says who calls, unless a token does; behind a trusted proxy each request may come from another
-        // client, and an SDK may name itself in the query.
-        let access = match place {
+        let address = self.client_address(client, head);
+        // A webhook's address says who calls, unless a token does; and an SDK may name itself in the query.
+        let shown = match place {
             Place::Call {
                 access: Access::Webhook { .. },
                 name,
                 ..
-            } if !client.trusted
-                && memchr::memmem::find(target, b"bx24_sdk").is_none()
+            } if memmem(&target[target::query(target)], b"bx24_sdk").is_none()
                 && !credentials::has_token(&head.fields, target, body) =>
             {
-                Some(&target[..name.start])
+                let user_agent = head.fields.first(Name::UserAgent).unwrap_or_default();
+                let access = &target[..name.start];
+                Some(self.known_callers.shown(access, user_agent, address))
             }
             _ => None,
         };
-        if let (Some(access), Some(last)) = (access, &*client.last.borrow())
-            && last.access == access
-            && last.user_agent == user_agent
-        {
-            return last.caller.clone();
+        if let Some(caller) = shown.and_then(|shown| self.known_callers.get(shown)) {
+            return caller;
         }
         let credentials = credentials::read(place, &head.fields, target, body);
-        let address = self.client_address(client, head);
         let fingerprints = &self.calls.telemetry.fingerprints;
         let mut caller = Caller::of(&credentials, &head.fields, target, address, fingerprints);
         if self.asks_for_applications() {
             self.calls.applications.complete(&mut caller);
         }
         let caller = Arc::new(caller);
-        if let Some(access) = access {
-            *client.last.borrow_mut() = Some(LastCaller {
-                access: access.to_vec(),
-                user_agent: user_agent.to_vec(),
-                caller: caller.clone(),
-            });
+        if let Some(shown) = shown {
+            self.known_callers.keep(shown, &caller);
         }
         caller
     }
@@ -234,12 +226,12 @@ impl Context {
     ///
     /// # Errors
     /// Only with `--on-log-failure refuse`: a changed call's event is not in the log.
-    pub fn record(&self, events: &[DeprecationEvent]) -> Result<(), LogUnavailable> {
+    pub fn record(&self, events: &[DeprecationEvent<'_>]) -> Result<(), LogUnavailable> {
         self.calls.telemetry.record(&self.local, events)
     }
 
     /// Logs a call of which nobody knows what it calls: it may be a deprecated one, or hold some.
-    pub fn unread(&self, call: &UnreadCall) {
+    pub fn unread(&self, call: &UnreadCall<'_>) {
         let _ = self.calls.telemetry.unread(call);
     }
 

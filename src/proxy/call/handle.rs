@@ -155,8 +155,9 @@ fn log_unread(x: Exchange<'_>, head: &RequestHead) {
     if counts_body(head) {
         caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
     }
-    let call = moment(x, head).unread(Reason::Unreadable, caller);
-    x.context.unread(&call);
+    let moment = moment(x);
+    x.context
+        .unread(&moment.unread(head, Reason::Unreadable, &caller));
 }
 
 /// The way of one call; the numbers are those of docs/ARCHITECTURE.md.

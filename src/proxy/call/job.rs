@@ -10,12 +10,13 @@ use crate::proxy::call::compare;
 use crate::proxy::call::compare::{Legacy, Successor};
 use crate::proxy::call::context::Context;
 use crate::proxy::call::limits::QUERY_LIMIT_EXCEEDED;
+use crate::proxy::call::moment::{Moment, client_request_id};
 use crate::proxy::call::notice;
 use crate::proxy::call::reply;
 use crate::proxy::call::reply::{Additions, Reply};
 use crate::proxy::call::room::Reserved;
 use crate::proxy::call::send::{Outgoing, blame, send};
-use crate::proxy::call::span::Span;
+use crate::proxy::call::span::{self, Span};
 use crate::proxy::call::usage;
 use crate::proxy::error::{Failure, Kind};
 use crate::proxy::http::fields::Name;
@@ -26,16 +27,18 @@ use crate::proxy::portal::Answer;
 use crate::proxy::portal::body::{ERROR_LIMIT, Truncated, peek};
 use crate::proxy::portal::failure::{incomplete_answer, no_answer};
 use crate::telemetry::caller::Caller;
-use crate::telemetry::event::{DeprecationEvent, UnreadCall};
+use crate::telemetry::event::DeprecationEvent;
+use crate::telemetry::log::LogUnavailable;
 use crate::telemetry::metrics::Sent;
 use crate::translate::order::Order;
 use crate::translate::{self, Action, DeprecatedUse, Reason, Refusal};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Duration;
 
 /// Bytes of a batch's answer that are read for the codes of its commands.
 const BATCH_LIMIT: usize = 1024 * 1024;
@@ -81,33 +84,6 @@ impl Drop for Job {
     }
 }
 
-/// When a request's head came, by both clocks, and what it is called.
-#[derive(Clone)]
-pub struct Moment {
-    pub began: Instant,
-    pub timestamp: SystemTime,
-    pub request_id: Arc<str>,
-    pub client_request_id: Option<Arc<str>>,
-    pub trace_id: Option<Arc<str>>,
-    /// The path, with its secrets masked.
-    pub target: Arc<str>,
-}
-
-impl Moment {
-    /// The event of a call of which nobody knows what it calls.
-    pub fn unread(self, reason: Reason, caller: Arc<Caller>) -> UnreadCall {
-        UnreadCall {
-            timestamp: self.timestamp,
-            request_id: self.request_id,
-            client_request_id: self.client_request_id,
-            trace_id: self.trace_id,
-            reason,
-            target: self.target,
-            caller,
-        }
-    }
-}
-
 /// What became of a call.
 pub enum Carried {
     Answered(Reply),
@@ -147,6 +123,23 @@ impl Told {
             status: Some(answer.head.status),
             is_let_in: !matches!(answer.head.status, 401 | 403),
             ..Told::default()
+        }
+    }
+
+    /// The error that the use of a call, or of a batch's command, met.
+    fn error_of(&self, usage: &DeprecatedUse) -> Option<Cow<'_, str>> {
+        let of_call = || self.error.as_deref().map(Cow::Borrowed);
+        match &usage.batch_key {
+            Some(_) if usage.action == Action::Refused => {
+                let refusal = usage.refusal_of_command(None)?;
+                Some(refusal.code.as_str().to_owned().into())
+            }
+            None => of_call(),
+            Some(key) => {
+                let mut errors = self.errors.iter();
+                let found = errors.find(|(command, _)| command == key);
+                found.map(|(_, code)| code.into()).or_else(of_call)
+            }
         }
     }
 
@@ -429,13 +422,14 @@ impl Job {
         error
     }
 
-    fn record(&self, told: &Told) -> Result<(), crate::telemetry::log::LogUnavailable> {
+    fn record(&self, told: &Told) -> Result<(), LogUnavailable> {
         self.recorded.set(true);
         let asked = self.asked.as_ref().unwrap_or(&self.caller);
         let decided = |usage: &DeprecatedUse| decide(&self.context, asked, usage);
         record(
             &self.context,
             &self.moment,
+            &self.head,
             &self.caller,
             &self.uses,
             told,
@@ -481,13 +475,14 @@ impl Job {
 pub fn record_refusal(
     context: &Context,
     moment: &Moment,
+    head: &RequestHead,
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
     error: &Failure,
 ) {
     let told = Told::of(error);
     let decided = |usage: &DeprecatedUse| decide(context, caller, usage);
-    let _ = record(context, moment, caller, uses, &told, None, &decided);
+    let _ = record(context, moment, head, caller, uses, &told, None, &decided);
 }
 
 /// The mode that a use's rule is in, told to the guard where it is a brownout.
@@ -502,55 +497,62 @@ fn decide(context: &Context, caller: &Caller, usage: &DeprecatedUse) -> Mode {
     })
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a fact of its own, and nothing else has them together"
+)]
 fn record(
     context: &Context,
     moment: &Moment,
+    head: &RequestHead,
     caller: &Arc<Caller>,
     uses: &[DeprecatedUse],
     told: &Told,
-    waited: Option<std::time::Duration>,
+    waited: Option<Duration>,
     decided: &dyn Fn(&DeprecatedUse) -> Mode,
-) -> Result<(), crate::telemetry::log::LogUnavailable> {
+) -> Result<(), LogUnavailable> {
     let duration = moment.began.elapsed();
-    // Keys and names are the client's, codes the portal's: either may hold an address.
-    let masked = |text: &str| mask(text.as_bytes());
-    let events: Vec<DeprecationEvent> = uses
-        .iter()
-        .map(|usage| DeprecationEvent {
+    let client_request_id = client_request_id(head);
+    let trace_id = span::trace_id(&head.fields);
+    let event = |usage| -> DeprecationEvent<'_> {
+        let usage: &DeprecatedUse = usage;
+        DeprecationEvent {
             timestamp: moment.timestamp,
-            request_id: moment.request_id.clone(),
-            client_request_id: moment.client_request_id.clone(),
-            trace_id: moment.trace_id.clone(),
+            request_id: moment.request_id.as_str().into(),
+            client_request_id: client_request_id.as_deref().map(Cow::Borrowed),
+            trace_id: trace_id.map(Cow::Borrowed),
             rule: usage.rule.clone(),
             action: usage.action,
             reason: usage.refusal,
             mode: Some(decided(usage)),
             encoding: usage.encoding,
-            batch_key: usage.batch_key.as_deref().map(masked),
-            changes: usage.changes.iter().map(|change| masked(change)).collect(),
-            parameters: usage.parameters.iter().map(|name| masked(name)).collect(),
-            target: moment.target.clone(),
+            batch_key: usage.batch_key.as_deref().map(|key| masked(key).into()),
+            changes: all_masked(&usage.changes),
+            parameters: all_masked(&usage.parameters),
+            target: moment.target.as_str().into(),
             caller: caller.clone(),
             status: told.status,
-            error: match &usage.batch_key {
-                Some(_) if usage.action == Action::Refused => usage
-                    .refusal_of_command(None)
-                    .map(|refusal| refusal.code.as_str().into()),
-                None => told.error.clone(),
-                Some(key) => told
-                    .errors
-                    .iter()
-                    .find(|(k, _)| k == key)
-                    .map(|(_, code)| code.clone())
-                    .or_else(|| told.error.clone()),
-            }
-            .as_deref()
-            .map(mask_code),
+            error: told.error_of(usage).map(|code| mask_code(&code).into()),
             duration,
             is_let_in: told.is_let_in,
             sent: told.sent,
             waited,
-        })
-        .collect();
-    context.record(&events)
+        }
+    };
+    match uses {
+        [usage] => context.record(&[event(usage)]),
+        _ => context.record(&uses.iter().map(event).collect::<Vec<_>>()),
+    }
+}
+
+/// Keys and names are the client's, codes the portal's: either may hold an address.
+fn masked(text: &str) -> String {
+    mask(text.as_bytes())
+}
+
+fn all_masked(texts: &[String]) -> Cow<'_, [String]> {
+    match texts {
+        [] => Cow::Borrowed(texts),
+        _ => texts.iter().map(|text| masked(text)).collect(),
+    }
 }

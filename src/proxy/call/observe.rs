@@ -80,19 +80,20 @@ pub async fn observe(
         at,
         ..
     } = x;
-    let mut caller = x.caller(&head).clone();
     let counts = counts_body(&head);
     let small = has_small_body(&head);
     let compares = |context: &Context, caller: &Caller| {
         rule.kind == RuleKind::Exact && context.mode_of(rule, caller) == Mode::Compare
     };
     let mut read = None;
+    let caller;
     let body = if head.framing == Framing::None {
         read = Some(Bytes::new());
+        caller = x.caller(&head).clone();
         RequestBody::Empty
     } else if counts
         && small
-        && (!credentials::is_told_by_head(&head.fields) || compares(context, &caller))
+        && (!credentials::is_told_by_head(&head.fields) || compares(context, x.caller(&head)))
     {
         let bytes = read_small(x, body).await?;
         let content_type = head.fields.first(Name::ContentType).unwrap_or(b"");
@@ -108,11 +109,9 @@ pub async fn observe(
         read = Some(bytes.clone());
         RequestBody::Whole(Some(bytes))
     } else {
-        if counts && caller.auth == Auth::None {
-            if context.refuses_whoever_calls(rule, &caller) {
-                return translated(x, head, Read::Stream(body));
-            }
-            caller = Arc::new(Arc::unwrap_or_clone(caller).with_unread_body());
+        match caller_of_unread(x, &head, rule) {
+            Some(by_head) => caller = by_head,
+            None => return translated(x, head, Read::Stream(body)),
         }
         body.into()
     };
@@ -144,6 +143,18 @@ pub async fn observe(
     let mut job = as_it_came(x, head, caller, body);
     (job.successor, job.uses) = (successor, uses);
     Ok(Work::Deprecated(Box::new(job)))
+}
+
+/// Who calls, as far as the head tells it; nothing where the call is refused, whoever makes it.
+fn caller_of_unread(x: Exchange<'_>, head: &RequestHead, rule: &Rule) -> Option<Arc<Caller>> {
+    let by_head = x.caller(head).clone();
+    if !counts_body(head) || by_head.auth != Auth::None {
+        return Some(by_head);
+    }
+    if x.context.refuses_whoever_calls(rule, &by_head) {
+        return None;
+    }
+    Some(Arc::new(Arc::unwrap_or_clone(by_head).with_unread_body()))
 }
 
 /// Answers a preflight whose address calls what is switched off; any other becomes work.

@@ -4,10 +4,11 @@ use crate::protocol::target::Place;
 use crate::protocol::{self, target};
 use crate::proxy::call::client::Client;
 use crate::proxy::call::context::Context;
+use crate::proxy::call::request_id::RequestId;
 use crate::proxy::call::response_body::ResponseBody;
 use crate::proxy::call::usage::{self, Batch, Passing};
 use crate::proxy::error::Failure;
-use crate::proxy::http::fields::Fields;
+use crate::proxy::http::fields::{Fields, Name};
 use crate::proxy::http::head::{Framing, RequestHead, ResponseHead};
 use crate::proxy::pacing::flow::Who;
 use crate::proxy::portal::body::Truncated;
@@ -49,7 +50,7 @@ pub struct Span {
     sent: Cell<Option<Sent>>,
     /// The request is on its way to the portal.
     begun: Cell<bool>,
-    id: OnceCell<Arc<str>>,
+    id: OnceCell<RequestId>,
     access: Option<Box<Access>>,
     /// Its answer, where its last bytes tell of the portal's time.
     passing: OnceCell<Box<Passing>>,
@@ -159,7 +160,7 @@ impl Span {
 
     /// The line that tells our id of the request.
     pub fn id_line(&self) -> String {
-        format!("X-B24-Proxy-Request-Id: {}\r\n", self.id())
+        ["X-B24-Proxy-Request-Id: ", self.id().as_str(), "\r\n"].concat()
     }
 
     /// The line that tells our id, where ops ask for one.
@@ -197,8 +198,8 @@ impl Span {
     }
 
     /// Our id of the request: always our own, whatever the client sent.
-    pub fn id(&self) -> &Arc<str> {
-        self.id.get_or_init(|| self.context.next_id())
+    pub fn id(&self) -> RequestId {
+        *self.id.get_or_init(|| self.context.next_id())
     }
 
     /// Whether a deprecated call was refused.
@@ -280,7 +281,7 @@ impl Access {
             flow,
             timestamp: SystemTime::now(),
             client_request_id: fields.and_then(|f| text(protocol::Fields::get(f, "x-request-id"))),
-            trace_id: fields.and_then(trace_id),
+            trace_id: fields.and_then(trace_id).map(str::to_owned),
             method: head.map_or_else(
                 || "?".into(),
                 |h| String::from_utf8_lossy(h.method()).into_owned(),
@@ -301,11 +302,11 @@ impl Access {
 }
 
 /// The trace id of W3C `traceparent`.
-pub fn trace_id(fields: &Fields) -> Option<String> {
-    let value = protocol::Fields::get(fields, "traceparent")?;
+pub fn trace_id(fields: &Fields) -> Option<&str> {
+    let value = fields.first(Name::Traceparent)?;
     let id = value.split(|b| *b == b'-').nth(1)?;
-    (id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
-        .then(|| String::from_utf8_lossy(id).into_owned())
+    let is_one = id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit);
+    str::from_utf8(id).ok().filter(|_| is_one)
 }
 
 impl Drop for Span {
@@ -334,7 +335,7 @@ impl Drop for Span {
         if let Some(access) = &self.access {
             self.context.calls.telemetry.access(&AccessLine {
                 timestamp: access.timestamp,
-                request_id: self.id(),
+                request_id: self.id().as_str(),
                 client_request_id: access.client_request_id.as_deref(),
                 trace_id: access.trace_id.as_deref(),
                 method: &access.method,

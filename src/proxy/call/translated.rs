@@ -54,7 +54,7 @@ pub fn translated(x: Exchange<'_>, head: RequestHead, read: Read) -> Result<Work
         context: x.context.clone(),
         client: x.client.clone(),
         span: x.span.clone(),
-        moment: moment(x, &head),
+        moment: moment(x),
         head,
         uses: verdict.uses,
         batch: verdict.batch,
@@ -176,8 +176,8 @@ impl<'a> Asked<'a> {
             uses.iter_mut().for_each(|used| used.encoding = announced);
         }
         let error = Failure::refused(switched_off.unwrap_or(refusal));
-        let moment = moment(self.x, self.head);
-        record_refusal(context, &moment, self.caller(), &uses, &error);
+        let moment = moment(self.x);
+        record_refusal(context, &moment, self.head, self.caller(), &uses, &error);
         self.tell_unread(unread);
         error
     }
@@ -185,8 +185,8 @@ impl<'a> Asked<'a> {
     /// Logs that nobody knows what the call calls.
     fn tell_unread(&self, reason: Option<Reason>) {
         if let Some(reason) = reason {
-            let moment = moment(self.x, self.head);
-            let event = moment.unread(reason, self.caller().clone());
+            let moment = moment(self.x);
+            let event = moment.unread(self.head, reason, self.caller());
             self.x.context.unread(&event);
         }
     }

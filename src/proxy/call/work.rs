@@ -1,11 +1,11 @@
 //! What is to be done for a request, once what has to be read of it is read.
 
-use crate::protocol::{self, target};
+use crate::protocol::target;
 use crate::proxy::body::{ClientBody, RequestBody};
 use crate::proxy::call::exchange::Exchange;
-use crate::proxy::call::job::{Job, Moment};
+use crate::proxy::call::job::Job;
+use crate::proxy::call::moment::Moment;
 use crate::proxy::call::room::Reserved;
-use crate::proxy::call::span;
 use crate::proxy::error::Failure;
 use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::{Framing, RequestHead};
@@ -13,9 +13,6 @@ use crate::telemetry::caller::Caller;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
-
-/// The longest id of a client's that is logged, in bytes.
-const CLIENT_ID: usize = 128;
 
 /// What is to be done for a request, once what has to be read of it is read.
 #[expect(
@@ -90,7 +87,7 @@ pub fn as_it_came(
         context: context.clone(),
         client: client.clone(),
         span: span.clone(),
-        moment: moment(x, &head),
+        moment: moment(x),
         body,
         plan: BodyPlan::AsItCame,
         batch: false,
@@ -116,38 +113,15 @@ pub fn streamed(head: &RequestHead, body: ClientBody) -> RequestBody {
 }
 
 /// When the request came and how it is called, for its events.
-pub fn moment(x: Exchange<'_>, head: &RequestHead) -> Moment {
+pub fn moment(x: Exchange<'_>) -> Moment {
     let Exchange {
         context, span, at, ..
     } = x;
     Moment {
         began: span.began(),
         timestamp: SystemTime::now(),
-        request_id: span.id().clone(),
-        client_request_id: client_request_id(head),
-        trace_id: span::trace_id(&head.fields).map(Into::into),
+        request_id: span.id(),
         target: target::masked_plain_call(at.target, &at.place)
-            .unwrap_or_else(|| target::masked_path(at.target, &context.config.rest_path))
-            .into(),
+            .unwrap_or_else(|| target::masked_path(at.target, &context.config.rest_path)),
     }
-}
-
-/// What the client calls the request: `X-Request-ID`, else what the SDKs put into the query.
-fn client_request_id(head: &RequestHead) -> Option<Arc<str>> {
-    let target = head.target();
-    let in_query = || {
-        target[target::query(target)]
-            .split(|b| *b == b'&')
-            .find_map(|pair| pair.strip_prefix(b"bx24_request_id="))
-    };
-    let id = protocol::Fields::get(&head.fields, "x-request-id").or_else(in_query)?;
-    // An id of letters, digits and dashes, as nearly all are, has nothing to mask.
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
-    let text = std::str::from_utf8(id).ok();
-    if let Some(text) = text.filter(|_| id.len() <= CLIENT_ID && id.iter().all(plain)) {
-        return Some(text.into()).filter(|_| !id.is_empty());
-    }
-    let visible = id.iter().copied().filter(u8::is_ascii_graphic);
-    let visible: Vec<u8> = visible.take(CLIENT_ID).collect();
-    Some(target::mask(&visible).into()).filter(|id: &Arc<str>| !id.is_empty())
 }

@@ -11,7 +11,7 @@ use crate::proxy::net::background::InWork;
 use crate::proxy::net::link::Link;
 use crate::proxy::net::stream::{Prefix, Stream};
 use crate::telemetry::metrics::{ConnectionRefused, Open};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -126,7 +126,6 @@ async fn begin(
         address,
         trusted,
         scheme: if tls { "https" } else { "http" },
-        last: RefCell::default(),
         unread: Cell::new(None),
     };
     Some(Greeted {

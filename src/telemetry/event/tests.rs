@@ -4,9 +4,10 @@ use super::*;
 use crate::catalogue::Catalogue;
 use crate::telemetry::caller::Auth;
 use proptest::prelude::*;
+use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
-fn event() -> DeprecationEvent {
+fn event() -> DeprecationEvent<'static> {
     DeprecationEvent {
         timestamp: UNIX_EPOCH + Duration::from_millis(1_795_652_717_042),
         request_id: "01JD".into(),
@@ -21,8 +22,8 @@ fn event() -> DeprecationEvent {
         mode: Some(Mode::Rewrite),
         encoding: Encoding::Json,
         batch_key: None,
-        changes: vec!["entityTypeId is set to 1".to_owned()],
-        parameters: Vec::new(),
+        changes: vec!["entityTypeId is set to 1".to_owned()].into(),
+        parameters: Cow::default(),
         target: "/rest/1/***/crm.lead.details.configuration.reset".into(),
         caller: Arc::new(Caller {
             auth: Auth::Webhook,
@@ -43,7 +44,7 @@ fn event() -> DeprecationEvent {
     }
 }
 
-fn line(event: &DeprecationEvent, name: Option<&str>) -> String {
+fn line(event: &DeprecationEvent<'_>, name: Option<&str>) -> String {
     let mut out = Vec::new();
     event.write_line(name, &mut out);
     String::from_utf8(out).unwrap()
@@ -76,9 +77,9 @@ fn the_documentation_shows_every_field() {
     let refused = DeprecationEvent {
         action: Action::Refused,
         reason: Some(Reason::Blocked),
-        batch_key: Some("a".to_owned()),
-        error: Some("X".to_owned()),
-        parameters: vec!["scope".to_owned()],
+        batch_key: Some("a".into()),
+        error: Some("X".into()),
+        parameters: vec!["scope".to_owned()].into(),
         caller: Arc::new(Caller {
             application: Some("local.1".to_owned()),
             ..(*event().caller).clone()
@@ -115,27 +116,27 @@ fn batch(
     count: usize,
     action: Action,
     error: impl Fn(usize) -> Option<String>,
-) -> Vec<DeprecationEvent> {
+) -> Vec<DeprecationEvent<'static>> {
     (0..count)
         .map(|at| DeprecationEvent {
             action,
             reason: (action == Action::Refused).then_some(Reason::Blocked),
-            batch_key: Some(format!("k{at}")),
-            error: error(at),
+            batch_key: Some(format!("k{at}").into()),
+            error: error(at).map(Into::into),
             ..event()
         })
         .collect()
 }
 
-fn write_all(events: &[DeprecationEvent], name: Option<&str>, out: &mut Vec<u8>) {
+fn write_all(events: &[DeprecationEvent<'_>], name: Option<&str>, out: &mut Vec<u8>) {
     let parts: Vec<_> = events
         .iter()
         .map(|event| LineParts::of(&event.rule, &event.caller, name))
         .collect();
-    write_lines(events, |at| &parts[at], out, |_, _| {});
+    write_lines(events, |at| &parts[at], |write| write(out));
 }
 
-fn lines(events: &[DeprecationEvent]) -> Vec<EventLine> {
+fn lines(events: &[DeprecationEvent<'_>]) -> Vec<EventLine> {
     let mut out = Vec::new();
     write_all(events, Some("shop"), &mut out);
     let lines = out
@@ -175,7 +176,7 @@ fn a_sum_leaves_out_what_differs_and_counts_the_errors() {
     let mut events = batch(60, Action::Observed, |at| {
         (at % 2 == 0).then(|| format!("E{at}"))
     });
-    events[55].changes = vec!["another".to_owned()];
+    events[55].changes = vec!["another".to_owned()].into();
     events[56].mode = Some(Mode::Observe);
     events[57].encoding = Encoding::Query;
     let sum = lines(&events).pop().unwrap();
@@ -293,9 +294,9 @@ proptest! {
         let event = DeprecationEvent {
             request_id: text(4).unwrap_or_default().into(),
             client_request_id: text(5).map(Into::into),
-            batch_key: text(6),
-            error: text(7),
-            changes: changes.clone(),
+            batch_key: text(6).map(Into::into),
+            error: text(7).map(Into::into),
+            changes: Cow::Borrowed(&changes),
             status,
             caller: Arc::new(caller),
             ..event()

@@ -39,7 +39,7 @@ use super::shown::{ModeChange, Row, Snapshot, Whose};
 use entry::{Taken, Version};
 use group::rows_of;
 use state::State;
-use used::{AddressText, Use};
+use used::Use;
 
 /// The state, shared.
 #[derive(Debug)]
@@ -68,11 +68,10 @@ impl Live {
     pub fn show(
         &self,
         entry: &mut Option<Arc<SharedEntry>>,
-        event: &DeprecationEvent,
+        event: &DeprecationEvent<'_>,
         name: Option<&str>,
     ) {
-        let mut address = AddressText::default();
-        let used = Use::of(event, millis(event.timestamp), &mut address);
+        let used = Use::of(event, millis(event.timestamp));
         let changes = event.changes.iter().map(|change| cut(change, LONGEST_TEXT));
         let (method, key) = (&event.rule.method, &event.caller.key);
         let taken = match entry {

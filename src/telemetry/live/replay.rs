@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::entry::Version;
 use super::state::State;
-use super::used::{Documentation, Use};
+use super::used::{Address, Documentation, Use};
 use crate::telemetry::callers::{Callers, Day};
 use crate::telemetry::reader::{CALL, CALLS, Line, LineCaller, Lines, REGRESSED};
 use crate::telemetry::shown::ModeChange;
@@ -169,7 +169,7 @@ fn used<'l>(line: &'l Line<'_>, at: u64) -> Use<'l> {
         user: line.caller.user.as_deref(),
         fingerprint: line.caller.fingerprint.as_deref(),
         application: line.caller.application.as_deref(),
-        address: line.caller.address.as_deref(),
+        address: Address::Text(line.caller.address.as_deref()),
         user_agent: line.caller.user_agent.as_deref(),
         sdk: line.caller.sdk.as_deref(),
         target: &line.target,

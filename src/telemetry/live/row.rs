@@ -65,7 +65,7 @@ impl Row {
         set_if(&mut self.user, used.user);
         set_if(&mut self.fingerprint, used.fingerprint);
         set_if(&mut self.application, used.application);
-        set_if(&mut self.address, used.address);
+        set_if(&mut self.address, used.address.text().as_deref());
         set_if(&mut self.user_agent, used.user_agent);
         set_if(&mut self.sdk, used.sdk);
     }

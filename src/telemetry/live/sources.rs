@@ -1,5 +1,7 @@
 //! Where a caller's calls came from: its last libraries and addresses (pure).
 
+use std::borrow::Cow;
+
 use super::used::Use;
 
 /// So many sources of a caller are remembered. Of one that the portal has not let in, fewer: anybody can invent them.
@@ -22,8 +24,8 @@ impl Source {
         self.sdk.as_deref().or(self.user_agent.as_deref())
     }
 
-    fn is_of(&self, used: &Use<'_>) -> bool {
-        self.address.as_deref() == used.address
+    fn is_of(&self, used: &Use<'_>, address: Option<&str>) -> bool {
+        self.address.as_deref() == address
             && self.user_agent.as_deref() == used.user_agent
             && self.sdk.as_deref() == used.sdk
     }
@@ -45,7 +47,9 @@ pub(super) struct Sources {
 impl Sources {
     /// Notes where a use came from.
     pub(super) fn note(&mut self, used: &Use<'_>, is_let_in: bool) {
-        if let Some(at) = self.known.iter().position(|source| source.is_of(used)) {
+        let address = used.address.text();
+        let is_of = |source: &Source| source.is_of(used, address.as_deref());
+        if let Some(at) = self.known.iter().position(is_of) {
             self.last = at;
             self.note_again(used.at);
             return;
@@ -56,7 +60,7 @@ impl Sources {
                 seen: used.at,
                 sdk: owned(used.sdk),
                 user_agent: owned(used.user_agent),
-                address: owned(used.address),
+                address: address.map(Cow::into_owned),
             },
             is_let_in,
         );

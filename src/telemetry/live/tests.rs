@@ -1,5 +1,6 @@
 //! The state from events and from a log, and what is told of it.
 
+use std::borrow::Cow;
 use std::fs::File;
 
 use super::group::{AboutNames, rows_of};
@@ -20,7 +21,7 @@ fn rule() -> Arc<Rule> {
     RULE.clone()
 }
 
-fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
+fn event(user: usize, at: u64, action: Action) -> DeprecationEvent<'static> {
     DeprecationEvent {
         timestamp: UNIX_EPOCH + Duration::from_millis(at),
         request_id: "r".into(),
@@ -31,13 +32,13 @@ fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
         reason: (action == Action::Refused).then_some(Reason::Blocked),
         mode: Some(Mode::Rewrite),
         encoding: Encoding::Form,
-        batch_key: (user == 2).then(|| "k".to_owned()),
+        batch_key: (user == 2).then(|| "k".into()),
         changes: if action == Action::Rewritten {
-            vec!["a is set".to_owned()]
+            vec!["a is set".to_owned()].into()
         } else {
-            Vec::new()
+            Cow::default()
         },
-        parameters: Vec::new(),
+        parameters: Cow::default(),
         target: "/rest/1/***/x".into(),
         caller: Arc::new(Caller {
             auth: Auth::Webhook,
@@ -56,7 +57,7 @@ fn event(user: usize, at: u64, action: Action) -> DeprecationEvent {
     }
 }
 
-fn events() -> Vec<DeprecationEvent> {
+fn events() -> Vec<DeprecationEvent<'static>> {
     vec![
         event(1, NOON - DAY, Action::Rewritten),
         event(1, NOON - 2 * HOUR, Action::Refused),
@@ -69,7 +70,7 @@ fn callers() -> Callers {
     Callers::parse("[[caller]]\nname = \"shop\"\nuser = 1\n").unwrap()
 }
 
-fn record(live: &Live, events: &[DeprecationEvent]) {
+fn record(live: &Live, events: &[DeprecationEvent<'_>]) {
     let callers = callers();
     for event in events {
         live.show(&mut None, event, callers.name_of(&event.caller));
@@ -131,14 +132,14 @@ fn a_state_read_from_the_log_is_the_one_that_was_lost() {
     for event in events() {
         event.write_line(None, &mut lines);
     }
-    let many: Vec<DeprecationEvent> = (0..130)
+    let many: Vec<DeprecationEvent<'static>> = (0..130)
         .map(|at| DeprecationEvent {
-            error: (at % 2 == 0).then(|| "X".to_owned()),
+            error: (at % 2 == 0).then(|| "X".into()),
             ..event(2, NOON - HOUR, Action::Refused)
         })
         .collect();
     let parts = LineParts::of(&many[0].rule, &many[0].caller, None);
-    write_lines(&many, |_| &parts, &mut lines, |_, _| {});
+    write_lines(&many, |_| &parts, |write| write(&mut lines));
     lines.extend_from_slice(b"\n{\"event\":\"depre\nnoise\n{\"event\":\"other\"}\n");
     let change = ModeChanged {
         timestamp: now(),
@@ -291,8 +292,8 @@ fn callers_that_somebody_invents_push_out_those_not_seen_for_longest() {
 fn of(
     name: &'static str,
     agent: &str,
-    event: DeprecationEvent,
-) -> (DeprecationEvent, &'static str) {
+    event: DeprecationEvent<'static>,
+) -> (DeprecationEvent<'static>, &'static str) {
     let caller = Caller {
         user_agent: Some(agent.to_owned()),
         ..(*event.caller).clone()
@@ -464,7 +465,7 @@ fn a_call_that_knows_its_entry_counts_as_one_that_looks_for_it() {
     for at in 0..4 {
         uses.push(DeprecationEvent {
             timestamp: UNIX_EPOCH + Duration::from_millis(NOON + at % 3),
-            error: (at == 2).then(|| "X".to_owned()),
+            error: (at == 2).then(|| "X".into()),
             ..first.clone()
         });
     }
@@ -476,7 +477,7 @@ fn a_call_that_knows_its_entry_counts_as_one_that_looks_for_it() {
     assert_eq!(one.snapshot_at(now()), other.snapshot_at(now()));
 }
 
-fn event_of_another_pointer(event: &DeprecationEvent) -> DeprecationEvent {
+fn event_of_another_pointer<'a>(event: &DeprecationEvent<'a>) -> DeprecationEvent<'a> {
     DeprecationEvent {
         caller: Arc::new((*event.caller).clone()),
         ..event.clone()

@@ -1,5 +1,6 @@
 //! One use of a method, as entries take it in (pure).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(super) struct Use<'a> {
     pub(super) user: Option<&'a str>,
     pub(super) fingerprint: Option<&'a str>,
     pub(super) application: Option<&'a str>,
-    pub(super) address: Option<&'a str>,
+    pub(super) address: Address<'a>,
     pub(super) user_agent: Option<&'a str>,
     pub(super) sdk: Option<&'a str>,
     pub(super) target: &'a str,
@@ -50,8 +51,8 @@ pub(super) enum Documentation<'a> {
 }
 
 impl<'a> Use<'a> {
-    /// The use of an event, which was made at `at`. `address` is room for the caller's address as text.
-    pub(super) fn of(event: &'a DeprecationEvent, at: u64, address: &'a mut AddressText) -> Self {
+    /// The use of an event, which was made at `at`.
+    pub(super) fn of(event: &'a DeprecationEvent<'_>, at: u64) -> Self {
         let caller = &*event.caller;
         Self {
             at,
@@ -67,7 +68,7 @@ impl<'a> Use<'a> {
             user: caller.user.as_deref(),
             fingerprint: caller.fingerprint.as_deref(),
             application: caller.application.as_deref(),
-            address: caller.address.and_then(|ip| address.write(ip)),
+            address: Address::Of(caller.address),
             user_agent: caller.user_agent.as_deref(),
             sdk: caller.sdk.as_deref(),
             target: cut(&event.target, LONGEST_TEXT),
@@ -81,14 +82,19 @@ impl<'a> Use<'a> {
     }
 }
 
-/// An address as text, without an allocation for each call.
-#[derive(Default)]
-pub(super) struct AddressText(Vec<u8>);
+/// Where a use came from.
+pub(super) enum Address<'a> {
+    /// As the caller has it.
+    Of(Option<IpAddr>),
+    /// As the log has it.
+    Text(Option<&'a str>),
+}
 
-impl AddressText {
-    fn write(&mut self, address: IpAddr) -> Option<&str> {
-        self.0.clear();
-        crate::digits::address(&mut self.0, address);
-        std::str::from_utf8(&self.0).ok()
+impl Address<'_> {
+    pub(super) fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Of(address) => address.map(|address| address.to_string().into()),
+            Self::Text(text) => text.map(Cow::Borrowed),
+        }
     }
 }

@@ -155,21 +155,26 @@ impl LineLog {
             return Ok(());
         }
         let mut state = self.lock();
-        let put = self.put(&mut state, lines);
+        let put = self.put(&mut state, lines, count(lines));
         self.end(state, put.whole)
     }
 
-    /// As [`LineLog::append`], for lines of events. What they tell of is added to the run's counts under the same lock, so
+    /// As [`LineLog::append`], for so many lines of events. What they tell of is added to the run's counts under the same lock, so
     /// that the counts of a heartbeat are exactly those of the lines before it.
     ///
     /// # Errors
     /// As [`LineLog::append`].
-    pub fn append_counted(&self, lines: &[u8], grown: &Counts) -> Result<(), LogUnavailable> {
+    pub fn append_counted(
+        &self,
+        lines: &[u8],
+        number: u64,
+        grown: &Counts,
+    ) -> Result<(), LogUnavailable> {
         if lines.is_empty() {
             return Ok(());
         }
         let mut state = self.lock();
-        let put = self.put(&mut state, lines);
+        let put = self.put(&mut state, lines, number);
         state.counts = state.counts.plus(grown);
         state.counts.lines += put.lines - put.dropped;
         state.counts.dropped += put.dropped;
@@ -191,7 +196,7 @@ impl LineLog {
         if lines.is_empty() {
             return Ok(());
         }
-        let put = self.put(&mut state, &lines);
+        let put = self.put(&mut state, &lines, count(&lines));
         state.counts = state.counts.plus(&grown);
         // The last lines are dropped first: those that are not counted stand last.
         let uncounted = put.lines - grown.lines;
@@ -205,9 +210,10 @@ impl LineLog {
         self.lock().counts
     }
 
-    /// Writes lines, or has them wait.
-    fn put(&self, state: &mut State, lines: &[u8]) -> Put {
+    /// Writes so many lines, or has them wait.
+    fn put(&self, state: &mut State, lines: &[u8], number: u64) -> Put {
         debug_assert!(lines.ends_with(b"\n"), "the log takes whole lines");
+        debug_assert_eq!(number, count(lines), "its caller knows how many");
         let flushed = state.queue.is_empty() || self.flush(state);
         let mut written = 0;
         let result = if flushed {
@@ -217,7 +223,7 @@ impl LineLog {
         };
         let mut put = Put {
             whole: written == lines.len(),
-            lines: memchr::memchr_iter(b'\n', lines).count() as u64,
+            lines: number,
             dropped: 0,
         };
         if put.whole {
@@ -493,6 +499,11 @@ pub fn survive_the_file_size_limit() -> io::Result<()> {
         .enable_io()
         .build()?
         .block_on(async { install() })
+}
+
+/// How many lines these are.
+fn count(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 /// What the system says, without its number.

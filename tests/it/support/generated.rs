@@ -1,6 +1,7 @@
 //! A seeded deprecation log of a month: two replicas, written line by line by the proxy's own code on a clock of our own,
 //! rotated every day, the oldest files compressed, with a clean restart, a `kill -9`, and lines that are torn or foreign.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -271,13 +272,13 @@ impl<'a> Replica<'a> {
         caller: &Arc<Caller>,
         rule: &Arc<Rule>,
         action: Action,
-    ) -> DeprecationEvent {
+    ) -> DeprecationEvent<'static> {
         let fails = self.dice.below(25) == 0;
         let is_traced = self.dice.below(4) == 0;
         let id = format!("{:016x}", self.dice.next());
         DeprecationEvent {
             timestamp: self.now,
-            request_id: id.as_str().into(),
+            request_id: id.clone().into(),
             client_request_id: is_traced.then(|| format!("заявка \"{id}\"").into()),
             trace_id: is_traced.then(|| format!("{id}{id}").into()),
             rule: Arc::clone(rule),
@@ -292,12 +293,12 @@ impl<'a> Replica<'a> {
                 .dice
                 .pick(&[Encoding::Json, Encoding::Form, Encoding::Query]),
             batch_key: None,
-            changes: Vec::new(),
-            parameters: Vec::new(),
+            changes: Cow::default(),
+            parameters: Cow::default(),
             target: format!("/rest/1/***/{}", rule.method).into(),
             caller: Arc::clone(caller),
             status: Some(if fails { 400 } else { 200 }),
-            error: fails.then(|| "ACCESS_DENIED".to_owned()),
+            error: fails.then(|| "ACCESS_DENIED".into()),
             duration: Duration::from_micros(1000 + self.dice.next() % 90_000),
             sent: None,
             is_let_in: !fails,
@@ -305,7 +306,7 @@ impl<'a> Replica<'a> {
         }
     }
 
-    fn record(&self, events: &[DeprecationEvent]) {
+    fn record(&self, events: &[DeprecationEvent<'_>]) {
         let _ = self.telemetry.record(&self.local, events);
     }
 
@@ -322,13 +323,15 @@ impl<'a> Replica<'a> {
         event.changes = vec![
             "extras[lead.customer.type] is now extras[leadCustomerType]".to_owned(),
             "entityTypeId is set to 1".to_owned(),
-        ];
+        ]
+        .into();
         event.parameters = ["extras[lead.customer.type]", "scope"]
             .map(str::to_owned)
+            .to_vec()
             .into();
         if self.dice.below(200) == 0 {
             // More than has room in 8 KiB.
-            event.changes = vec!["\u{1}параметр ".repeat(40); 32];
+            event.changes = vec!["\u{1}параметр ".repeat(40); 32].into();
         }
         self.record(&[event]);
         Kind::Call
@@ -337,7 +340,7 @@ impl<'a> Replica<'a> {
     fn batch(&mut self) -> Kind {
         let caller = self.caller();
         let commands = 2 + self.dice.below(6);
-        let events: Vec<DeprecationEvent> = (0..commands)
+        let events: Vec<DeprecationEvent<'static>> = (0..commands)
             .map(|at| {
                 let (kind, action) = match self.dice.below(2) {
                     0 => (RuleKind::Watched, Action::Observed),
@@ -345,7 +348,7 @@ impl<'a> Replica<'a> {
                 };
                 let rule = self.rule(kind);
                 let mut event = self.event(&caller, &rule, action);
-                event.batch_key = Some(format!("cmd[{at}]/\"{at}\""));
+                event.batch_key = Some(format!("cmd[{at}]/\"{at}\"").into());
                 event
             })
             .collect();
@@ -357,7 +360,7 @@ impl<'a> Replica<'a> {
     fn large_batch(&mut self) -> Kind {
         let (caller, rule) = (self.caller(), self.rule(RuleKind::Exact));
         let commands = 45 + self.dice.below(30);
-        let events: Vec<DeprecationEvent> = (0..commands)
+        let events: Vec<DeprecationEvent<'static>> = (0..commands)
             .map(|_| self.event(&caller, &rule, Action::Rewritten))
             .collect();
         self.record(&events);
@@ -368,7 +371,7 @@ impl<'a> Replica<'a> {
         let (caller, rule) = (self.caller(), self.rule(RuleKind::Exact));
         let mut event = self.event(&caller, &rule, Action::Refused);
         event.reason = Some(*self.dice.pick(&[Reason::Blocked, Reason::Unreadable]));
-        event.error = Some("DEPRECATED_METHOD_BLOCKED".to_owned());
+        event.error = Some("DEPRECATED_METHOD_BLOCKED".into());
         event.status = Some(410);
         self.record(&[event]);
         Kind::Call
@@ -378,7 +381,7 @@ impl<'a> Replica<'a> {
         let caller = self.caller();
         let _ = self.telemetry.unread(&UnreadCall {
             timestamp: self.now,
-            request_id: format!("{:016x}", self.dice.next()).as_str().into(),
+            request_id: format!("{:016x}", self.dice.next()).into(),
             client_request_id: None,
             trace_id: None,
             reason: Reason::Encoding,
