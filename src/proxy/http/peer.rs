@@ -19,6 +19,9 @@ pub enum Preface {
 
 const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
+/// A line of version 1 is at most this long, its end included (§2.1).
+const V1_MOST: usize = 107;
+
 /// Reads a PROXY header (HAProxy's PROXY protocol, §2.1 and §2.2).
 pub fn preface(bytes: &[u8]) -> Preface {
     let begins = |with: &[u8]| {
@@ -34,8 +37,9 @@ pub fn preface(bytes: &[u8]) -> Preface {
 }
 
 fn version1(bytes: &[u8]) -> Preface {
-    let Some(end) = bytes.iter().position(|b| *b == b'\n') else {
-        return if bytes.len() < 107 {
+    let come = &bytes[..bytes.len().min(V1_MOST)];
+    let Some(end) = memchr::memchr(b'\n', come) else {
+        return if bytes.len() < V1_MOST {
             Preface::More { wanted: 1 }
         } else {
             Preface::Bad

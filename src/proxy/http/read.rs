@@ -111,6 +111,11 @@ fn line_number(list: &[Field]) -> u32 {
 /// Reads the fields from `at` to the empty line that ends the head.
 // Long: one line after the other; the checks share what was read so far.
 fn read_fields(raw: Bytes, mut at: usize, limits: &Limits) -> Result<Lines, HeadError> {
+    if !raw[at - 2..].ends_with(b"\r\n\r\n") {
+        return Err(HeadError::Malformed(
+            "the head does not end in an empty line",
+        ));
+    }
     let mut list: Vec<Field> = Vec::with_capacity(16);
     let mut names = 0;
     let end = raw.len() - 2;

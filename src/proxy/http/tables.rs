@@ -67,6 +67,12 @@ fn request_heads_and_what_they_mean() {
             "GET / None close",
         ),
         ("GET / HTTP/1.1\r\n\r\n", "malformed"),
+        // Heads that are not whole.
+        ("GET / HTTP/1.1\r\n", "malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX", "malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: 1", "malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n", "malformed"),
+        ("", "malformed"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "malformed"),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "malformed"),
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"),
@@ -124,6 +130,8 @@ fn response_heads_and_what_they_mean() {
             "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n",
             "200 Length(2) close",
         ),
+        ("HTTP/1.1 200 OK\r\nX", "malformed"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "malformed"),
         ("HTTP/1.1 twohundred\r\n\r\n", "malformed"),
         ("HTTP/1.1 2000 OK\r\n\r\n", "malformed"),
         ("HTTP/1.1 200 O\0K\r\n\r\n", "malformed"),
@@ -203,6 +211,21 @@ fn proxy_headers_that_are_cut_short_ask_for_more_and_broken_ones_are_refused() {
             "{cut}"
         );
     }
+    // 107 bytes, and one more, of which no split may take another view.
+    let (most, more) = ([b"PROXY UNKNOWN", &b" "[..]].concat(), 107 - 16);
+    let line = |spaces: usize| [&most[..], &b"x".repeat(spaces), b"\r\n"].concat();
+    let length = line(more).len();
+    assert_eq!(
+        (length, preface(&line(more))),
+        (
+            107,
+            Preface::Proxied {
+                length,
+                source: None
+            }
+        )
+    );
+    assert_eq!(preface(&line(more + 1)), Preface::Bad);
     for broken in [
         &b"PROXY TCP4 192.0.2.300 198.51.100.1 1 2\r\n"[..],
         b"PROXY TCP4\r\n",
@@ -232,7 +255,10 @@ proptest! {
 
     #[test]
     fn a_proxy_header_is_whole_only_at_its_end(
-        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        bytes in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..40),
+            "[ -~]{0,110}\r\n".prop_map(String::into_bytes),
+        ],
         version in 0..2,
     ) {
         let begin: &[u8] = if version == 0 { b"PROXY TCP4 192.0.2.7 " } else { b"\r\n\r\n\0\r\nQUIT\n\x21\x11" };
@@ -245,6 +271,19 @@ proptest! {
                 prop_assert!(is_more);
             }
         }
+    }
+
+    #[test]
+    fn a_head_that_is_not_whole_is_refused(
+        fields in "([A-Z][a-z]{0,6}:[ -~]{0,12}\r\n){0,3}",
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let cut_short = &request[..cut.index(request.len())];
+        prop_assert!(read_request(Bytes::copy_from_slice(cut_short.as_bytes()), &LIMITS).is_err());
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+        let cut_short = &answer[..cut.index(answer.len())];
+        prop_assert!(read_response(Bytes::copy_from_slice(cut_short.as_bytes()), &LIMITS, false).is_err());
     }
 
     #[test]
