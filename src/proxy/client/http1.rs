@@ -60,10 +60,54 @@ type Io = Rc<RefCell<ClientIo>>;
 /// A request, or what is answered in place of one.
 type Came = Result<(RequestHead, Option<Bytes>), BadRequest>;
 
-/// A connection that is served.
-struct Served {
+/// Whoever answers requests.
+trait Answers {
+    type Counts: Counts;
+
+    /// The answer to a request, or to what came in place of one, and who counts it.
+    fn answer(
+        &self,
+        head: Result<RequestHead, BadRequest>,
+        body: ClientBody,
+    ) -> impl Future<Output = (Reply, Self::Counts)>;
+}
+
+/// Counts an answer on its way out.
+trait Counts {
+    fn sent(&self, data: &Bytes);
+    fn broke_off(&self);
+}
+
+impl Counts for Rc<Span> {
+    fn sent(&self, data: &Bytes) {
+        Span::sent(self, data);
+    }
+    fn broke_off(&self) {
+        Span::broke_off(self);
+    }
+}
+
+/// The data path, for one client.
+struct Calls {
     context: Rc<Context>,
     client: Rc<Client>,
+}
+
+impl Answers for Calls {
+    type Counts = Rc<Span>;
+
+    fn answer(
+        &self,
+        head: Result<RequestHead, BadRequest>,
+        body: ClientBody,
+    ) -> impl Future<Output = (Reply, Rc<Span>)> {
+        handle(&self.context, &self.client, head, body)
+    }
+}
+
+/// A connection that is served.
+struct Served<A> {
+    answers: A,
     io: Io,
     link: Rc<Link>,
     control: Rc<Control>,
@@ -103,8 +147,10 @@ pub async fn serve(
     io.late = prefix.late;
     let io = Rc::new(RefCell::new(io));
     let served = Served {
-        context: registry.context.clone(),
-        client: Rc::new(client),
+        answers: Calls {
+            context: registry.context.clone(),
+            client: Rc::new(client),
+        },
         io: io.clone(),
         link,
         control,
@@ -229,7 +275,7 @@ fn came(next: Next) -> Option<Came> {
 }
 
 /// Serves requests for as long as they follow each other.
-async fn busy(served: &Served, first: Came) -> Ended {
+async fn busy<A: Answers>(served: &Served<A>, first: Came) -> Ended {
     let mut next = first;
     loop {
         served.link.enter();
@@ -250,7 +296,7 @@ async fn busy(served: &Served, first: Came) -> Ended {
 ///
 /// # Errors
 /// How the connection ends, where another request cannot follow.
-async fn exchange(served: &Served, came: Came) -> Result<(), Ended> {
+async fn exchange<A: Answers>(served: &Served<A>, came: Came) -> Result<(), Ended> {
     let Served { io, control, .. } = served;
     let (head, body) = match came {
         Ok((head, Some(whole))) => (Ok(head), ClientBody::Whole(Some(whole))),
@@ -259,7 +305,7 @@ async fn exchange(served: &Served, came: Came) -> Result<(), Ended> {
         Err(why) => (Err(why), ClientBody::Whole(None)),
     };
     let asked = Asked::of(head.as_ref().ok());
-    let answering = pin!(handle(&served.context, &served.client, head, body));
+    let answering = pin!(served.answers.answer(head, body));
     let (mut reply, span) = attended(io, control, answering).await?;
     let keeps = asked.keeps_alive && !reply.close && reply.framing != Framing::Close;
     let keeps = keeps && !control.is_draining() && !io.borrow().is_abandoned(UNREAD);
@@ -332,7 +378,7 @@ async fn send(
     control: &Control,
     asked: &Asked,
     reply: Reply,
-    span: &Span,
+    counts: &impl Counts,
     keeps: bool,
 ) -> Result<(), Ended> {
     let Reply {
@@ -369,7 +415,7 @@ async fn send(
                     Poll::Pending => waits = true,
                     Poll::Ready(frame) => {
                         let mut io = io.borrow_mut();
-                        broken = add(io.out(), frame, body.is_end_stream(), span).is_err();
+                        broken = add(io.out(), frame, body.is_end_stream(), counts).is_err();
                     }
                 }
             }
@@ -402,18 +448,18 @@ fn add(
     out: &mut MessageOut,
     frame: Option<Result<Frame<Bytes>, Truncated>>,
     is_last: bool,
-    span: &Span,
+    counts: &impl Counts,
 ) -> Result<(), WrongLength> {
     let Some(frame) = frame else {
         return out.end(None);
     };
     let frame = frame.map_err(|Truncated| {
-        span.broke_off();
+        counts.broke_off();
         WrongLength
     })?;
     match frame.into_data() {
         Ok(data) => {
-            span.sent(&data);
+            counts.sent(&data);
             out.data(&data, is_last)
         }
         Err(frame) => out.end(frame.into_trailers().ok().as_ref()),
@@ -556,3 +602,6 @@ async fn linger(io: ClientIo) {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests;

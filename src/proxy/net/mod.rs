@@ -13,6 +13,8 @@ pub mod listening;
 pub mod own_ends;
 pub mod pem;
 pub mod scratch;
+#[cfg(test)]
+pub mod scripted;
 pub mod stall;
 pub mod stream;
 pub mod tls;

@@ -16,6 +16,9 @@ pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// In memory, as a schedule says.
+    #[cfg(test)]
+    Scripted(super::scripted::Scripted),
 }
 
 impl Stream {
@@ -41,6 +44,8 @@ impl Stream {
             Stream::Tcp(tcp) => Some(tcp),
             Stream::Tls(tls) => Some(tls.get_ref().0),
             Stream::Unix(_) => None,
+            #[cfg(test)]
+            Stream::Scripted(_) => None,
         }
     }
 
@@ -66,6 +71,8 @@ impl AsFd for Stream {
             Stream::Tcp(tcp) => tcp.as_fd(),
             Stream::Tls(tls) => tls.get_ref().0.as_fd(),
             Stream::Unix(unix) => unix.as_fd(),
+            #[cfg(test)]
+            Stream::Scripted(_) => unreachable!("it has no descriptor"),
         }
     }
 }
@@ -76,6 +83,8 @@ macro_rules! each {
             Stream::Tcp($io) => $call,
             Stream::Unix($io) => $call,
             Stream::Tls($io) => $call,
+            #[cfg(test)]
+            Stream::Scripted($io) => $call,
         }
     };
 }

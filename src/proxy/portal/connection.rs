@@ -244,6 +244,9 @@ impl Connection {
 }
 
 #[cfg(test)]
+mod scheduled;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::proxy::http::head::Framing;
