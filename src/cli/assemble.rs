@@ -22,8 +22,9 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Fingerprints;
 use crate::telemetry::callers::Callers;
 use crate::telemetry::log::{LogConfig, LogTarget};
+use crate::telemetry::logging::{Logging, RulesKnown};
 use crate::telemetry::reader::{START, STOP};
-use crate::telemetry::run::{RulesKnown, Run};
+use crate::telemetry::run::Run;
 
 /// A proxy that serves.
 pub struct Running {
@@ -47,13 +48,10 @@ pub fn start(settings: &Settings) -> Result<Running, Failure> {
     config.rate_store = settings.rate_store.open()?;
     let catalogue = rule_files::catalogue(&settings.rules)?;
     let policy = policy_of(settings, &catalogue, None)?;
+    let logging = Arc::clone(policy.logging());
     let sockets = sockets::open(&config)?;
     let admin_socket = admin::socket(settings)?;
-    let watched =
-        evidence::watched_logs(&settings.watched_logs, &catalogue).map_err(Failure::usage)?;
-    let telemetry = telemetry(settings, catalogue.rules())?;
-    telemetry.set_rules_known(RulesKnown::of(&catalogue));
-    telemetry.set_watched_logs(watched);
+    let telemetry = telemetry(settings, catalogue.rules(), logging)?;
     rebuild(&telemetry, settings);
     let shared = Shared::new(config, telemetry, policy)
         .map_err(|why| Failure::usage(format!("cannot start: {why}")))?;
@@ -192,20 +190,32 @@ pub fn policy_of(
     previous: Option<&Policy>,
 ) -> Result<Policy, Failure> {
     let entries = settings.entries.clone();
-    policy::build(settings.layers(), entries, catalogue, previous)
+    let policy = policy::build(settings.layers(), entries, catalogue, previous)?;
+    let watched =
+        evidence::watched_logs(&settings.watched_logs, catalogue).map_err(Failure::usage)?;
+    let logging = Logging {
+        callers: callers(settings)?,
+        watched,
+        rules: RulesKnown::of(catalogue),
+    };
+    Ok(policy.with_logging(Arc::new(logging)))
 }
 
 /// Opens the logs, and reads what tells callers apart.
-pub fn telemetry(settings: &Settings, rules: &[Arc<Rule>]) -> Result<Arc<Telemetry>, Failure> {
+pub fn telemetry(
+    settings: &Settings,
+    rules: &[Arc<Rule>],
+    logging: Arc<Logging>,
+) -> Result<Arc<Telemetry>, Failure> {
     let log = LogConfig {
         sync: settings.deprecation_log_sync,
         on_failure: settings.on_log_failure,
         ..LogConfig::deprecation(settings.deprecation_log.clone())
     };
     let access_log = settings.access_log.clone().map(LogConfig::access);
-    let (fingerprints, callers) = (fingerprints(settings)?, callers(settings)?);
+    let fingerprints = fingerprints(settings)?;
     let run = Run::now(&settings.instance, settings.heartbeat_interval);
-    Telemetry::open(log, access_log, rules, fingerprints, callers, run).map_err(|(log, error)| {
+    Telemetry::open(log, access_log, rules, fingerprints, logging, run).map_err(|(log, error)| {
         match &log.target {
             LogTarget::Path(path) => cannot_open(log.name, path, &error),
             LogTarget::Stdout => cannot_open(log.name, Path::new("on standard output"), &error),

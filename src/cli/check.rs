@@ -9,7 +9,7 @@ use super::paint::harmless;
 use super::settings::{Settings, Source};
 use super::text::reason;
 use super::values::{Listen, Upstream};
-use super::{admin, assemble, effective, evidence, here, options, rule_files, terminal, warnings};
+use super::{admin, assemble, effective, here, options, rule_files, terminal, warnings};
 use crate::protocol::answer::error_code;
 use crate::protocol::target::mask;
 use crate::proxy::{Answered, probe};
@@ -47,9 +47,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let settings = Source::new(matches.clone()).load()?;
     let catalogue = rule_files::catalogue(&settings.rules)?;
     assemble::policy_of(&settings, &catalogue, None)?;
-    evidence::watched_logs(&settings.watched_logs, &catalogue).map_err(Failure::usage)?;
     assemble::fingerprints(&settings)?;
-    assemble::callers(&settings)?;
     admin::token_of(&settings)?;
     let config = assemble::proxy_config(&settings);
     let of_files = crate::proxy::check_tls(&config).map_err(Failure::usage)?;

@@ -8,9 +8,9 @@ use tokio::time::sleep;
 use crate::catalogue::Catalogue;
 use crate::ladder::Methods;
 use crate::telemetry::Telemetry;
+use crate::telemetry::logging::{WatchedLog, WatchedLogs};
 use crate::telemetry::reader::HEARTBEAT;
 use crate::telemetry::run::Run;
-use crate::telemetry::sums::{WatchedLog, WatchedLogs};
 
 /// The longest name of an instance, in bytes.
 const LONGEST_NAME: usize = 100;

@@ -12,7 +12,7 @@ use crate::ladder::Methods;
 use crate::report::period::Period;
 use crate::report::zero::certificate::{Certificate, LABEL};
 use crate::report::zero::{Proof, Question};
-use crate::telemetry::run::RulesKnown;
+use crate::telemetry::logging::RulesKnown;
 
 const LONG_ABOUT: &str = "\
 Proves from the deprecation logs that nothing was called and that somebody looked all the time. Two questions: may the \

@@ -10,10 +10,9 @@ use super::config_watch::ConfigWatch;
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::settings::{Settings, Source};
-use super::{assemble, evidence, rule_files};
+use super::{assemble, rule_files};
 use crate::admin::Handle;
 use crate::proxy::Shared;
-use crate::telemetry::run::RulesKnown;
 
 /// What a reload starts from, and what it changes.
 pub struct Reload {
@@ -100,12 +99,9 @@ impl Reload {
         let settings = self.source.load()?;
         // Also where one of them is wrong or missing: it is tried again once that is put right.
         self.files = files(&self.source, &settings);
-        let callers = assemble::callers(&settings)?;
         let shared = &self.shared;
         let catalogue = rule_files::catalogue(&settings.rules)?;
         let policy = assemble::policy_of(&settings, &catalogue, Some(&shared.policy.load()))?;
-        let watched =
-            evidence::watched_logs(&settings.watched_logs, &catalogue).map_err(Failure::usage)?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload().map_err(Failure::usage)?;
             certificates.say_warnings();
@@ -114,16 +110,16 @@ impl Reload {
                 .metrics
                 .set_certificates(certificates.ends());
         }
-        shared.telemetry.set_callers(callers);
-        shared.telemetry.set_watched_logs(watched);
+        let logging = Arc::clone(policy.logging());
         shared
             .telemetry
-            .set_rules_known(RulesKnown::of(policy.catalogue()));
-        shared.telemetry.set_rules(policy.catalogue().rules());
+            .prepare(&logging, policy.catalogue().rules());
         if let Some(admin) = &self.admin {
             admin.set_catalogue(Arc::clone(policy.catalogue()));
         }
+        // Rules, modes, names of callers and how watched calls are logged change with this one value.
         self.modes.replace(Arc::new(policy), Timestamp::now());
+        shared.telemetry.apply(logging);
         shared.pacing.set(settings.pace);
         Ok(settings)
     }

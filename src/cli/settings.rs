@@ -23,8 +23,8 @@ use crate::pace::PortalRate;
 use crate::pace::desk::Rules;
 use crate::protocol::target::RestPath;
 use crate::telemetry::log::{LogTarget, OnLogFailure};
+use crate::telemetry::logging::WatchedLog;
 use crate::telemetry::run::host_name;
-use crate::telemetry::sums::WatchedLog;
 
 /// Where settings come from: the command line and its environment, and the file that they name.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use super::guard::{Guard, Harm};
 use super::{Because, CallerView, Decision, nearest};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
 use crate::telemetry::caller::Caller;
+use crate::telemetry::logging::Logging;
 
 /// A brownout that names no end ends so long after it was first configured. Only a person who is there may begin one
 /// ([`Setting::by_hand`]).
@@ -50,6 +51,8 @@ impl std::fmt::Display for Wrong {
 #[derive(Debug)]
 pub struct Policy {
     catalogue: Arc<Catalogue>,
+    /// How the calls are named and logged.
+    logging: Arc<Logging>,
     plans: Box<[Plan]>,
     settings: Vec<Setting>,
     entries: Vec<Placed>,
@@ -118,6 +121,7 @@ impl Policy {
         });
         Self {
             catalogue: Arc::new(catalogue.clone()),
+            logging: Arc::default(),
             plans: plans.collect(),
             settings: Vec::new(),
             entries: Vec::new(),
@@ -305,6 +309,16 @@ impl Policy {
     /// The rules that it speaks of, each with its `sunset`. Rules and modes are swapped as one.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
+    }
+
+    /// The same, whose calls are named and logged so.
+    pub fn with_logging(self, logging: Arc<Logging>) -> Self {
+        Self { logging, ..self }
+    }
+
+    /// How the calls are named and logged, since the same reload.
+    pub fn logging(&self) -> &Arc<Logging> {
+        &self.logging
     }
 
     /// The plan of a rule; none for a rule of another catalogue, as of one before a reload.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Shared {
     pub config: Arc<Config>,
     pub telemetry: Arc<Telemetry>,
-    /// The rules and their modes; a reload swaps them as one.
+    /// The rules, their modes, and how calls are named and logged; a reload swaps them as one.
     pub policy: Arc<ArcSwap<Policy>>,
     /// The portal's request limit.
     pub pacing: Arc<Pacing>,

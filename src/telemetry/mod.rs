@@ -11,6 +11,7 @@ mod history;
 mod json;
 pub mod live;
 pub mod log;
+pub mod logging;
 pub mod metrics;
 pub mod panics;
 pub mod reader;
@@ -27,10 +28,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,14 +41,15 @@ use event::{DeprecationEvent, ModeChanged, UnreadCall};
 use health::Health;
 use live::{Live, ReadPart, Rebuilt};
 use log::{DeprecationLog, LineLog, LogConfig, LogUnavailable};
+use logging::{Logging, WatchedLogs};
 use metrics::{LocalMetrics, Metrics};
 use reader::Counts;
 use regressed::Regressed;
-use run::{RulesKnown, Run};
+use run::Run;
 use sampler::Sampler;
 use series::Series;
 use stamp::Stamp;
-use sums::{Sums, WatchedLogs};
+use sums::Sums;
 
 use crate::catalogue::Rule;
 use crate::translate::Action;
@@ -73,30 +72,18 @@ pub struct Telemetry {
     pub access_log: Option<Arc<LineLog>>,
     pub health: Health,
     pub fingerprints: Fingerprints,
-    /// The callers file; swapped by [`Telemetry::set_callers`].
-    pub callers: ArcSwap<Callers>,
     /// What the status page shows.
     pub live: Live,
     /// Which calls are looked into for the names of their parameters.
     pub sampler: Sampler,
     run: Run,
     stamp: Stamp,
-    /// The rules that are known now, for the run's own lines.
-    rules: ArcSwap<RulesKnown>,
-    /// How observed calls are logged; swapped by [`Telemetry::set_watched_logs`].
-    watched: ArcSwap<WatchedLogs>,
+    /// How the run's own lines and those of sums are written. Calls bring the value of their policy.
+    logging: ArcSwap<Logging>,
     sums: Mutex<Sums>,
     /// How many heartbeats were written; changed under the log's lock.
     heartbeats: AtomicU64,
     regressed: Regressed,
-    /// Names and counters that belong together: what a [`Series`] keeps is good for one.
-    epoch: AtomicU64,
-}
-
-/// An epoch that no other telemetry of the process has.
-fn new_epoch() -> u64 {
-    static EPOCHS: AtomicU64 = AtomicU64::new(1);
-    EPOCHS.fetch_add(1, Relaxed)
 }
 
 impl Telemetry {
@@ -114,7 +101,7 @@ impl Telemetry {
         access_log: Option<LogConfig>,
         rules: &[Arc<Rule>],
         fingerprints: Fingerprints,
-        callers: Callers,
+        logging: Arc<Logging>,
         run: Run,
     ) -> Result<Arc<Self>, (LogConfig, io::Error)> {
         let open =
@@ -133,24 +120,21 @@ impl Telemetry {
         if let Some(access_log) = access_log.as_ref().filter(|_| !shared) {
             metrics.watch_access_log(Arc::clone(access_log));
         }
-        metrics.set_callers(&callers);
+        metrics.set_callers(&logging.callers);
         let live = Live::default();
-        live.rename(&callers);
+        live.rename(&logging.callers);
         Ok(Arc::new(Self {
             stamp: Stamp::new(&run.instance),
             run,
-            rules: ArcSwap::from_pointee(RulesKnown::default()),
-            watched: ArcSwap::from_pointee(WatchedLogs::default()),
+            logging: ArcSwap::new(logging),
             sums: Mutex::default(),
             heartbeats: AtomicU64::new(0),
             regressed: Regressed::default(),
-            epoch: AtomicU64::new(new_epoch()),
             metrics,
             log,
             access_log,
             health: Health::default(),
             fingerprints,
-            callers: ArcSwap::from_pointee(callers),
             live,
             sampler: Sampler::default(),
         }))
@@ -163,24 +147,22 @@ impl Telemetry {
     pub fn record(
         &self,
         local: &LocalMetrics,
+        logging: &Arc<Logging>,
         events: &[DeprecationEvent<'_>],
     ) -> Result<(), LogUnavailable> {
-        // Before the names are read: a series of names that are being replaced is of the epoch before.
-        let epoch = self.epoch.load(Acquire);
-        let callers = self.callers.load();
         let series = |event: &DeprecationEvent<'_>| {
-            Series::of(epoch, &event.rule, &event.caller, || {
-                let name = callers.name_of(&event.caller);
+            Series::of(logging, &event.rule, &event.caller, || {
+                let name = logging.callers.name_of(&event.caller);
                 let uses = self.metrics.uses(&event.rule.method, name);
                 (name.map(str::to_owned), uses)
             })
         };
         // Nearly all requests have one use: they need no list.
         match events {
-            [event] => self.record_in(local, events, &[series(event)], &callers),
+            [event] => self.record_in(local, logging, events, &[series(event)]),
             _ => {
                 let series: Vec<_> = events.iter().map(series).collect();
-                self.record_in(local, events, &series, &callers)
+                self.record_in(local, logging, events, &series)
             }
         }
     }
@@ -188,13 +170,15 @@ impl Telemetry {
     fn record_in(
         &self,
         local: &LocalMetrics,
+        logging: &Logging,
         events: &[DeprecationEvent<'_>],
         series: &[Rc<Series>],
-        callers: &Callers,
     ) -> Result<(), LogUnavailable> {
-        let watched = self.watched.load();
+        let Logging {
+            watched, callers, ..
+        } = logging;
         let logged = if watched.may_sum() && events.iter().any(|event| watched.sums(event)) {
-            self.sum_up(&watched, events, series, callers)
+            self.sum_up(watched, events, series, callers)
         } else {
             self.log_uses(callers, events, series)
         };
@@ -208,9 +192,8 @@ impl Telemetry {
     ///
     /// # Errors
     /// As [`Telemetry::record`].
-    pub fn unread(&self, call: &UnreadCall<'_>) -> Result<(), LogUnavailable> {
-        let callers = self.callers.load();
-        let name = callers.name_of(&call.caller);
+    pub fn unread(&self, logging: &Logging, call: &UnreadCall<'_>) -> Result<(), LogUnavailable> {
+        let name = logging.callers.name_of(&call.caller);
         let grown = Counts {
             unread: 1,
             ..Counts::default()
@@ -326,15 +309,14 @@ impl Telemetry {
 
     fn write(&self, now: SystemTime, mark: Option<&str>, all_sums: bool) {
         let (requests, calls, batches) = self.metrics.requests_seen();
-        let callers = self.callers.load();
-        let rules = self.rules.load();
+        let logging = self.logging.load();
         // A log in trouble says so itself.
         let _ = self.log.append_made(|counted, out| {
             let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
             let mut grown = Counts::default();
             if sums.calls > 0 && (all_sums || sums.is_due(now)) {
                 let mut lines = Vec::new();
-                (grown.lines, grown.observed) = sums.write(now, &callers, &mut lines);
+                (grown.lines, grown.observed) = sums.write(now, &logging.callers, &mut lines);
                 self.stamp.copy(&lines, out);
             }
             if let Some(event) = mark {
@@ -348,7 +330,8 @@ impl Telemetry {
                 let counts = counted.plus(&grown).plus(&pending);
                 let more = u64::from(event == reader::HEARTBEAT);
                 let heartbeats = self.heartbeats.fetch_add(more, Relaxed) + more;
-                self.run.write(event, now, &rules, heartbeats, &counts, out);
+                self.run
+                    .write(event, now, &logging.rules, heartbeats, &counts, out);
             }
             grown
         });
@@ -359,14 +342,21 @@ impl Telemetry {
         &self.run
     }
 
-    /// The rules that are known from now on.
-    pub fn set_rules_known(&self, rules: RulesKnown) {
-        self.rules.store(Arc::new(rules));
+    /// How calls are named and logged as far as no call says it.
+    pub fn logging(&self) -> Arc<Logging> {
+        self.logging.load_full()
     }
 
-    /// How observed calls are logged from now on; what was summed up so far is written.
-    pub fn set_watched_logs(&self, watched: WatchedLogs) {
-        self.watched.store(Arc::new(watched));
+    /// Another configuration is about to hold: its names and rules are to have their metrics before the first call.
+    pub fn prepare(&self, logging: &Logging, rules: &[Arc<Rule>]) {
+        self.metrics.set_callers(&logging.callers);
+        self.metrics.set_rules(rules);
+    }
+
+    /// Another configuration holds: what was summed up so far is written, and the status page shows the new names.
+    pub fn apply(&self, logging: Arc<Logging>) {
+        self.live.rename(&logging.callers);
+        self.logging.store(logging);
         self.write_sums();
     }
 
@@ -406,25 +396,6 @@ impl Telemetry {
         }
     }
 
-    /// Another callers file: names of metrics and of the status page follow.
-    pub fn set_callers(&self, callers: Callers) {
-        self.metrics.set_callers(&callers);
-        self.live.rename(&callers);
-        self.callers.store(Arc::new(callers));
-        self.begin_epoch();
-    }
-
-    /// The rules of metrics, after a reload.
-    pub fn set_rules(&self, rules: &[Arc<Rule>]) {
-        self.metrics.set_rules(rules);
-        self.begin_epoch();
-    }
-
-    /// What is known by rule and caller is made anew from now on.
-    fn begin_epoch(&self) {
-        self.epoch.store(new_epoch(), Release);
-    }
-
     /// Brings back from the log at this path what the status page showed before a restart, and the times of last use: from
     /// every file of it that is there, newest first. Of the file that is open only what earlier runs wrote is read, so it
     /// may be called while traffic flows, on a thread of its own; no line counts twice.
@@ -438,11 +409,11 @@ impl Telemetry {
             if Some(log.identity) == self.log.identity_at_open() {
                 part.until = self.log.length_at_open();
             }
-            let callers = self.callers.load();
+            let logging = self.logging.load();
             let said = |day: callers::Day, name: &str| self.regressed.said_before(day, name);
             let rebuilt = self
                 .live
-                .rebuild_from(log.file, part, &callers, said)
+                .rebuild_from(log.file, part, &logging.callers, said)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.name)))?;
             whole.events += rebuilt.events;
             whole.skipped += rebuilt.skipped;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::caller::Caller;
 use super::event::LineParts;
 use super::live::SharedEntry;
+use super::logging::Logging;
 use super::metrics::Uses;
 use crate::catalogue::Rule;
 
@@ -21,7 +22,8 @@ thread_local! {
 /// What the calls of one caller under one rule have in common.
 #[derive(Debug)]
 pub struct Series {
-    epoch: u64,
+    /// What gave it its name and its counters.
+    logging: Arc<Logging>,
     rule: Arc<Rule>,
     caller: Arc<Caller>,
     /// The caller's name in the callers file.
@@ -35,9 +37,9 @@ pub struct Series {
 }
 
 impl Series {
-    /// The series of a rule and a caller. Of another epoch none is used any more: names, or counters, are others by now.
+    /// The series of a rule and a caller. Of another value than `logging` none is used any more: names, or counters, are others by now.
     pub fn of(
-        epoch: u64,
+        logging: &Arc<Logging>,
         rule: &Arc<Rule>,
         caller: &Arc<Caller>,
         make: impl FnOnce() -> (Option<String>, Arc<Uses>),
@@ -45,12 +47,14 @@ impl Series {
         let place = place_of(rule, caller);
         let known = TABLE.with_borrow(|table| {
             let series = table.get(place)?.as_ref()?;
-            series.is_of(epoch, rule, caller).then(|| Rc::clone(series))
+            series
+                .is_of(logging, rule, caller)
+                .then(|| Rc::clone(series))
         });
         known.unwrap_or_else(|| {
             let (name, uses) = make();
             let series = Rc::new(Self {
-                epoch,
+                logging: Arc::clone(logging),
                 rule: Arc::clone(rule),
                 caller: Arc::clone(caller),
                 parts: LineParts::of(rule, caller, name.as_deref()),
@@ -67,8 +71,8 @@ impl Series {
     }
 
     /// Whether all that is the same in its calls is that of a call of this rule and caller.
-    fn is_of(&self, epoch: u64, rule: &Arc<Rule>, caller: &Arc<Caller>) -> bool {
-        self.epoch == epoch
+    fn is_of(&self, logging: &Arc<Logging>, rule: &Arc<Rule>, caller: &Arc<Caller>) -> bool {
+        Arc::ptr_eq(&self.logging, logging)
             && Arc::ptr_eq(&self.rule, rule)
             && (Arc::ptr_eq(&self.caller, caller) || self.caller == *caller)
     }

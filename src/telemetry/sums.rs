@@ -10,56 +10,12 @@ use super::callers::Callers;
 use super::event::{DeprecationEvent, SCHEMA, write_parameters};
 use super::json::Object;
 use super::reader::CALLS;
-use crate::catalogue::{Rule, RuleKind};
+use crate::catalogue::Rule;
 use crate::translate::Action;
 use crate::translate::sent::MOST_NAMES;
 
 /// The most sums that wait for their hour to end.
 pub const MOST: usize = 10_000;
-
-/// How observed calls of watched methods are logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WatchedLog {
-    /// Each by itself.
-    #[default]
-    Each,
-    /// Summed up by caller, method and hour.
-    Hourly,
-}
-
-/// How they are logged, by method.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WatchedLogs {
-    /// For all methods that are not named.
-    pub usual: WatchedLog,
-    /// For some, by their name in lower case.
-    pub by_method: HashMap<String, WatchedLog>,
-}
-
-impl WatchedLogs {
-    /// Whether a call is summed up: never one that was changed or refused, nor one of a method that could be.
-    pub fn sums(&self, event: &DeprecationEvent<'_>) -> bool {
-        if event.action != Action::Observed || event.rule.kind != RuleKind::Watched {
-            return false;
-        }
-        let named = || self.by_method.get(&event.rule.method.to_ascii_lowercase());
-        let wanted = if self.by_method.is_empty() {
-            None
-        } else {
-            named().copied()
-        };
-        wanted.unwrap_or(self.usual) == WatchedLog::Hourly
-    }
-
-    /// Whether any call may be summed up.
-    pub fn may_sum(&self) -> bool {
-        self.usual == WatchedLog::Hourly
-            || self
-                .by_method
-                .values()
-                .any(|how| *how == WatchedLog::Hourly)
-    }
-}
 
 /// The sums of the hours that are not written yet.
 #[derive(Debug, Default)]

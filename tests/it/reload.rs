@@ -468,3 +468,54 @@ fn a_post_with_the_token_reloads_and_says_what_check_says() {
     assert_eq!(proxy.call(deprecated_call(3)).status(), 410);
     assert!(said(&proxy, "was not applied").contains("/-/reload"));
 }
+
+#[test]
+fn a_caller_that_is_renamed_where_it_is_named_and_where_it_is_blocked_is_never_let_through() {
+    let portal = Portal::plain();
+    let wanted = proxy::before(&portal.url());
+    let callers = wanted.folder().join("callers.toml");
+    let config = wanted.folder().join("proxy.toml");
+    let write = |name: &str| {
+        let caller = format!("[[caller]]\nname = '{name}'\nuser = 1\n");
+        std::fs::write(&callers, caller).expect("written");
+        let text = format!(
+            "callers = '{}'\n[[mode]]\nmode = 'block'\ncaller = '{name}'\n",
+            callers.display()
+        );
+        std::fs::write(&config, text).expect("written");
+    };
+    write("shop");
+    let path = config.display().to_string();
+    let proxy = wanted.with(&["--config", &path]).start();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            let mut calls = 0;
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(proxy.call(deprecated_call(1)).status(), 410);
+                calls += 1;
+            }
+            calls
+        });
+        for round in 0..40 {
+            write(if round % 2 == 0 { "store" } else { "shop" });
+            proxy.signal(Signal::HUP);
+            let applied = |text: &str| {
+                let times = text.matches("was read again and applied").count();
+                (times > round).then_some(())
+            };
+            if proxy.stderr.wait_for(applied).is_none() {
+                break;
+            }
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(calling.join().expect("all were blocked") > 40);
+    });
+    assert_eq!(portal.request_count(), 0);
+    let text = proxy.stderr.text();
+    assert_eq!(
+        text.matches("was read again and applied").count(),
+        40,
+        "{text}"
+    );
+}

@@ -16,8 +16,8 @@ use crate::report::suggest::Unnamed;
 use crate::report::zero::certificate::{Certificate, LABEL};
 use crate::report::zero::{Proof, Question};
 use crate::telemetry::callers::Callers;
+use crate::telemetry::logging::RulesKnown;
 use crate::telemetry::reader::{Line, START, Totals};
-use crate::telemetry::run::RulesKnown;
 
 /// A deprecated method that the demo does not call.
 const UNUSED: &str = "crm.invoice.list";

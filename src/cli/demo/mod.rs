@@ -219,14 +219,11 @@ impl Demo {
             by_hand: true,
         });
         let settings = setting.into_iter().collect();
-        let policy = Policy::build(
-            shared.policy.load().catalogue(),
-            settings,
-            Vec::new(),
-            Timestamp::now(),
-            None,
-        )
-        .map_err(|wrong| Failure::found(wrong.to_string()))?;
+        let before = shared.policy.load_full();
+        let (catalogue, now) = (before.catalogue(), Timestamp::now());
+        let policy = Policy::build(catalogue, settings, Vec::new(), now, None)
+            .map_err(|wrong| Failure::found(wrong.to_string()))?
+            .with_logging(Arc::clone(before.logging()));
         shared.policy.store(Arc::new(policy));
         Ok(())
     }

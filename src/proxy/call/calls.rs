@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Calls {
     pub config: Arc<Config>,
     pub telemetry: Arc<Telemetry>,
-    /// The rules and their modes; a reload swaps them as one.
+    /// The rules, their modes, and how calls are named and logged; a reload swaps them as one.
     pub policy: Arc<ArcSwap<Policy>>,
     /// The applications that answers have named.
     pub applications: Applications,

@@ -120,15 +120,12 @@ impl Context {
 
     /// What is done to a rule's calls of this caller now, with its reason and its end.
     pub fn decision(&self, rule: &Rule, caller: &Caller) -> Decision {
-        let callers = self.calls.telemetry.callers.load();
+        let policy = self.calls.policy.load();
         let view = CallerView {
             caller,
-            name: callers.name_of(caller),
+            name: policy.logging().callers.name_of(caller),
         };
-        self.calls
-            .policy
-            .load()
-            .mode(rule, &view, jiff::Timestamp::now())
+        policy.mode(rule, &view, jiff::Timestamp::now())
     }
 
     /// When a rule's mode of this caller ends by itself, where it does.
@@ -227,12 +224,16 @@ impl Context {
     /// # Errors
     /// Only with `--on-log-failure refuse`: a changed call's event is not in the log.
     pub fn record(&self, events: &[DeprecationEvent<'_>]) -> Result<(), LogUnavailable> {
-        self.calls.telemetry.record(&self.local, events)
+        let policy = self.calls.policy.load();
+        self.calls
+            .telemetry
+            .record(&self.local, policy.logging(), events)
     }
 
     /// Logs a call of which nobody knows what it calls: it may be a deprecated one, or hold some.
     pub fn unread(&self, call: &UnreadCall<'_>) {
-        let _ = self.calls.telemetry.unread(call);
+        let policy = self.calls.policy.load();
+        let _ = self.calls.telemetry.unread(policy.logging(), call);
     }
 
     /// The portal's own origin in a field of its answer, as the proxy's.

@@ -150,8 +150,8 @@ impl Exchange<'_> {
     fn who(&self, head: &RequestHead) -> (Arc<str>, bool) {
         let context = self.context;
         let caller = self.caller(head);
-        let callers = context.calls.telemetry.callers.load();
-        match callers.name_of(caller) {
+        let policy = context.calls.policy.load();
+        match policy.logging().callers.name_of(caller) {
             Some(name) => (name.into(), true),
             None => (caller.key.as_str().into(), false),
         }

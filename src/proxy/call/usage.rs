@@ -78,7 +78,8 @@ pub fn name_of<'c>(
     context: &Context,
     caller: impl FnOnce() -> &'c Arc<Caller>,
 ) -> Option<Arc<str>> {
-    let callers = context.calls.telemetry.callers.load();
+    let policy = context.calls.policy.load();
+    let callers = &policy.logging().callers;
     if callers.names().is_empty() {
         return None;
     }

@@ -40,7 +40,6 @@ mod tests {
     use crate::proxy::{Listening, Server, Shared};
     use crate::telemetry::Telemetry;
     use crate::telemetry::caller::Fingerprints;
-    use crate::telemetry::callers::Callers;
     use crate::telemetry::log::{LogConfig, LogTarget};
     use crate::telemetry::run::Run;
     use std::io::{Read, Write};
@@ -117,7 +116,7 @@ mod tests {
             None,
             catalogue.rules(),
             Fingerprints::default(),
-            Callers::default(),
+            Arc::default(),
             Run::now("test", std::time::Duration::from_secs(3600)),
         )
         .expect("a log");

@@ -14,10 +14,10 @@ use b24_migration_proxy::telemetry::caller::{Auth, Caller, Fingerprints};
 use b24_migration_proxy::telemetry::callers::Callers;
 use b24_migration_proxy::telemetry::event::{DeprecationEvent, ModeChanged, UnreadCall};
 use b24_migration_proxy::telemetry::log::{LogConfig, LogTarget};
+use b24_migration_proxy::telemetry::logging::{Logging, RulesKnown, WatchedLog, WatchedLogs};
 use b24_migration_proxy::telemetry::metrics::{Fault, Kind, LocalMetrics, Outcome, RequestSeen};
 use b24_migration_proxy::telemetry::reader::{HEARTBEAT, START, STOP};
-use b24_migration_proxy::telemetry::run::{RulesKnown, Run};
-use b24_migration_proxy::telemetry::sums::{WatchedLog, WatchedLogs};
+use b24_migration_proxy::telemetry::run::Run;
 use b24_migration_proxy::translate::{Action, Encoding, Reason};
 
 use super::Dice;
@@ -307,7 +307,9 @@ impl<'a> Replica<'a> {
     }
 
     fn record(&self, events: &[DeprecationEvent<'_>]) {
-        let _ = self.telemetry.record(&self.local, events);
+        let _ = self
+            .telemetry
+            .record(&self.local, &self.telemetry.logging(), events);
     }
 
     fn watched(&mut self) -> Kind {
@@ -379,15 +381,18 @@ impl<'a> Replica<'a> {
 
     fn unread(&mut self) -> Kind {
         let caller = self.caller();
-        let _ = self.telemetry.unread(&UnreadCall {
-            timestamp: self.now,
-            request_id: format!("{:016x}", self.dice.next()).into(),
-            client_request_id: None,
-            trace_id: None,
-            reason: Reason::Encoding,
-            target: "/rest/1/***/batch".into(),
-            caller,
-        });
+        let _ = self.telemetry.unread(
+            &self.telemetry.logging(),
+            &UnreadCall {
+                timestamp: self.now,
+                request_id: format!("{:016x}", self.dice.next()).into(),
+                client_request_id: None,
+                trace_id: None,
+                reason: Reason::Encoding,
+                target: "/rest/1/***/batch".into(),
+                caller,
+            },
+        );
         Kind::Batch
     }
 
@@ -434,15 +439,22 @@ fn run(instance: &str, path: &Path, rules: &[Arc<Rule>], now: SystemTime) -> Arc
         interval: Duration::from_secs(HOUR),
     };
     let callers = Callers::parse(of_the_time).expect("a callers file");
-    let opened = Telemetry::open(config, None, rules, Fingerprints::default(), callers, run);
-    let telemetry = opened.unwrap_or_else(|(_, error)| panic!("{error}"));
-    telemetry.set_rules_known(RulesKnown::of(&Catalogue::builtin()));
-    if instance == "pod-2" {
-        telemetry.set_watched_logs(WatchedLogs {
+    let watched = if instance == "pod-2" {
+        WatchedLogs {
             usual: WatchedLog::Hourly,
             by_method: [("crm.lead.list".to_owned(), WatchedLog::Each)].into(),
-        });
-    }
+        }
+    } else {
+        WatchedLogs::default()
+    };
+    let known = RulesKnown::of(&Catalogue::builtin());
+    let logging = Arc::new(Logging {
+        callers,
+        watched,
+        rules: known,
+    });
+    let opened = Telemetry::open(config, None, rules, Fingerprints::default(), logging, run);
+    let telemetry = opened.unwrap_or_else(|(_, error)| panic!("{error}"));
     telemetry.mark(START, now);
     telemetry
 }
