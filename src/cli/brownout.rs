@@ -19,7 +19,7 @@ use crate::ladder::rehearsal::{PastCall, Rehearsal};
 use crate::ladder::share::Share;
 use crate::ladder::window::{Window, duration};
 use crate::ladder::{Entry, Methods, Policy, Step};
-use crate::telemetry::callers::{Network, Pattern, fingerprint_of};
+use crate::telemetry::callers::{Callers, Network, Pattern, fingerprint_of};
 
 const LONG_ABOUT: &str = "\
 Prepares a brownout: deprecated calls of some callers are refused for announced windows, so that their owners notice \
@@ -98,7 +98,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         _ => {}
     }
     if dry_run {
-        let (rehearsal, names) = entry.rehearse(&logs(matches)?)?;
+        let (rehearsal, names) = entry.rehearse(&logs(matches)?, callers.as_ref())?;
         if let (Some(name), None) = (&entry.entry.caller, &callers) {
             is_known(name, names.iter().map(String::as_str), "the log knows")?;
         }
@@ -198,8 +198,13 @@ impl Wanted {
         .map_err(|wrong| Failure::usage(wrong.why))
     }
 
-    /// What it would have refused, and the names of all callers in the log.
-    fn rehearse(&self, logs: &[PathBuf]) -> Result<(String, BTreeSet<String>), Failure> {
+    /// What it would have refused, and the names of all callers in the log. A callers file names the callers of all lines, as
+    /// it will name those of the calls to come.
+    fn rehearse(
+        &self,
+        logs: &[PathBuf],
+        callers_file: Option<&Callers>,
+    ) -> Result<(String, BTreeSet<String>), Failure> {
         let policy = self.policy()?;
         let catalogue = &self.catalogue;
         let mut always = Rehearsal::default();
@@ -208,9 +213,12 @@ impl Wanted {
         let mut seen: Option<(Timestamp, Timestamp)> = None;
         let mut names = BTreeSet::new();
         log_files::read(log_files::open(logs)?, |line| {
-            let Some(call) = PastCall::of(line) else {
+            let Some(mut call) = PastCall::of(line) else {
                 return;
             };
+            if let Some(file) = callers_file {
+                call.name = file.name_of(&call.caller).map(str::to_owned);
+            }
             let (first, last) = seen.unwrap_or((call.at, call.at));
             seen = Some((first.min(call.at), last.max(call.at)));
             if let Some(name) = call.name.as_ref().filter(|name| !names.contains(*name)) {

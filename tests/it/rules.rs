@@ -302,6 +302,28 @@ fn a_brownout_says_what_it_would_have_refused_and_how_to_start_it() {
         "{text}"
     );
 
+    // A callers file names the callers of lines that were written before it.
+    std::fs::write(
+        folder.path().join("callers.toml"),
+        "[[caller]]\nname = \"shop\"\nuser = 7\n",
+    )
+    .expect("written");
+    let words = [
+        "brownout",
+        "--caller",
+        "shop",
+        "--callers",
+        "callers.toml",
+        "--dry-run",
+        "--log",
+        "events.log",
+    ];
+    let named = said(folder.path(), &words);
+    assert!(
+        named.contains("The brownout is for 2 calls of 1 caller."),
+        "{named}"
+    );
+
     // Several logs; one that is none.
     let more = |log: &str| {
         let words = [

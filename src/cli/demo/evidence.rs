@@ -78,7 +78,7 @@ pub fn of(log: &Path, paint: Paint) -> Result<Evidence, Failure> {
         text: format!(
             "{}\n{entry}\n\n{}\n{report}\n{}\n{answer}\n\n{}\n{certificate}",
             title(
-                "Names for its callers (callers suggest LOG), to be appended to the callers file; the first:"
+                "Names for the callers (callers suggest LOG), to append to the callers file; the first of them:"
             ),
             title("Who still calls what (report LOG), with these names:"),
             title("May the proxy go (prove-zero LOG)?"),

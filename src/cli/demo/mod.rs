@@ -151,14 +151,14 @@ impl Demo {
         let climbed = self.climb().await?;
         print(&format!(
             "{}\n{}\n",
-            paint.bold(&prose("One method, led off in steps that can be undone (--mode METHOD=MODE, or by caller and time):")),
+            paint.bold(&prose("One method, switched off in steps that you can undo (--mode METHOD=MODE, or by caller and time):")),
             show::calls(&climbed, "mode", paint)
         ))?;
         print(&format!("{}\n\n", paint.dim(&prose(show::LADDER_LEGEND))))?;
         if let Some(refused) = climbed.iter().find(|played| played.answer.status == 410) {
             print(&format!(
                 "{}\n  {}\n\n",
-                paint.bold("What a refused caller reads:"),
+                paint.bold("A refused caller reads:"),
                 prose(&harmless(refused.answer.body.trim()))
             ))?;
         }

@@ -13,12 +13,12 @@ use crate::telemetry::event::EventLine;
 const LONG: &str = "details.configuration";
 
 /// Explains the table's only abbreviation.
-pub const LEGEND: &str = "… in a method's name stands for details.configuration";
+pub const LEGEND: &str = "… in a method's name means details.configuration";
 
 /// Explains the ladder's two odd calls.
 pub const LADDER_LEGEND: &str = "\
-2: what is sent to compare is no client's call, and not logged; metrics count how the answers agree
-6: a method that no portal has takes the refused command's place, so that all others run as they would";
+2: the call for comparison is the proxy's own, so it is not logged; metrics count how the answers agree
+6: the proxy puts a method that no portal has in the refused command's place, so all others run as before";
 
 /// A row for each call, and for each command of a batch. `heading` says what tells the calls apart.
 pub fn calls(played: &[Played], heading: &'static str, paint: Paint) -> String {
