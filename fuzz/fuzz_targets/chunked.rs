@@ -1,6 +1,6 @@
 //! Any bytes as a chunked body: where the pieces end does not change what is read.
 #![no_main]
-use b24_migration_proxy::proxy::readers::chunked::{Chunked, Step};
+use b24_migration_proxy::proxy::readers::chunked::{Chunked, Event};
 use libfuzzer_sys::fuzz_target;
 
 fn read(bytes: &[u8], length: usize) -> Option<(Vec<u8>, Option<usize>)> {
@@ -9,13 +9,13 @@ fn read(bytes: &[u8], length: usize) -> Option<(Vec<u8>, Option<usize>)> {
         let mut from = 0;
         loop {
             match reader.next(piece, from).ok()? {
-                Step::Data(range) => {
+                Event::Data(range) => {
                     from = range.end;
                     data.extend_from_slice(&piece[range]);
                 }
-                Step::Trailers(at) => from = at,
-                Step::More => break,
-                Step::Ended(at) => return Some((data, Some(done + at))),
+                Event::Trailers(at) => from = at,
+                Event::More => break,
+                Event::Ended(at) => return Some((data, Some(done + at))),
             }
         }
         done += piece.len();

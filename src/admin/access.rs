@@ -74,13 +74,13 @@ impl Denied {
 
 /// The rules of one admin address.
 #[derive(Debug)]
-pub struct Access {
+pub struct Gate {
     loopback: bool,
     token: Option<Secret<'static>>,
     protect_metrics: bool,
 }
 
-impl Access {
+impl Gate {
     /// `loopback` is whether the address that is listened on is one.
     pub fn new(loopback: bool, token: Option<Secret<'static>>, protect_metrics: bool) -> Self {
         Self {
@@ -311,13 +311,13 @@ mod tests {
         fields
     }
 
-    fn with_token(loopback: bool) -> Access {
-        Access::new(loopback, Some(Secret::new("correct horse")), false)
+    fn with_token(loopback: bool) -> Gate {
+        Gate::new(loopback, Some(Secret::new("correct horse")), false)
     }
 
     #[test]
     fn on_loopback_only_a_loopback_host_may_look() {
-        let access = Access::new(true, None, false);
+        let access = Gate::new(true, None, false);
         for host in [
             "localhost",
             "LOCALHOST:9090",
@@ -385,12 +385,12 @@ mod tests {
             access.may_read(Area::Inside, &none, NOW),
             Err(Denied::NoToken)
         );
-        let protected = Access::new(false, Some(Secret::new("t")), true);
+        let protected = Gate::new(false, Some(Secret::new("t")), true);
         assert_eq!(
             protected.may_read(Area::Metrics, &none, NOW),
             Err(Denied::NoToken)
         );
-        let without = Access::new(false, None, false);
+        let without = Gate::new(false, None, false);
         assert_eq!(
             without.may_read(Area::Inside, &none, NOW),
             Err(Denied::NoTokenConfigured)
@@ -427,7 +427,7 @@ mod tests {
         }
     }
 
-    fn session(access: &Access) -> String {
+    fn session(access: &Gate) -> String {
         let form = fields(&[("host", "proxy:9090"), ("sec-fetch-site", "same-origin")]);
         let cookie = access.let_in("correct horse", &form, NOW).unwrap();
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"));
@@ -454,7 +454,7 @@ mod tests {
             access.may_read(Area::Inside, &forged, NOW),
             Err(Denied::WrongToken)
         );
-        let other = Access::new(false, Some(Secret::new("another token")), false);
+        let other = Gate::new(false, Some(Secret::new("another token")), false);
         assert!(other.may_read(Area::Inside, &with, NOW).is_err());
     }
 
@@ -507,7 +507,7 @@ mod tests {
         }
         let bearer = fields(&[("authorization", "Bearer correct horse")]);
         assert_eq!(access.may_change(&bearer, NOW), Ok(()));
-        let without = Access::new(true, None, false);
+        let without = Gate::new(true, None, false);
         assert_eq!(
             without.may_change(&local, NOW),
             Err(Denied::NoTokenConfigured)

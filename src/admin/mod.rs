@@ -30,7 +30,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use access::Access;
+use access::Gate;
 use feed::Feed;
 use large::Large;
 use shared::Admin;
@@ -70,7 +70,7 @@ pub fn spawn(
 ) -> io::Result<Handle> {
     let address = listener.local_addr()?;
     let admin = Arc::new(Admin {
-        access: Access::new(
+        access: Gate::new(
             address.ip().to_canonical().is_loopback(),
             config.token,
             config.protect_metrics,

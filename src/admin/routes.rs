@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::oneshot;
 
-use super::access::{Access, Area, Denied};
+use super::access::{Area, Denied, Gate};
 use super::answer::{self, Body, text};
 use super::large::Visitor;
 use super::shared::Admin;
@@ -106,7 +106,7 @@ fn metrics(admin: &Admin, head: &Parts) -> Response<Body> {
     answer::whole(StatusCode::OK, content_type, page)
 }
 
-/// Whatever changes something: who is let in, and what is refused. Each change is a POST, and asks [`Access::may_change`].
+/// Whatever changes something: who is let in, and what is refused. Each change is a POST, and asks [`Gate::may_change`].
 async fn change(admin: &Admin, head: &Parts, body: Incoming, now: Duration) -> Response<Body> {
     if head.method != Method::POST {
         return not_allowed("POST");
@@ -124,7 +124,7 @@ async fn change(admin: &Admin, head: &Parts, body: Incoming, now: Duration) -> R
         }
         path => match (admin.access.may_change(&head.headers, now), path) {
             (Err(denied), _) => refuse(admin, head, denied),
-            (Ok(()), "/session/end") => answer::with(to_the_page(), SET_COOKIE, &Access::let_out()),
+            (Ok(()), "/session/end") => answer::with(to_the_page(), SET_COOKIE, &Gate::let_out()),
             (Ok(()), "/-/reload") => reload(admin).await,
             (Ok(()), _) => match form(body).await {
                 Ok(form) => stop_brownout(admin, &form),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use super::access::Access;
+use super::access::Gate;
 use super::feed::Feed;
 use super::large::Large;
 use crate::catalogue::Catalogue;
@@ -21,7 +21,7 @@ pub type PolicySource = Arc<dyn Fn() -> Arc<Policy> + Send + Sync>;
 
 /// What all connections share.
 pub(super) struct Admin {
-    pub(super) access: Access,
+    pub(super) access: Gate,
     pub(super) portal: Option<String>,
     pub(super) policy: Option<PolicySource>,
     pub(super) reload: Option<mpsc::Sender<ReloadRequest>>,

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jiff::{SignedDuration, Timestamp};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paint::harmless;
 use super::text::nearest;
@@ -80,7 +80,7 @@ pub fn command() -> Command {
         )
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let entry = Wanted::read(matches)?;
     let mut text = String::new();
     let callers = log_words::callers_of(matches)?;

@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::log_words::{callers, callers_of, files};
 use super::output::print;
 use super::{ask_portal, log_files};
@@ -48,7 +48,7 @@ pub fn command() -> Command {
         )
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let Some(("suggest", matches)) = matches.subcommand() else {
         return Err(Failure::usage("see b24-migration-proxy callers --help"));
     };

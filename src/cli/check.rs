@@ -3,10 +3,10 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paint::harmless;
-use super::settings::{Settings, Source};
+use super::settings::{Settings, SettingsSource};
 use super::text::reason;
 use super::values::{Listen, Upstream};
 use super::{admin, assemble, effective, here, options, rule_files, terminal, warnings};
@@ -43,8 +43,8 @@ pub fn command() -> Command {
     options::add_to(command)
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
-    let settings = Source::new(matches.clone()).load()?;
+pub fn run(matches: &ArgMatches) -> Exit {
+    let settings = SettingsSource::new(matches.clone()).load()?;
     let catalogue = rule_files::catalogue(&settings.rules)?;
     assemble::policy_of(&settings, &catalogue, None)?;
     assemble::fingerprints(&settings)?;

@@ -143,7 +143,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::options::add_to;
-    use super::super::settings::Source;
+    use super::super::settings::SettingsSource;
     use super::*;
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         let words = ["serve", "--upstream", "https://example.bitrix24.com"]
             .iter()
             .chain(words);
-        Source::new(add_to(clap::Command::new("serve")).get_matches_from(words))
+        SettingsSource::new(add_to(clap::Command::new("serve")).get_matches_from(words))
             .load()
             .expect("right words")
     }
@@ -216,9 +216,10 @@ user = '7'
         let settings = of(&["--config", config, "--http2", "--max-connections", "7"]);
         std::fs::write(file.path(), text(&settings)).unwrap();
         let words = ["serve", "--config", file.path().to_str().unwrap()];
-        let again = Source::new(add_to(clap::Command::new("serve")).get_matches_from(words))
-            .load()
-            .unwrap();
+        let again =
+            SettingsSource::new(add_to(clap::Command::new("serve")).get_matches_from(words))
+                .load()
+                .unwrap();
         assert!(again.http2);
         assert!(again.entries[0].says_the_same(&settings.entries[0]));
         assert_eq!(again.limits.connections, Some(7));

@@ -12,7 +12,7 @@ pub struct Failure {
 }
 
 /// The result of a command: its exit status, or why it stopped.
-pub type Outcome = Result<u8, Failure>;
+pub type Exit = Result<u8, Failure>;
 
 impl Failure {
     /// The user can put it right: a wrong option or file. Exit status 2: another try ends in the same way.

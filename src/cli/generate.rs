@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 
 pub fn completions_command() -> Command {
@@ -17,7 +17,7 @@ pub fn completions_command() -> Command {
         .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"))
 }
 
-pub fn completions(mut root: Command, matches: &ArgMatches) -> Outcome {
+pub fn completions(mut root: Command, matches: &ArgMatches) -> Exit {
     let Some(shell) = matches.get_one::<Shell>("shell") else {
         return Err(Failure::usage(
             "name a shell: bash, elvish, fish, powershell or zsh",
@@ -38,7 +38,7 @@ pub fn man_command() -> Command {
         )
 }
 
-pub fn man(root: &Command) -> Outcome {
+pub fn man(root: &Command) -> Exit {
     let mut page = Vec::new();
     let failed =
         |error: std::io::Error| Failure::found(format!("cannot make the manual page: {error}"));

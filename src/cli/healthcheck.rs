@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::text::reason;
 use super::values;
@@ -40,7 +40,7 @@ pub fn command() -> Command {
         .arg(Arg::new("ready").long("ready").action(ArgAction::SetTrue).help("Ask whether it serves, not only lives"))
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let text = matches
         .get_one::<String>("admin-listen")
         .map(String::as_str)

@@ -66,14 +66,14 @@ use clap::{ArgMatches, Command};
 
 use examples::Examples;
 
+use failure::Exit;
 pub use failure::Failure;
-use failure::Outcome;
 pub use file::Certificate;
 
 /// A command: how it is called, and what it does.
 struct Verb {
     command: fn() -> Command,
-    run: fn(&ArgMatches) -> Outcome,
+    run: fn(&ArgMatches) -> Exit,
 }
 
 const VERBS: &[Verb] = &[
@@ -194,7 +194,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(matches: &ArgMatches) -> Outcome {
+fn dispatch(matches: &ArgMatches) -> Exit {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::usage(
             "no command is given; see b24-migration-proxy --help",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paint::{Paint, harmless};
 use super::table::{Cell, Table};
@@ -94,7 +94,7 @@ pub fn command() -> Command {
         )
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let asked = Asked::read(matches)?;
     let mut past = Past::new(asked.rest_path.clone());
     for path in matches
@@ -267,10 +267,9 @@ impl Past {
             })
             .collect();
         let desk = Desk::new(asked.rules, asked.sources, Moment::ZERO);
-        let mut flows: Vec<(Flow, play::Outcome)> =
-            play::play(desk, &arrivals).into_iter().collect();
+        let mut flows: Vec<(Flow, play::Waits)> = play::play(desk, &arrivals).into_iter().collect();
         flows.sort_by_key(|(flow, o)| (std::cmp::Reverse((o.refused, o.waits, o.calls)), *flow));
-        let sum = |of: fn(&play::Outcome) -> u64| flows.iter().map(|(_, o)| of(o)).sum::<u64>();
+        let sum = |of: fn(&play::Waits) -> u64| flows.iter().map(|(_, o)| of(o)).sum::<u64>();
         let (calls, waited, refused) = (sum(|o| o.calls), sum(|o| o.waited), sum(|o| o.refused));
         let longest = flows
             .iter()
@@ -308,7 +307,7 @@ impl Past {
     }
 
     /// Who waited or was refused most.
-    fn table(&self, flows: &[(Flow, play::Outcome)], top: usize) -> String {
+    fn table(&self, flows: &[(Flow, play::Waits)], top: usize) -> String {
         let mut table = Table::new(&[
             "flow",
             "user",

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::log_words::{callers, callers_of, files, format, now, period, repeated, word, words};
 use super::output::print;
 use super::{log_files, rule_files, terminal, text};
@@ -92,7 +92,7 @@ pub fn command() -> Command {
         .arg(format(&["text", "json", "markdown"]))
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let now = now();
     let callers = callers_of(matches)?;
     let question = question(matches, now)?;

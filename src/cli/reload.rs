@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use super::config_watch::ConfigWatch;
 use super::failure::Failure;
 use super::mode_watch::ModeWatch;
-use super::settings::{Settings, Source};
+use super::settings::{Settings, SettingsSource};
 use super::{assemble, rule_files};
 use crate::admin::Handle;
 use crate::proxy::Shared;
 
 /// What a reload starts from, and what it changes.
 pub struct Reload {
-    source: Source,
+    source: SettingsSource,
     /// What the running process was started with.
     started: Settings,
     shared: Arc<Shared>,
@@ -29,7 +29,7 @@ pub struct Reload {
 
 impl Reload {
     pub fn new(
-        source: Source,
+        source: SettingsSource,
         started: Settings,
         shared: Arc<Shared>,
         admin: Option<Handle>,
@@ -126,7 +126,7 @@ impl Reload {
 }
 
 /// What a reload reads, but for certificates, which are watched in any case.
-fn files(source: &Source, settings: &Settings) -> Vec<PathBuf> {
+fn files(source: &SettingsSource, settings: &Settings) -> Vec<PathBuf> {
     let named = settings.rules.iter().chain(&settings.callers);
     source.config().into_iter().chain(named).cloned().collect()
 }

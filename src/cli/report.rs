@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Command};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::log_words::{callers, callers_of, files, format, now, period, repeated, word, words};
 use super::output::print;
 use super::paint::{Paint, harmless};
@@ -68,7 +68,7 @@ pub fn command() -> Command {
         .arg(rule_files::option())
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let now = now();
     let callers = callers_of(matches)?;
     let period = Period::parse(word(matches, "since"), word(matches, "until"), now)

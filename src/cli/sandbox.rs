@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paint::harmless;
 use super::sockets::cannot_listen;
@@ -92,7 +92,7 @@ fn line(recorded: &Recorded) -> String {
     harmless(&line).replace('\n', " ") + "\n"
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let text = matches
         .get_one::<String>("listen")
         .map(String::as_str)

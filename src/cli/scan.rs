@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::text::reason;
 use super::{advice, log_files, rule_files, terminal};
@@ -70,7 +70,7 @@ pub fn command() -> Command {
         )
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = matches
         .get_many::<PathBuf>("path")
         .unwrap_or_default()
@@ -83,7 +83,7 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let log = called(&log_files::paths(matches, "with-log"))?;
     let known = known(&rule_files::catalogue_of(matches)?);
     let report = walk::search(&paths, &Finder::new(&known));
-    let outcome = output::Outcome {
+    let outcome = output::Findings {
         known: &known,
         report: &report,
         log: log.as_ref(),

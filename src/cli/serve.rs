@@ -5,10 +5,10 @@ use std::sync::Arc;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::reload::Reload;
-use super::settings::Source;
+use super::settings::SettingsSource;
 use super::supervisor::{Signals, Supervisor};
 use super::text::reason;
 use super::{assemble, effective, here, operational_log, options, terminal, warnings};
@@ -39,8 +39,8 @@ pub fn command() -> Command {
     options::add_to(command)
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
-    let source = Source::new(matches.clone());
+pub fn run(matches: &ArgMatches) -> Exit {
+    let source = SettingsSource::new(matches.clone());
     let settings = source.load()?;
     if matches.get_flag("print-config") {
         print(&effective::text_for(&settings, terminal::width()))?;

@@ -1,6 +1,6 @@
 //! Everything that `serve` is told, understood and checked: words in, one plain struct out.
 //!
-//! [`Source`] keeps the command line, so that the file can be read again at a reload.
+//! [`SettingsSource`] keeps the command line, so that the file can be read again at a reload.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
@@ -28,12 +28,12 @@ use crate::telemetry::run::host_name;
 
 /// Where settings come from: the command line and its environment, and the file that they name.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct SettingsSource {
     matches: ArgMatches,
     config: Option<PathBuf>,
 }
 
-impl Source {
+impl SettingsSource {
     /// Of a command that was given the options of [`super::options::add_to`].
     pub fn new(matches: ArgMatches) -> Self {
         let config = matches
@@ -114,7 +114,7 @@ impl TimeLimits {
 
 /// The limits of size and number. None is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SizeLimits {
     /// Bytes of a request's head.
     pub head_size: usize,
     /// Header fields of a request.
@@ -129,7 +129,7 @@ pub struct Limits {
     pub rewrite_memory: usize,
 }
 
-impl Limits {
+impl SizeLimits {
     fn read(layers: &Layers) -> Result<Self, Failure> {
         Ok(Self {
             head_size: layers.one("max-head-size", values::at_least(1024))?,
@@ -211,7 +211,7 @@ pub struct Settings {
     pub threads: usize,
 
     pub time: TimeLimits,
-    pub limits: Limits,
+    pub limits: SizeLimits,
 
     layers: Layers,
 }
@@ -290,7 +290,7 @@ impl Settings {
                 .maybe("threads", values::count)?
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
             time: TimeLimits::read(&layers)?,
-            limits: Limits::read(&layers)?,
+            limits: SizeLimits::read(&layers)?,
             layers,
         };
         settings.check()?;

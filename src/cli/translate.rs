@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::call::target_of;
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::lookalike::{self, Lookalike};
 use super::output::print;
 use super::paint::{Paint, harmless};
@@ -74,7 +74,7 @@ pub fn command() -> Command {
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, for programs"))
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let request = Request::read(matches)?;
     let catalogue = rule_files::catalogue_of(matches)?;
     let made = urlrewrite::made(request.target.as_bytes());

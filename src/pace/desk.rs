@@ -30,7 +30,7 @@ pub struct Grant {
 
 /// What a call that asks is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Decision {
     /// It may go.
     Granted(Grant),
     /// It waits: [`Desk::hand_out`] names its ticket when it may go.
@@ -199,10 +199,10 @@ impl Desk {
     }
 
     /// A call of this flow asks to go.
-    pub fn ask(&mut self, flow: Flow, now: Moment) -> Answer {
+    pub fn ask(&mut self, flow: Flow, now: Moment) -> Decision {
         self.pass(now);
         if !self.holds() {
-            return Answer::Granted(self.unpaced(flow, now));
+            return Decision::Granted(self.unpaced(flow, now));
         }
         self.forget(now);
         let line = self.line_of(flow, now);
@@ -210,7 +210,7 @@ impl Desk {
             && !self.asks_store()
             && let Some(source) = self.source_for(flow, now, line == Line::Fresh)
         {
-            return Answer::Granted(self.grant(flow, source, now));
+            return Decision::Granted(self.grant(flow, source, now));
         }
         let wait = self.expected(flow, line, now);
         // A question to the store is no wait, as long as it has room.
@@ -221,9 +221,9 @@ impl Desk {
             }
         }
         if wait > self.rules.timeout || self.queue.waiting() >= self.rules.calls {
-            return Answer::TooLong(wait);
+            return Decision::TooLong(wait);
         }
-        Answer::Waits(self.queue.join(flow, line))
+        Decision::Waits(self.queue.join(flow, line))
     }
 
     /// How long a call of this flow would wait, if nobody else comes.

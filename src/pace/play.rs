@@ -2,7 +2,7 @@
 //! (pure).
 
 use super::Moment;
-use super::desk::{Answer, Desk};
+use super::desk::{Decision, Desk};
 use super::queue::{ByFlow, Flow, Ticket};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Arrival {
 
 /// What became of one flow's calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Waits {
     pub calls: u64,
     /// Of them, those that waited before they went.
     pub waited: u64,
@@ -45,11 +45,11 @@ struct Play {
     waiting: Vec<Option<Waiting>>,
     /// In the order in which they asked: all have the same patience.
     asked: VecDeque<(Ticket, Moment)>,
-    flows: ByFlow<Outcome>,
+    flows: ByFlow<Waits>,
 }
 
 /// Plays calls in the order of their time.
-pub fn play(desk: Desk, arrivals: &[Arrival]) -> ByFlow<Outcome> {
+pub fn play(desk: Desk, arrivals: &[Arrival]) -> ByFlow<Waits> {
     let mut play = Play {
         desk,
         waiting: Vec::new(),
@@ -69,9 +69,9 @@ impl Play {
         let outcome = self.flows.entry(flow).or_default();
         outcome.calls += 1;
         match self.desk.ask(flow, at) {
-            Answer::Granted(_) => {}
-            Answer::TooLong(_) => outcome.refused += 1,
-            Answer::Waits(ticket) => {
+            Decision::Granted(_) => {}
+            Decision::TooLong(_) => outcome.refused += 1,
+            Decision::Waits(ticket) => {
                 if self.waiting.len() <= ticket.index {
                     self.waiting.resize_with(ticket.index + 1, || None);
                 }

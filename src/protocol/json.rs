@@ -54,12 +54,12 @@ pub struct Unreadable {
     /// The byte at which it shows.
     pub at: usize,
     /// What is wrong there.
-    pub fault: Fault,
+    pub fault: Flaw,
 }
 
 /// What can be wrong with a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Flaw {
     /// No JSON.
     Syntax,
     /// 512 levels or more.
@@ -78,12 +78,12 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.at;
         match self.fault {
-            Fault::Syntax => write!(out, "is not valid JSON (byte {at})"),
-            Fault::Depth => write!(out, "is nested {TOO_DEEP} levels deep or more (byte {at})"),
-            Fault::Utf8 => write!(out, "is not UTF-8 (byte {at})"),
-            Fault::Surrogate => write!(out, "escapes half of a surrogate pair (byte {at})"),
-            Fault::ByteOrderMark => write!(out, "begins with a byte order mark"),
-            Fault::LongLine => write!(
+            Flaw::Syntax => write!(out, "is not valid JSON (byte {at})"),
+            Flaw::Depth => write!(out, "is nested {TOO_DEEP} levels deep or more (byte {at})"),
+            Flaw::Utf8 => write!(out, "is not UTF-8 (byte {at})"),
+            Flaw::Surrogate => write!(out, "escapes half of a surrogate pair (byte {at})"),
+            Flaw::ByteOrderMark => write!(out, "begins with a byte order mark"),
+            Flaw::LongLine => write!(
                 out,
                 "has a line of over {} bytes beside the values of its fields (byte {at})",
                 super::multipart::LONGEST_LINE
@@ -129,7 +129,7 @@ pub fn visit(bytes: &[u8], visitor: &mut impl Visit) -> Result<Value, Unreadable
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err(Unreadable {
             at: 0,
-            fault: Fault::ByteOrderMark,
+            fault: Flaw::ByteOrderMark,
         });
     }
     let mut scanner = Scanner {
@@ -146,7 +146,7 @@ pub fn visit(bytes: &[u8], visitor: &mut impl Visit) -> Result<Value, Unreadable
         Ok(_) => read,
         Err(error) => Err(Unreadable {
             at: error.valid_up_to(),
-            fault: Fault::Utf8,
+            fault: Flaw::Utf8,
         }),
     }
 }
@@ -310,7 +310,7 @@ impl Scanner<'_> {
                 if !open.push(kind == Kind::Object) {
                     return Err(Unreadable {
                         at: start,
-                        fault: Fault::Depth,
+                        fault: Flaw::Depth,
                     });
                 }
                 self.blank();
@@ -475,13 +475,13 @@ impl Scanner<'_> {
                     0xDC00..=0xDFFF => Ok(()),
                     _ => Err(Unreadable {
                         at: start,
-                        fault: Fault::Surrogate,
+                        fault: Flaw::Surrogate,
                     }),
                 }
             }
             0xD800..=0xDFFF => Err(Unreadable {
                 at: start,
-                fault: Fault::Surrogate,
+                fault: Flaw::Surrogate,
             }),
             _ => Ok(()),
         }
@@ -533,7 +533,7 @@ impl Scanner<'_> {
     fn syntax<T>(&self) -> Result<T, Unreadable> {
         Err(Unreadable {
             at: self.at,
-            fault: Fault::Syntax,
+            fault: Flaw::Syntax,
         })
     }
 }
@@ -726,7 +726,7 @@ impl Members<'_> {
 mod tests {
     use super::*;
 
-    fn fault(bytes: &[u8]) -> Option<Fault> {
+    fn fault(bytes: &[u8]) -> Option<Flaw> {
         read(bytes, |_| {}).err().map(|unreadable| unreadable.fault)
     }
 
@@ -781,19 +781,19 @@ mod tests {
             "\u{b}1",
             "\"\\u123",
         ] {
-            assert_eq!(fault(bad.as_bytes()), Some(Fault::Syntax), "{bad:?}");
+            assert_eq!(fault(bad.as_bytes()), Some(Flaw::Syntax), "{bad:?}");
         }
-        assert_eq!(fault(&nested(512)), Some(Fault::Depth));
-        assert_eq!(fault(&nested(200_000)), Some(Fault::Depth));
-        assert_eq!(fault(b"\xEF\xBB\xBF{}"), Some(Fault::ByteOrderMark));
-        assert_eq!(fault(b"\"\xFF\""), Some(Fault::Utf8));
+        assert_eq!(fault(&nested(512)), Some(Flaw::Depth));
+        assert_eq!(fault(&nested(200_000)), Some(Flaw::Depth));
+        assert_eq!(fault(b"\xEF\xBB\xBF{}"), Some(Flaw::ByteOrderMark));
+        assert_eq!(fault(b"\"\xFF\""), Some(Flaw::Utf8));
         for half in [
             r#""\ud800""#,
             r#""\udc00""#,
             r#""\ud800\u0041""#,
             r#""\ud800x""#,
         ] {
-            assert_eq!(fault(half.as_bytes()), Some(Fault::Surrogate), "{half}");
+            assert_eq!(fault(half.as_bytes()), Some(Flaw::Surrogate), "{half}");
         }
     }
 

@@ -66,10 +66,10 @@ pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
 }
 
 /// The fields of a body, in order; files are passed over.
-pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Fields<'a> {
+pub fn fields<'a>(body: &'a [u8], boundary: &[u8]) -> Parts<'a> {
     let line = [b"--", boundary].concat();
     let next = memmem::Finder::new(&[b"\n", line.as_slice()].concat()).into_owned();
-    Fields {
+    Parts {
         body,
         at: 0,
         line,
@@ -96,7 +96,7 @@ pub fn long_line(body: &[u8], boundary: &[u8]) -> Option<usize> {
 
 /// The fields of a body.
 #[derive(Clone, Debug)]
-pub struct Fields<'a> {
+pub struct Parts<'a> {
     body: &'a [u8],
     at: usize,
     line: Vec<u8>,
@@ -107,7 +107,7 @@ pub struct Fields<'a> {
     broke_off: Option<usize>,
 }
 
-impl Iterator for Fields<'_> {
+impl Iterator for Parts<'_> {
     type Item = Field;
 
     fn next(&mut self) -> Option<Field> {
@@ -140,7 +140,7 @@ impl Iterator for Fields<'_> {
     }
 }
 
-impl Fields<'_> {
+impl Parts<'_> {
     /// Where a line begins that is too long to be sure of, of those that were read.
     pub fn long_line(&self) -> Option<usize> {
         self.long_line

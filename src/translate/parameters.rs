@@ -21,7 +21,7 @@ pub(super) fn read<'a>(
     let is_sure = |long_line: Option<usize>| match long_line {
         Some(at) => Err(json::Unreadable {
             at,
-            fault: json::Fault::LongLine,
+            fault: json::Flaw::LongLine,
         }),
         None => Ok(()),
     };

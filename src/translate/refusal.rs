@@ -1,6 +1,6 @@
 //! Why a call goes no further, and what its sender can do.
 use crate::catalogue::{Mode, Rule};
-use crate::protocol::json::{Fault, Unreadable};
+use crate::protocol::json::{Flaw, Unreadable};
 use jiff::Timestamp;
 
 /// Why a call cannot be changed with certainty.
@@ -113,7 +113,7 @@ impl Refusal {
     pub(super) fn unreadable(rule: &Rule, why: Unreadable) -> Self {
         let method = &rule.method;
         let (code, right) = match why.fault {
-            Fault::LongLine => (Code::InvalidMultipart, "shorter lines"),
+            Flaw::LongLine => (Code::InvalidMultipart, "shorter lines"),
             _ => (Code::InvalidJson, "valid JSON"),
         };
         Self {

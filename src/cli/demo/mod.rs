@@ -22,7 +22,7 @@ use self::evidence::Evidence;
 use self::judge::Played;
 use super::assemble::Running;
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paint::{Paint, harmless};
 use super::settings::Settings;
@@ -61,7 +61,7 @@ pub fn command() -> Command {
         )
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

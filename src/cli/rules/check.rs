@@ -9,7 +9,7 @@ use crate::catalogue::file::{Example, Message, OwnRule, SCHEMA};
 use crate::catalogue::{Catalogue, Rule, RuleKind};
 use crate::cli::call::target_of;
 use crate::cli::examples::Examples;
-use crate::cli::failure::Outcome;
+use crate::cli::failure::Exit;
 use crate::cli::output::print;
 use crate::cli::rule_files::read_file;
 use crate::protocol::address::Address;
@@ -47,12 +47,12 @@ pub fn schema_command() -> Command {
         .examples("Example:\n  b24-migration-proxy rules schema > rules.schema.json")
 }
 
-pub fn schema(_: &ArgMatches) -> Outcome {
+pub fn schema(_: &ArgMatches) -> Exit {
     print(SCHEMA)?;
     Ok(0)
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     let mut out = String::new();
     let (mut ran, mut failed, mut warned) = (0, 0, 0);
     let shipped = Catalogue::builtin();

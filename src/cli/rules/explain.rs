@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::known::Known;
 use super::print::{arrow, mode_text, row};
 use crate::cli::call::target_of;
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::print;
 use crate::cli::paint::Paint;
 use crate::cli::{inputs, values};
@@ -22,7 +22,7 @@ pub fn explain(
     call: &str,
     now: Timestamp,
     as_json: bool,
-) -> Outcome {
+) -> Exit {
     let rest = known.layers.one("rest-path", RestPath::new)?;
     let target = target_of(call, &rest)?;
     let place = target::place(target.as_bytes(), &rest);

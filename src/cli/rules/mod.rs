@@ -15,7 +15,7 @@ use self::explain::explain;
 use self::known::Known;
 use self::print::{as_value, details, table};
 use super::examples::Examples;
-use super::failure::{Failure, Outcome};
+use super::failure::{Exit, Failure};
 use super::paint::Paint;
 use super::{options, output};
 use crate::catalogue::{Rule, migration};
@@ -97,7 +97,7 @@ pub fn command() -> Command {
     command
 }
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(matches: &ArgMatches) -> Exit {
     match matches.subcommand() {
         Some(("check", matches)) => return check::run(matches),
         Some((_, matches)) => return check::schema(matches),

@@ -8,7 +8,7 @@ use clap::Command;
 fn load(words: &[&str]) -> Result<Settings, Failure> {
     let command = super::super::options::add_to(Command::new("serve"));
     let words = std::iter::once("serve").chain(words.iter().copied());
-    Source::new(
+    SettingsSource::new(
         command
             .try_get_matches_from(words)
             .expect("words that clap takes"),

@@ -90,11 +90,11 @@ fn play(desk: &mut Desk, portal: &mut Portal, arrivals: &[(u64, Flow)], end: u64
         }
         while let Some((_, flow)) = coming.next_if(|(at, _)| *at <= now) {
             match desk.ask(flow, ms(now)) {
-                Answer::Granted(grant) => going.push((flow, now, grant)),
-                Answer::Waits(ticket) => {
+                Decision::Granted(grant) => going.push((flow, now, grant)),
+                Decision::Waits(ticket) => {
                     waiting.insert(ticket.index, (ticket, flow, now));
                 }
-                Answer::TooLong(_) => run.flows.entry(flow).or_default().turned_away += 1,
+                Decision::TooLong(_) => run.flows.entry(flow).or_default().turned_away += 1,
             }
         }
         while let Some((ticket, grant)) = desk.hand_out(ms(now)) {
@@ -191,10 +191,10 @@ fn auto_holds_nobody_back_until_the_portal_refuses() {
     let mut portal = Portal::new(50.0, 2.0, 0);
     for call in 0..50 {
         assert!(!desk.holds());
-        assert!(matches!(desk.ask(call % 3, ms(10)), Answer::Granted(_)));
+        assert!(matches!(desk.ask(call % 3, ms(10)), Decision::Granted(_)));
         assert!(portal.takes(ms(10)));
     }
-    let Answer::Granted(grant) = desk.ask(1, ms(20)) else {
+    let Decision::Granted(grant) = desk.ask(1, ms(20)) else {
         panic!("held before any refusal")
     };
     assert!(!portal.takes(ms(20)));
@@ -226,11 +226,11 @@ fn others_at_the_same_address_lower_our_rate_and_it_comes_back() {
         }
         while let Some((_, flow)) = coming.next_if(|(at, _)| *at <= now) {
             match desk.ask(flow, ms(now)) {
-                Answer::Granted(grant) if !portal.takes(ms(now)) => {
+                Decision::Granted(grant) if !portal.takes(ms(now)) => {
                     refused += 1;
                     desk.refused(grant, ms(now));
                 }
-                Answer::Waits(_) => waiting += 1,
+                Decision::Waits(_) => waiting += 1,
                 _ => {}
             }
         }
@@ -256,7 +256,7 @@ fn three_addresses_carry_three_times_the_rate_and_a_caller_stays_on_its_own() {
     for call in 0..3_000u64 {
         let now = ms(call * 5);
         let flow = call % 30;
-        if let Answer::Granted(grant) = desk.ask(flow, now) {
+        if let Decision::Granted(grant) = desk.ask(flow, now) {
             by_source[grant.source] += 1;
             if call < 30 {
                 home.insert(flow, grant.source);
@@ -276,7 +276,7 @@ fn three_addresses_carry_three_times_the_rate_and_a_caller_stays_on_its_own() {
     let mut quiet = self::desk("20:10", 3);
     for call in 0..120u64 {
         let flow = call % 6;
-        let Answer::Granted(grant) = quiet.ask(flow, ms(call * 200)) else {
+        let Decision::Granted(grant) = quiet.ask(flow, ms(call * 200)) else {
             panic!("there is room")
         };
         assert_eq!(grant.source, (flow % 3) as usize);
@@ -289,17 +289,17 @@ fn a_wait_that_would_be_too_long_is_told_at_once() {
     let mut told = 0;
     for _ in 0..30 {
         match desk.ask(1, ms(0)) {
-            Answer::TooLong(wait) => {
+            Decision::TooLong(wait) => {
                 assert!(wait > Duration::from_secs(5));
                 told += 1;
             }
-            Answer::Granted(_) | Answer::Waits(_) => assert_eq!(told, 0),
+            Decision::Granted(_) | Decision::Waits(_) => assert_eq!(told, 0),
         }
     }
     // Nine go at once, with one in reserve; ten more fit into five seconds.
     assert_eq!((told, desk.queue().waiting()), (11, 10));
     // Somebody else does not wait behind them.
-    assert!(matches!(desk.ask(2, ms(0)), Answer::Waits(_)));
+    assert!(matches!(desk.ask(2, ms(0)), Decision::Waits(_)));
     assert!(
         matches!(desk.hand_out(ms(0)), Some((_, _))),
         "the reserve is for who was quiet"
@@ -312,7 +312,12 @@ fn switching_it_off_lets_everybody_go_and_rules_change_without_losing_anybody() 
     let asked: Vec<_> = (0..5).map(|_| desk.ask(1, ms(0))).collect();
     assert!(matches!(
         asked[..],
-        [Answer::Granted(_), Answer::Granted(_), Answer::Waits(_), ..]
+        [
+            Decision::Granted(_),
+            Decision::Granted(_),
+            Decision::Waits(_),
+            ..
+        ]
     ));
     assert!(desk.hand_out(ms(0)).is_none());
     desk.set(rules("off"), ms(10));
@@ -323,10 +328,10 @@ fn switching_it_off_lets_everybody_go_and_rules_change_without_losing_anybody() 
 #[test]
 fn a_grant_that_is_not_used_goes_to_the_next() {
     let mut desk = desk("1:1", 1);
-    let Answer::Granted(grant) = desk.ask(1, ms(0)) else {
+    let Decision::Granted(grant) = desk.ask(1, ms(0)) else {
         panic!("it is empty")
     };
-    assert!(matches!(desk.ask(2, ms(0)), Answer::Waits(_)));
+    assert!(matches!(desk.ask(2, ms(0)), Decision::Waits(_)));
     assert!(desk.hand_out(ms(0)).is_none());
     desk.give_back(grant);
     assert!(desk.hand_out(ms(0)).is_some());

@@ -51,7 +51,7 @@ pub struct Span {
     /// The request is on its way to the portal.
     begun: Cell<bool>,
     id: OnceCell<RequestId>,
-    access: Option<Box<Access>>,
+    access: Option<Box<AccessFacts>>,
     /// Its answer, where its last bytes tell of the portal's time.
     passing: OnceCell<Box<Passing>>,
     /// A batch as it was sent.
@@ -60,7 +60,7 @@ pub struct Span {
 }
 
 /// What only the access log needs.
-struct Access {
+struct AccessFacts {
     timestamp: SystemTime,
     client_request_id: Option<String>,
     trace_id: Option<String>,
@@ -93,7 +93,7 @@ impl Span {
             .telemetry
             .access_log
             .as_ref()
-            .map(|_| Box::new(Access::of(context, client, head, place)));
+            .map(|_| Box::new(AccessFacts::of(context, client, head, place)));
         Rc::new(Span {
             _open: context.local.open(Open::Request),
             context: context.clone(),
@@ -261,7 +261,7 @@ impl Span {
     }
 }
 
-impl Access {
+impl AccessFacts {
     fn of(
         context: &Context,
         client: &Client,
@@ -277,7 +277,7 @@ impl Access {
             let who = Who::of(place, rest, &head.fields, head.target(), address);
             context.calls.telemetry.fingerprints.of_bytes(&who.bytes())
         });
-        Access {
+        AccessFacts {
             flow,
             timestamp: SystemTime::now(),
             client_request_id: fields.and_then(|f| text(protocol::Fields::get(f, "x-request-id"))),

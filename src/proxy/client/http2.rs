@@ -78,7 +78,7 @@ pub async fn serve(
     let asked = Rc::new(Cell::new(false));
     let service = {
         let (registry, link, asked) = (registry.clone(), link.clone(), asked.clone());
-        let turns = Rc::new(Turns {
+        let turns = Rc::new(StreamTurns {
             room: Semaphore::new(FIRST_STREAMS as usize),
             size: Cell::new(FIRST_STREAMS),
             open: Cell::new(0),
@@ -159,7 +159,7 @@ async fn answer(
     registry: Rc<Registry>,
     connection: Rc<Client>,
     link: Rc<Link>,
-    turns: Rc<Turns>,
+    turns: Rc<StreamTurns>,
     request: Request<Incoming>,
 ) -> Result<Response<StreamBody>, Infallible> {
     // A stream is a connection of its own to whoever handles it: its faults are not its neighbours'.
@@ -195,7 +195,7 @@ async fn answer(
 }
 
 /// Whose turn it is among the streams of a connection, and what they count.
-struct Turns {
+struct StreamTurns {
     room: Semaphore,
     size: Cell<u32>,
     open: Cell<u32>,
@@ -204,7 +204,7 @@ struct Turns {
     peer: Option<IpAddr>,
 }
 
-impl Turns {
+impl StreamTurns {
     /// Counts a stream as a connection, unless it is the only one of its own.
     fn count_in(self: &Rc<Self>, registry: &Registry) -> Result<CountedStream, Full> {
         if self.open.get() > 0 {
@@ -235,7 +235,7 @@ impl Turns {
 }
 
 /// A stream that counts as a connection for as long as this is held.
-struct CountedStream(Rc<Turns>);
+struct CountedStream(Rc<StreamTurns>);
 
 impl Drop for CountedStream {
     fn drop(&mut self) {

@@ -1,6 +1,6 @@
 //! A body on its way in: by length, in chunks, or until the connection closes (RFC 9112 §6).
 
-use crate::proxy::http::chunked::{BadChunk, Chunked, Step};
+use crate::proxy::http::chunked::{BadChunk, Chunked, Event};
 use crate::proxy::http::head::Framing;
 use crate::proxy::http::read::read_trailers;
 use bytes::{Buf, Bytes};
@@ -175,21 +175,21 @@ impl BodyIn {
         {
             match chunked.next(&self.rest, 0) {
                 Err(bad) => self.failed = Some(bad),
-                Ok(Step::Data(data)) => {
+                Ok(Event::Data(data)) => {
                     self.rest.advance(data.start);
                     self.ready = Some(self.rest.split_to(data.len()));
                 }
-                Ok(Step::Trailers(at)) => {
+                Ok(Event::Trailers(at)) => {
                     self.rest.advance(at);
                     self.trailers = Some(Vec::new());
                 }
-                Ok(Step::More) => {
+                Ok(Event::More) => {
                     let all = std::mem::take(&mut self.rest);
                     if let Some(trailers) = &mut self.trailers {
                         trailers.extend_from_slice(&all);
                     }
                 }
-                Ok(Step::Ended(at)) => {
+                Ok(Event::Ended(at)) => {
                     let end = self.rest.split_to(at);
                     if let Some(trailers) = &mut self.trailers {
                         trailers.extend_from_slice(&end);

@@ -32,7 +32,7 @@ enum At {
 
 /// What comes next in a piece of a chunked body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Event {
     /// Data, where it stands in the piece.
     Data(Range<usize>),
     /// The data has ended; the trailers, or the empty line without any, begin at that byte.
@@ -75,7 +75,7 @@ impl Chunked {
     /// A size that is not hexadecimal or over 16 digits, a missing CRLF, a control character in an extension or a
     /// trailer, more than 16 KiB of either.
     // Long: one state after the other, as the bytes come.
-    pub fn next(&mut self, piece: &[u8], from: usize) -> Result<Step, BadChunk> {
+    pub fn next(&mut self, piece: &[u8], from: usize) -> Result<Event, BadChunk> {
         let mut i = from;
         while i < piece.len() {
             let b = piece[i];
@@ -86,7 +86,7 @@ impl Chunked {
                     if self.remaining == 0 {
                         self.at = At::DataCr;
                     }
-                    return Ok(Step::Data(i..i + data as usize));
+                    return Ok(Event::Data(i..i + data as usize));
                 }
                 At::Size(digits) => match (b as char).to_digit(16) {
                     Some(_) if digits == 15 => return Err(BadChunk("a chunk's size is too large")),
@@ -113,7 +113,7 @@ impl Chunked {
                     lf(b)?;
                     if self.remaining == 0 {
                         self.at = At::TrailerStart;
-                        return Ok(Step::Trailers(i + 1));
+                        return Ok(Event::Trailers(i + 1));
                     }
                     self.at = At::Data;
                 }
@@ -161,13 +161,13 @@ impl Chunked {
                 At::EndLf => {
                     lf(b)?;
                     self.at = At::Done;
-                    return Ok(Step::Ended(i + 1));
+                    return Ok(Event::Ended(i + 1));
                 }
-                At::Done => return Ok(Step::Ended(i)),
+                At::Done => return Ok(Event::Ended(i)),
             }
             i += 1;
         }
-        Ok(Step::More)
+        Ok(Event::More)
     }
 
     fn count(&mut self) -> Result<(), BadChunk> {

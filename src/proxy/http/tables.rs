@@ -1,6 +1,6 @@
 //! Tables of the readers: bytes in, what they mean or why they are refused out; and that any split reads the same.
 
-use super::chunked::{Chunked, Step};
+use super::chunked::{Chunked, Event};
 use super::head::{Framing, HeadError, Limits};
 use super::peer::{Preface, preface};
 use super::read::{read_request, read_response};
@@ -165,13 +165,13 @@ fn chunks(bytes: &[u8], pieces: &[usize]) -> Option<(Vec<u8>, Option<usize>)> {
         let mut from = 0;
         loop {
             match reader.next(piece, from).ok()? {
-                Step::Data(range) => {
+                Event::Data(range) => {
                     from = range.end;
                     data.extend_from_slice(&piece[range]);
                 }
-                Step::Trailers(at) => from = at,
-                Step::More => break,
-                Step::Ended(at) => return Some((data, Some(done + at))),
+                Event::Trailers(at) => from = at,
+                Event::More => break,
+                Event::Ended(at) => return Some((data, Some(done + at))),
             }
         }
         done += length;

@@ -9,7 +9,7 @@ pub mod flow;
 pub mod store;
 
 use crate::pace::Moment;
-use crate::pace::desk::{Answer, Desk, Grant, Refused, Rules, State};
+use crate::pace::desk::{Decision, Desk, Grant, Refused, Rules, State};
 use crate::pace::queue::{Flow, Ticket};
 #[cfg(feature = "rate-store")]
 use crate::pace::replica::{Question, Told};
@@ -155,12 +155,12 @@ impl Pacing {
         let answer = inner.desk.ask(flow, now);
         self.holds.store(inner.desk.holds(), Relaxed);
         match answer {
-            Answer::Granted(grant) => Asked::Go(grant),
-            Answer::Waits(ticket) => {
+            Decision::Granted(grant) => Asked::Go(grant),
+            Decision::Waits(ticket) => {
                 let deadline = self.began + now + inner.desk.timeout();
                 Asked::Wait(self.waiting_with(inner, ticket, deadline))
             }
-            Answer::TooLong(wait) => Asked::No(Held::TooLong(wait)),
+            Decision::TooLong(wait) => Asked::No(Held::TooLong(wait)),
         }
     }
 

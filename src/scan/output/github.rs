@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Outcome, is_hidden, plain, sentence};
+use super::{Findings, is_hidden, plain, sentence};
 
 /// One `::warning` a finding, one `::notice` a place that could not be judged.
-pub fn github(outcome: &Outcome<'_>) -> String {
+pub fn github(outcome: &Findings<'_>) -> String {
     let mut out = String::new();
     for found in &outcome.report.found {
         let known = &outcome.known[found.known];

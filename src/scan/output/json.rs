@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, escaped, plain};
+use super::{Findings, escaped, plain};
 
 /// The whole report, with a line end.
-pub fn json(outcome: &Outcome<'_>) -> String {
+pub fn json(outcome: &Findings<'_>) -> String {
     let found: Vec<Value> = outcome
         .report
         .found

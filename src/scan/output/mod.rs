@@ -18,7 +18,7 @@ use super::{Known, Report};
 
 /// What is reported.
 #[derive(Debug, Clone, Copy)]
-pub struct Outcome<'a> {
+pub struct Findings<'a> {
     /// The list that was searched for.
     pub known: &'a [Known],
     /// What was found.
@@ -29,7 +29,7 @@ pub struct Outcome<'a> {
     pub width: Option<usize>,
 }
 
-impl Outcome<'_> {
+impl Findings<'_> {
     /// The methods that the log has seen called and no line of the tree names.
     fn called_from_elsewhere(&self) -> Vec<&str> {
         let Some(log) = self.log else {
@@ -113,7 +113,7 @@ mod tests {
     use crate::scan::{Place, Unseen, Why};
 
     /// What each format makes of a file of this name with one place to look at.
-    fn written(name: &str, format: fn(&Outcome<'_>) -> String) -> String {
+    fn written(name: &str, format: fn(&Findings<'_>) -> String) -> String {
         let report = Report {
             unseen: vec![Unseen {
                 path: PathBuf::from(name),
@@ -127,7 +127,7 @@ mod tests {
             searched: 1,
             ..Report::default()
         };
-        format(&Outcome {
+        format(&Findings {
             known: &[],
             report: &report,
             log: None,

@@ -7,7 +7,7 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Outcome, escaped, plain, sentence, shown};
+use super::{Findings, escaped, plain, sentence, shown};
 use crate::scan::Place;
 
 /// The rule of places that could not be judged.
@@ -32,7 +32,7 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// A log file with one run, with a line end.
-pub fn sarif(outcome: &Outcome<'_>) -> String {
+pub fn sarif(outcome: &Findings<'_>) -> String {
     let used: Vec<usize> = outcome
         .report
         .found
@@ -110,7 +110,7 @@ pub fn sarif(outcome: &Outcome<'_>) -> String {
     escaped(&log)
 }
 
-fn rule(outcome: &Outcome<'_>, known: usize) -> Value {
+fn rule(outcome: &Findings<'_>, known: usize) -> Value {
     let known = &outcome.known[known];
     let mut rule = json!({
         "id": known.method,

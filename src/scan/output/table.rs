@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{Outcome, shown};
+use super::{Findings, shown};
 use crate::columns::{GAP, fit, fold};
 
 /// So many places that could not be judged are listed; the other formats have all.
 const LISTED: usize = 50;
 
 /// The report as columns, and what it does not cover.
-pub fn table(outcome: &Outcome<'_>) -> String {
+pub fn table(outcome: &Findings<'_>) -> String {
     let report = outcome.report;
     let mut out = String::new();
     if !report.found.is_empty() {
@@ -52,7 +52,7 @@ pub fn table(outcome: &Outcome<'_>) -> String {
     out
 }
 
-fn rows(outcome: &Outcome<'_>, out: &mut String) {
+fn rows(outcome: &Findings<'_>, out: &mut String) {
     let mut header = vec!["WHERE", "METHOD", "CALL INSTEAD", "TRANSLATED"];
     if outcome.log.is_some() {
         header.push("SEEN");
@@ -128,7 +128,7 @@ fn rows(outcome: &Outcome<'_>, out: &mut String) {
     out.push('\n');
 }
 
-fn unseen(outcome: &Outcome<'_>, out: &mut String) {
+fn unseen(outcome: &Findings<'_>, out: &mut String) {
     let unseen = &outcome.report.unseen;
     let _ = writeln!(
         out,

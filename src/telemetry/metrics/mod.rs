@@ -43,7 +43,7 @@ pub struct Metrics {
     access_log: OnceLock<Arc<LineLog>>,
     certificates: Mutex<Vec<(String, i64)>>,
     brownouts: AtomicU64,
-    limits: Mutex<pacing::Limits>,
+    limits: Mutex<pacing::PortalLimits>,
     budget: OnceLock<Arc<dyn Budget>>,
     reload_successful: AtomicU64,
     reload_seconds: AtomicI64,

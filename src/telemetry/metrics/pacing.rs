@@ -14,7 +14,7 @@ const OTHER: &str = "other";
 
 /// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Limits {
+pub(super) struct PortalLimits {
     /// By the caller's name.
     pub(super) callers: BTreeMap<String, [u64; Paced::ALL.len()]>,
     /// By method: how often its limits refused it.
@@ -51,7 +51,7 @@ const ENTRIES: usize = 2_000;
 /// The part of the limit that is warned of.
 const WARNED_AT: f64 = 0.8;
 
-impl Limits {
+impl PortalLimits {
     /// The names of the callers file: their series exist from the start, those of names that are gone end.
     pub(super) fn set_names(&mut self, names: &[String]) {
         self.callers
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn only_names_of_the_callers_file_have_series_of_their_own() {
-        let mut limits = Limits::default();
+        let mut limits = PortalLimits::default();
         limits.set_names(&["1C".into(), "shop".into()]);
         limits.paced(Some("1C"), Paced::Waited);
         limits.paced(Some("made up"), Paced::Waited);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_portals_time_is_kept_by_method_and_caller_for_ten_minutes() {
-        let mut limits = Limits::default();
+        let mut limits = PortalLimits::default();
         limits.set_names(&["1C".into()]);
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn methods_without_end_do_not_become_series_without_end() {
-        let mut limits = Limits::default();
+        let mut limits = PortalLimits::default();
         for n in 0..1000 {
             limits.method_limited(&format!("m{n}"), MethodLimit::OperationTimeLimit);
         }
