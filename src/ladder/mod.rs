@@ -7,12 +7,14 @@
 //! - [`entry`] one `[[mode]]` of the configuration
 //! - [`window`] stretches of time as data
 //! - [`share`] a share of the callers, always the same ones
-//! - [`policy`] all entries together: build, ask, explain
+//! - [`policy`] all entries together: build, ask
+//! - `explain` which of them decides, and why, for a person to read
 //! - [`standing`] what holds for callers that nobody names, what comes next, and what has changed
 //! - [`guard`] ends a brownout when its callers' other calls begin to fail
 //! - [`rehearsal`] what an entry would have refused, from a log
 
 pub mod entry;
+mod explain;
 pub mod guard;
 pub mod policy;
 pub mod rehearsal;
@@ -26,7 +28,8 @@ use crate::catalogue::Mode;
 use crate::telemetry::caller::Caller;
 
 pub use entry::{Entry, Methods, Step};
-pub use policy::{Explanation, Policy, Setting, StoppedBy, Wrong};
+pub use explain::Explanation;
+pub use policy::{Policy, Setting, StoppedBy, Wrong};
 
 /// A caller as an entry sees it.
 #[derive(Clone, Copy, Debug)]

@@ -54,8 +54,8 @@ pub struct Policy {
     /// How the calls are named and logged.
     logging: Arc<Logging>,
     plans: Box<[Plan]>,
-    settings: Vec<Setting>,
-    entries: Vec<Placed>,
+    pub(super) settings: Vec<Setting>,
+    pub(super) entries: Vec<Placed>,
     guard: Arc<Guard>,
     /// Whether any entry is a brownout, so that the guard has something to do.
     guarded: bool,
@@ -65,9 +65,9 @@ pub struct Policy {
 
 /// What holds for one rule.
 #[derive(Debug)]
-struct Plan {
+pub(super) struct Plan {
     /// Entries that may match, in their order.
-    entries: Box<[usize]>,
+    pub(super) entries: Box<[usize]>,
     /// What holds when none does.
     base: Decision,
 }
@@ -99,17 +99,6 @@ pub enum StoppedBy {
     Admin,
     /// The guard: its callers' other calls fail.
     Guard,
-}
-
-/// Which entry decides for a caller at a moment, and why those before it do not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    /// What is done with the call.
-    pub decision: Decision,
-    /// What says so: an origin and what it says.
-    pub decided_by: String,
-    /// The entries that were passed over: what they say, and why they do not match.
-    pub passed_over: Vec<(String, String)>,
 }
 
 impl Policy {
@@ -322,7 +311,7 @@ impl Policy {
     }
 
     /// The plan of a rule; none for a rule of another catalogue, as of one before a reload.
-    fn plan(&self, rule: &Rule) -> Option<&Plan> {
+    pub(super) fn plan(&self, rule: &Rule) -> Option<&Plan> {
         let own = self.catalogue.rules().get(rule.id)?;
         (own.method == rule.method)
             .then(|| self.plans.get(rule.id))
@@ -368,7 +357,12 @@ impl Policy {
         refuses(plan.base.mode)
     }
 
-    fn ask(&self, at: usize, caller: &CallerView<'_>, now: Timestamp) -> Result<Decision, Miss> {
+    pub(super) fn ask(
+        &self,
+        at: usize,
+        caller: &CallerView<'_>,
+        now: Timestamp,
+    ) -> Result<Decision, Miss> {
         let placed = &self.entries[at];
         let until = placed.in_time(now)?;
         placed.entry.is_for(caller)?;
@@ -377,57 +371,6 @@ impl Policy {
             because: Because::Entry(at),
             until,
         })
-    }
-
-    /// Which entry decides for a caller at a moment, and why those before it do not.
-    pub fn explain(&self, rule: &Rule, caller: &CallerView<'_>, now: Timestamp) -> Explanation {
-        let mut passed_over = Vec::new();
-        for &at in self.plan(rule).map_or(&[][..], |plan| &plan.entries) {
-            match self.ask(at, caller, now) {
-                Ok(decision) => {
-                    return Explanation {
-                        decision,
-                        decided_by: self.origin(decision.because),
-                        passed_over,
-                    };
-                }
-                Err(miss) => passed_over.push((self.origin(Because::Entry(at)), miss.text())),
-            }
-        }
-        let decision = self.mode(rule, caller, now);
-        Explanation {
-            decision,
-            decided_by: self.origin(decision.because),
-            passed_over,
-        }
-    }
-
-    /// Where it stands and what it says, for a person to read.
-    pub fn origin(&self, because: Because) -> String {
-        match because {
-            Because::Default => "the default".to_owned(),
-            Because::Setting(at) => match &self.settings[at] {
-                Setting {
-                    method: Some(method),
-                    step,
-                    origin,
-                    ..
-                } => format!("{origin}: {method}={}", step.mode.as_str()),
-                Setting { step, origin, .. } => format!("{origin}: {}", step.mode.as_str()),
-            },
-            Because::Entry(at) => {
-                let entry = &self.entries[at].entry;
-                let scope = entry
-                    .scope()
-                    .map_or(String::new(), |scope| format!(" for {scope}"));
-                let windows: Vec<String> = entry.windows.iter().map(ToString::to_string).collect();
-                let when = match windows.is_empty() {
-                    true => String::new(),
-                    false => format!(", {}", windows.join(", ")),
-                };
-                format!("{}: {}{scope}{when}", entry.origin, entry.word())
-            }
-        }
     }
 
     /// The entries, in their order.
