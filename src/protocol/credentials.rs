@@ -2,7 +2,9 @@
 use super::call::{Body, read_body};
 use super::place::{Access, Place, query};
 use super::{Fields, Layer, Secret, form, json, multipart, name, utf8};
+use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// How a call says who it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,14 +116,17 @@ pub fn read<'a>(
     }
 }
 
+static AUTH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"auth"));
+static ACCESS_TOKEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"access_token"));
+
 /// Whether a call has an application's token, which counts before a webhook in its address. Nearly all with such an
 /// address have none, and that costs a quick look.
 pub fn has_token(fields: &dyn Fields, target: &[u8], body: Option<(&[u8], &[u8])>) -> bool {
     let may_name = |bytes: &[u8]| {
         bytes.len() > b"auth=".len()
             && (memchr::memchr2(b'%', b'\\', bytes).is_some()
-                || memchr::memmem::find(bytes, b"auth").is_some()
-                || memchr::memmem::find(bytes, b"access_token").is_some())
+                || AUTH.find(bytes).is_some()
+                || ACCESS_TOKEN.find(bytes).is_some())
     };
     if bearer(fields).is_some() {
         return true;

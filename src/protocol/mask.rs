@@ -67,14 +67,21 @@ pub fn mask_user(user: &str, code: &str) -> String {
 /// Whether a segment of an address that stands beside `rest` is a secret by its shape: one long word, or a long word with
 /// digits in it. (Methods have long words: `crm.documentgenerator.template.list`.)
 pub fn is_secret(segment: &[u8]) -> bool {
-    let words = segment.split(|b| !b.is_ascii_alphanumeric());
+    // Each segment of each logged call is looked at: words are counted as they pass.
     let (mut count, mut longest) = (0, 0);
-    for word in words.filter(|word| !word.is_empty()) {
-        if is_mixed(word) {
+    let (mut length, mut digits) = (0, 0);
+    for b in segment.iter().chain(b".") {
+        if b.is_ascii_alphanumeric() {
+            length += 1;
+            digits += usize::from(b.is_ascii_digit());
+            continue;
+        }
+        if length >= SHORTEST_SECRET && digits > 0 && digits < length {
             return true;
         }
-        count += 1;
-        longest = longest.max(word.len());
+        count += usize::from(length > 0);
+        longest = length.max(longest);
+        (length, digits) = (0, 0);
     }
     count == 1 && longest >= SHORTEST_SECRET
 }

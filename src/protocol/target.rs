@@ -12,7 +12,7 @@ use super::neighbours::{self, Neighbours, is};
 pub use super::place::{Access, BATCH, Place, Written, query};
 use super::utf8;
 use super::{Secret, answer::Format};
-use memchr::{memchr, memchr2, memchr2_iter, memmem};
+use memchr::{memchr, memchr2, memchr2_iter};
 use std::borrow::Cow;
 use wide::u8x16;
 
@@ -158,12 +158,12 @@ pub fn masked_plain_call(target: &[u8], place: &Place<'_>) -> Option<String> {
     let before = path.get(..name.start)?.strip_suffix('/')?;
     let to_user = &before[..memchr::memrchr(b'/', before.as_bytes())?];
     let prefix = to_user.strip_suffix(user)?;
-    let has = |text: &str, part: &[u8]| memmem::find(text.as_bytes(), part).is_some();
+    let has_rest = |text: &str| text.as_bytes().array_windows().any(|four| four == b"rest");
     let in_order = prefix.ends_with('/')
-        && !has(prefix, b"//")
+        && !prefix.as_bytes().array_windows().any(|two| two == b"//")
         && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'/');
     // A user called like the path would be masked once more by what looks for addresses in texts.
-    let distinct = !has(user, b"rest") && !has(method, b"rest");
+    let distinct = !has_rest(user) && !has_rest(method);
     let distinct = distinct && !is_secret(user.as_bytes()) && !is_secret(method.as_bytes());
     (in_order && distinct && plain(user) && plain(method))
         .then(|| [to_user, "/***/", method].concat())

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 
 use super::caller::Caller;
-use super::json::Object;
+use super::json::{LONGEST_TEXT, Object, cut, milliseconds, string, timestamp};
 use super::metrics::labels::{Label, Sent};
 use super::reader::{CALL, CALLS};
 use crate::catalogue::{Mode, Rule};
+use crate::digits;
 use crate::translate::sent::MOST_NAMES;
 use crate::translate::{Action, Encoding, Reason};
 
@@ -23,6 +24,13 @@ pub const MOST_CHANGES: usize = 32;
 
 /// So many uses of one method in one request have a line each; see [`write_lines`].
 pub const MOST_SINGLE: usize = 50;
+
+/// A member's name as it stands in a line behind others.
+macro_rules! member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
 
 /// One use of a deprecated method, single or as a command of a batch.
 #[derive(Clone, Debug)]
@@ -80,11 +88,16 @@ impl DeprecationEvent<'_> {
     fn write(&self, many: Option<&Many>, parts: &LineParts, out: &mut Vec<u8>) {
         let differ = many.map(|many| many.differ).unwrap_or_default();
         let mut line = Object::begin(out);
-        line.number("schema", SCHEMA)
-            .moment("timestamp", self.timestamp)
-            .word("event", if many.is_some() { CALLS } else { CALL })
-            .text("request_id", &self.request_id)
-            .text_if("client_request_id", self.client_request_id.as_deref())
+        line.number("schema", SCHEMA);
+        quoted(line.ready(member!("timestamp")), |out| {
+            timestamp(out, self.timestamp);
+        });
+        word(
+            line.ready(member!("event")),
+            if many.is_some() { CALLS } else { CALL },
+        );
+        text(line.ready(member!("request_id")), &self.request_id);
+        line.text_if("client_request_id", self.client_request_id.as_deref())
             .text_if("trace_id", self.trace_id.as_deref())
             .members(&parts.rule);
         if let Some(many) = many {
@@ -93,28 +106,29 @@ impl DeprecationEvent<'_> {
                 line.number("errors", many.errors);
             }
         }
-        line.word("action", self.action.as_str());
+        word(line.ready(member!("action")), self.action.as_str());
         if let (Some(reason), false) = (self.reason, differ.reason) {
             line.word("reason", reason.as_str());
         }
         if let (Some(mode), false) = (self.mode, differ.mode) {
-            line.word("mode", mode.as_str());
+            word(line.ready(member!("mode")), mode.as_str());
         }
         if !differ.encoding {
-            line.word("encoding", self.encoding.as_str());
+            word(line.ready(member!("encoding")), self.encoding.as_str());
         }
         if !differ.batch_key {
             line.text_if("batch_key", self.batch_key.as_deref());
         }
         if !differ.changes {
-            write_changes(&self.changes, line.member("changes"));
+            write_changes(&self.changes, line.ready(member!("changes")));
         }
         if many.is_none() {
             write_parameters(&self.parameters, &mut line);
         }
-        line.text("target", &self.target).members(&parts.caller);
+        text(line.ready(member!("target")), &self.target);
+        line.members(&parts.caller);
         if let Some(status) = self.status {
-            line.number("status", u64::from(status));
+            digits::decimal(line.ready(member!("status")), u64::from(status));
         }
         if !differ.error {
             line.text_if("error", self.error.as_deref());
@@ -122,7 +136,7 @@ impl DeprecationEvent<'_> {
         if let Some(sent) = self.sent {
             line.word("sent", sent.as_str());
         }
-        line.milliseconds("duration_ms", self.duration);
+        milliseconds(line.ready(member!("duration_ms")), self.duration);
         if let Some(waited) = self.waited {
             line.milliseconds("waited_ms", waited);
         }
@@ -271,13 +285,29 @@ impl Many {
     }
 }
 
+/// A text of others, cut.
+fn text(out: &mut Vec<u8>, text: &str) {
+    string(out, cut(text, LONGEST_TEXT));
+}
+
+/// A word of ours, which needs no escapes.
+fn word(out: &mut Vec<u8>, word: &'static str) {
+    quoted(out, |out| out.extend_from_slice(word.as_bytes()));
+}
+
+fn quoted(out: &mut Vec<u8>, inside: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    inside(out);
+    out.push(b'"');
+}
+
 fn write_changes(changes: &[String], out: &mut Vec<u8>) {
     out.push(b'[');
     for (at, change) in changes.iter().take(MOST_CHANGES).enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        super::json::string(out, super::json::cut(change, super::json::LONGEST_TEXT));
+        text(out, change);
     }
     if let Some(more) = changes
         .len()
@@ -285,7 +315,7 @@ fn write_changes(changes: &[String], out: &mut Vec<u8>) {
         .filter(|&more| more > 0)
     {
         out.push(b',');
-        super::json::string(out, &format!("and {more} more"));
+        string(out, &format!("and {more} more"));
     }
     out.push(b']');
 }
@@ -301,7 +331,7 @@ pub(super) fn write_parameters(parameters: &[String], line: &mut Object<'_>) {
         if at > 0 {
             out.push(b',');
         }
-        super::json::string(out, super::json::cut(name, super::json::LONGEST_TEXT));
+        text(out, name);
     }
     out.push(b']');
 }

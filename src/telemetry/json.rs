@@ -44,6 +44,13 @@ impl<'a> Object<'a> {
         self
     }
 
+    /// A member's name that is written already, with the comma before it: its value is to follow.
+    #[inline]
+    pub fn ready(&mut self, name: &'static str) -> &mut Vec<u8> {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out
+    }
+
     /// A word of ours, which needs no escapes.
     pub fn word(&mut self, name: &'static str, word: &'static str) -> &mut Self {
         let out = self.member(name);
@@ -108,11 +115,7 @@ impl<'a> Object<'a> {
 
     /// A duration in milliseconds, with three digits after the point.
     pub fn milliseconds(&mut self, name: &'static str, value: Duration) -> &mut Self {
-        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-        let out = self.member(name);
-        digits::decimal(out, micros / 1000);
-        out.push(b'.');
-        padded(out, micros % 1000, 3);
+        milliseconds(self.member(name), value);
         self
     }
 
@@ -187,13 +190,13 @@ fn escaped(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&text.as_bytes()[clean..]);
 }
 
-/// The last `width` decimal digits of `value`, with leading zeros.
-fn padded(out: &mut Vec<u8>, value: u64, width: u32) {
-    let mut divisor = 10u64.pow(width - 1);
-    while divisor > 0 {
-        out.push(b'0' + (value / divisor % 10) as u8);
-        divisor /= 10;
-    }
+/// A duration in milliseconds, with three digits after the point.
+pub fn milliseconds(out: &mut Vec<u8>, value: Duration) {
+    let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+    digits::decimal(out, micros / 1000);
+    let rest = (micros % 1000) as u16;
+    let digit = |value: u16| b'0' + (value % 10) as u8;
+    out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
 }
 
 /// `moment` as `2026-11-25T01:25:17.042Z`. Moments before 1970 are shown as 1970, those after 9999 as its last.

@@ -186,9 +186,13 @@ impl Job {
         };
         self.name_application(&answer);
         let mut told = Told::by(&answer);
-        let looked = {
-            let looking = pin!(self.look_into(&mut answer, &mut told, is_replaced));
-            self.context.cut.unless_cut(looking).await
+        let looked = match self.looked_into(&answer, is_replaced) {
+            None => Some(Ok(None)),
+            Some(limit) => {
+                // Boxed: what is rare must not make every call's future larger.
+                let mut looking = Box::pin(self.look_into(&mut answer, &mut told, limit));
+                self.context.cut.unless_cut(looking.as_mut()).await
+            }
         };
         match looked {
             None => Err(self.cut()),
@@ -345,31 +349,34 @@ impl Job {
         }
     }
 
-    /// Reads an error's code, or those of a batch's commands, out of the answer. Gives what was read.
-    async fn look_into(
-        &self,
-        answer: &mut Answer,
-        told: &mut Told,
-        whole: bool,
-    ) -> Result<Option<(Bytes, bool)>, Truncated> {
+    /// How much of the answer's body is read before it goes on; nothing where none of it is.
+    fn looked_into(&self, answer: &Answer, is_replaced: bool) -> Option<usize> {
         let head = &answer.head;
-        let coding = Coding::of(head);
-        let readable = match coding {
+        let limit = match (self.batch, head.status) {
+            _ if is_replaced => REPLACED_LIMIT,
+            _ if self.successor.is_some() => compare::LIMIT,
+            (_, 400..) => ERROR_LIMIT,
+            (true, _) => BATCH_LIMIT,
+            (false, _) => return None,
+        };
+        let readable = match Coding::of(head) {
             Coding::None => true,
             Coding::Gzip if self.successor.is_some() => true,
             Coding::Gzip | Coding::Deflate => head.status >= 400,
             Coding::Other => false,
         };
-        if !readable || head.framing == Framing::None || self.head.method() == b"HEAD" {
-            return Ok(None);
-        }
-        let limit = match (self.batch, head.status) {
-            _ if whole => REPLACED_LIMIT,
-            _ if self.successor.is_some() => compare::LIMIT,
-            (_, 400..) => ERROR_LIMIT,
-            (true, _) => BATCH_LIMIT,
-            (false, _) => return Ok(None),
-        };
+        let has_none = head.framing == Framing::None || self.head.method() == b"HEAD";
+        (readable && !has_none).then_some(limit)
+    }
+
+    /// Reads an error's code, or those of a batch's commands, out of the answer. Gives what was read.
+    async fn look_into(
+        &self,
+        answer: &mut Answer,
+        told: &mut Told,
+        limit: usize,
+    ) -> Result<Option<(Bytes, bool)>, Truncated> {
+        let coding = Coding::of(&answer.head);
         let (read, whole) = peek(&mut answer.body, limit).await?;
         if whole && answer.head.status >= 400 {
             let plain = coding.plain(&read, ERROR_LIMIT);

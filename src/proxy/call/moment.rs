@@ -49,15 +49,21 @@ impl Moment {
 pub fn client_request_id(head: &RequestHead) -> Option<Cow<'_, str>> {
     let in_query = || {
         let target = head.target();
-        target[target::query(target)]
+        let query = &target[target::query(target)];
+        query
             .split(|b| *b == b'&')
             .find_map(|pair| pair.strip_prefix(b"bx24_request_id="))
     };
     let id = head.fields.first(Name::XRequestId).or_else(in_query)?;
     // An id of letters, digits and dashes, as nearly all are, has nothing to mask.
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+    let plain = |id: &[u8]| {
+        // No early end: so many bytes are looked at together.
+        id.iter().fold(true, |all, b| {
+            all & (b.is_ascii_alphanumeric() | (*b == b'-'))
+        })
+    };
     let text = std::str::from_utf8(id).ok();
-    if let Some(text) = text.filter(|_| id.len() <= CLIENT_ID && id.iter().all(plain)) {
+    if let Some(text) = text.filter(|_| id.len() <= CLIENT_ID && plain(id)) {
         return Some(text.into()).filter(|_| !id.is_empty());
     }
     let visible = id.iter().copied().filter(u8::is_ascii_graphic);
