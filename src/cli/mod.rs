@@ -140,22 +140,24 @@ const VERBS: &[Verb] = &[
 ];
 
 const LONG_ABOUT: &str = "\
-A reverse proxy in front of a Bitrix24 portal. Calls of deprecated REST methods that have an equivalent successor are \
-translated and keep working; everything else is forwarded untouched, to the byte; each use of a deprecated method \
-becomes one line of JSON that says who still calls what, and what to call instead.";
+A reverse proxy in front of a Bitrix24 portal. It translates calls of deprecated REST methods whose successor does \
+exactly the same, so they keep working. It forwards everything else untouched, to the byte. For each use of a deprecated \
+method it writes one line of JSON: who calls what, and what to call instead.";
 
 const EXAMPLES: &str = "\
 Start here:
   b24-migration-proxy demo
-      a sandbox portal and the proxy in front of it, on this machine, with a dozen real calls
+      a sandbox portal, the proxy and two dozen calls, on this machine alone
   b24-migration-proxy serve --upstream https://example.bitrix24.com
-      the real thing, on 127.0.0.1:8080; status page and metrics on 127.0.0.1:9090
+      the real thing, on 127.0.0.1:8080; the status page is on 127.0.0.1:9090
   b24-migration-proxy translate crm.lead.details.configuration.reset --data '{\"scope\":\"C\"}'
       what would become of a call, without any network
 
-Exit status: 0 done; 1 ran, and found what it looks for (a failed check, calls cut at the end of a drain);
-2 something is to be put right first, 3 this machine is not ready (serve, check --here): said in one line on
-standard error.";
+Exit status:
+  0  done
+  1  it ran and found what it looks for: a failed check, calls cut in a drain
+  2  correct something first; one line on standard error says what
+  3  this machine is not ready (serve, check --here); one line says why";
 
 /// The whole command line, as help, completions and the manual page see it.
 pub fn command() -> Command {
