@@ -128,6 +128,32 @@ fn a_test_that_waits_for_time_says_why() {
     assert_eq!(sleeps("x.rs", "pause_ms(5, \"it drips\");").len(), 0);
 }
 
+#[test]
+fn each_module_of_these_tests_stands_under_folders_of_src_and_each_folder_has_some() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let main = std::fs::read_to_string(base.join("tests/it/main.rs")).unwrap();
+    let mut headed = std::collections::BTreeSet::new();
+    let blocks = main.split("\n\n").filter(|block| block.contains("mod "));
+    for block in blocks.filter(|block| !block.contains("mod house;")) {
+        let heading = block.trim_start().lines().next().unwrap_or_default();
+        let folders = heading.strip_prefix("// ").unwrap_or_default();
+        let folders = folders.split(':').next().unwrap_or_default();
+        for folder in folders.split(", ") {
+            let is_one = folder.starts_with("src/") && base.join(folder).is_dir();
+            assert!(is_one, "no folder of src stands above {block}");
+            headed.insert(folder.to_owned());
+        }
+    }
+    for entry in std::fs::read_dir(base.join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("src/{}", path.file_name().unwrap().to_string_lossy());
+        assert!(
+            !path.is_dir() || headed.contains(&name),
+            "tests/it/main.rs has no heading {name}"
+        );
+    }
+}
+
 /// What breaks a rule still, as the beginning of the sentence and words of it. It only gets shorter.
 const KNOWN: &[(&str, &str)] = &[
     // Readers of one format each, with their tables and tests in the file.
