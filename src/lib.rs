@@ -19,6 +19,7 @@
 //! - [`protocol`] how a portal reads a call (pure)
 //! - `columns` text in columns that fit a terminal (pure)
 //! - `digits` numbers and addresses as bytes (pure)
+//! - `nearest` the known name that was probably meant (pure)
 //! - `places` lines and columns of a text's bytes (pure)
 //! - [`memory`] what the allocator is told
 
@@ -30,6 +31,7 @@ mod columns;
 mod digits;
 pub mod ladder;
 pub mod memory;
+mod nearest;
 pub mod pace;
 mod places;
 pub mod protocol;

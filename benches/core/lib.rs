@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 #[path = "../../src/catalogue/mod.rs"]
 pub mod catalogue;
+#[path = "../../src/nearest.rs"]
+mod nearest;
 #[allow(dead_code)]
 #[path = "../../src/places.rs"]
 mod places;

@@ -10,10 +10,11 @@ use super::inputs;
 use super::settings::Settings;
 use super::sockets::cannot_listen;
 use super::text::reason;
-use super::values::Upstream;
+
 use crate::admin::{self, AdminConfig, Handle, ReloadRequest};
 use crate::protocol::Secret;
 use crate::proxy::Shared;
+use crate::proxy::config::Portal;
 
 /// Opens the admin address; nothing with `--admin-listen off`.
 pub fn socket(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
@@ -82,7 +83,7 @@ fn portal(settings: &Settings) -> Option<String> {
         .clone()
         .or_else(|| settings.upstream.host_field())?;
     let scheme = match &settings.upstream {
-        Upstream::Tcp { tls: false, .. } => "http",
+        Portal::Tcp { tls: false, .. } => "http",
         _ => "https",
     };
     Some(format!("{scheme}://{host}"))

@@ -11,13 +11,13 @@ use super::admin;
 use super::failure::Failure;
 use super::settings::Settings;
 use super::text::reason;
-use super::values::{Listen, TrustedProxy, Upstream};
+use super::values::TrustedProxy;
 use super::{evidence, inputs, policy, rule_files, sockets};
 use crate::admin::ReloadRequest;
 use crate::catalogue::{Catalogue, Rule};
 use crate::ladder::Policy;
-use crate::proxy::config::{CertificateFiles, Config, Network, Portal, Timeouts};
-use crate::proxy::{Listening, Server, Shared, config};
+use crate::proxy::config::{Config, Network};
+use crate::proxy::{Listening, Server, Shared};
 use crate::telemetry::Telemetry;
 use crate::telemetry::caller::Fingerprints;
 use crate::telemetry::callers::Callers;
@@ -115,12 +115,8 @@ const REBUILD: Duration = Duration::from_secs(1);
 
 /// The data path's configuration.
 pub fn proxy_config(settings: &Settings) -> Config {
-    let (time, limits) = (&settings.time, &settings.limits);
+    let limits = &settings.limits;
     let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-    let certificate = |pair: &super::Certificate| CertificateFiles {
-        certificate: pair.cert.clone(),
-        key: pair.key.clone(),
-    };
     let network = |peer: &TrustedProxy| match peer {
         TrustedProxy::Network(network) => Some(Network {
             address: network.network(),
@@ -129,8 +125,8 @@ pub fn proxy_config(settings: &Settings) -> Config {
         TrustedProxy::Unix => None,
     };
     Config {
-        listen: settings.listen.iter().map(listen).collect(),
-        portal: portal(&settings.upstream),
+        listen: settings.listen.clone(),
+        portal: settings.upstream.clone(),
         upstream_host: settings.upstream_host.clone(),
         preserve_host: settings.preserve_host,
         upstream_ca: settings.upstream_ca.clone(),
@@ -147,7 +143,7 @@ pub fn proxy_config(settings: &Settings) -> Config {
         rest_path: settings.rest_path.clone(),
         max_rewrite_body: bytes(limits.rewrite_body),
         rewrite_memory: bytes(limits.rewrite_memory),
-        certificates: settings.certificates.iter().map(certificate).collect(),
+        certificates: settings.certificates.clone(),
         http2: settings.http2,
         trusted_proxies: settings
             .trusted_proxies
@@ -166,20 +162,7 @@ pub fn proxy_config(settings: &Settings) -> Config {
         parameter_names: settings.parameter_names,
         request_id_header: settings.request_id_header,
         threads: settings.threads,
-        timeouts: Timeouts {
-            connect: time.connect,
-            tls_handshake: time.tls_handshake,
-            header: time.header,
-            keep_alive: time.keep_alive,
-            pool_idle: time.pool_idle,
-            body: time.body,
-            response: time.response,
-            upstream_body: time.upstream_body,
-            tunnel_idle: time.tunnel_idle,
-            rewrite_wait: time.rewrite_wait,
-            drain_delay: time.drain_delay,
-            drain: time.drain,
-        },
+        timeouts: settings.time,
     }
 }
 
@@ -255,25 +238,4 @@ pub fn callers(settings: &Settings) -> Result<Callers, Failure> {
         .callers
         .as_deref()
         .map_or_else(|| Ok(Callers::default()), inputs::callers)
-}
-
-fn listen(listen: &Listen) -> config::Listen {
-    match listen {
-        Listen::Tcp { address, plain } => config::Listen::Tcp {
-            address: *address,
-            plain: *plain,
-        },
-        Listen::Unix(path) => config::Listen::Unix(path.clone()),
-    }
-}
-
-fn portal(upstream: &Upstream) -> Portal {
-    match upstream {
-        Upstream::Tcp { tls, host, port } => Portal::Tcp {
-            tls: *tls,
-            host: host.clone(),
-            port: *port,
-        },
-        Upstream::Unix(path) => Portal::Unix(path.clone()),
-    }
 }

@@ -8,10 +8,10 @@ use super::output::print;
 use super::paint::harmless;
 use super::settings::{Settings, SettingsSource};
 use super::text::reason;
-use super::values::{Listen, Upstream};
 use super::{admin, assemble, effective, here, options, rule_files, terminal, warnings};
 use crate::protocol::answer::error_code;
 use crate::protocol::target::mask;
+use crate::proxy::config::{Listen, Portal};
 use crate::proxy::{Answered, probe};
 
 const EXAMPLES: &str = "\
@@ -111,8 +111,8 @@ fn connect(settings: &Settings) -> Result<String, Failure> {
 async fn name(settings: &Settings) -> Result<Option<String>, Failure> {
     let (host, port) = match (&settings.upstream, &settings.upstream_connect) {
         (_, Some(dialled)) => (dialled.host.as_str(), dialled.port),
-        (Upstream::Tcp { host, port, .. }, None) => (host.as_str(), *port),
-        (Upstream::Unix(_), None) => return Ok(None),
+        (Portal::Tcp { host, port, .. }, None) => (host.as_str(), *port),
+        (Portal::Unix(_), None) => return Ok(None),
     };
     if host.parse::<std::net::IpAddr>().is_ok() {
         return Ok(None);

@@ -31,7 +31,7 @@ pub fn text(settings: &Settings) -> String {
     if let Some(first) = certificates.next() {
         for certificate in std::iter::once(first).chain(certificates) {
             let (cert, key) = (
-                certificate.cert.display().to_string(),
+                certificate.certificate.display().to_string(),
                 certificate.key.display().to_string(),
             );
             let _ = write!(

@@ -17,23 +17,15 @@ use super::options::{self, OPTIONS, Shape, Spec};
 use super::source::{Source, shown};
 use super::text::reason;
 use crate::ladder::Entry;
+use crate::proxy::config::CertificateFiles;
 use crate::proxy::pem::is_a_key;
-
-/// A certificate for clients, with its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// PEM, with its chain.
-    pub cert: PathBuf,
-    /// PEM.
-    pub key: PathBuf,
-}
 
 /// A configuration file that could be read.
 #[derive(Clone, Debug, Default)]
 pub struct File {
     options: BTreeMap<&'static str, Layered>,
     /// The `[[certificate]]` tables, in their order.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateFiles>,
     /// The `[[mode]]` tables, in their order.
     pub modes: Vec<Entry>,
     /// The same as they could stand in a file, each without its heading.
@@ -151,7 +143,7 @@ fn scalar(
 fn certificates(
     source: &Source<'_>,
     value: &Spanned<DeValue<'_>>,
-) -> Result<Vec<Certificate>, Failure> {
+) -> Result<Vec<CertificateFiles>, Failure> {
     let hint = "write [[certificate]] with cert = \"FILE\" and key = \"FILE\"";
     let DeValue::Array(items) = value.get_ref() else {
         return Err(source.wrong(value.span(), hint));
@@ -166,7 +158,7 @@ fn certificate(
     source: &Source<'_>,
     item: &Spanned<DeValue<'_>>,
     hint: &str,
-) -> Result<Certificate, Failure> {
+) -> Result<CertificateFiles, Failure> {
     let DeValue::Table(table) = item.get_ref() else {
         return Err(source.wrong(item.span(), hint));
     };
@@ -185,7 +177,7 @@ fn certificate(
         }
     }
     match (cert, private_key) {
-        (Some(cert), Some(key)) => Ok(Certificate { cert, key }),
+        (Some(certificate), Some(key)) => Ok(CertificateFiles { certificate, key }),
         _ => Err(source.wrong(item.span(), hint)),
     }
 }
@@ -293,8 +285,8 @@ mod tests {
         .unwrap();
         assert_eq!(
             file.certificates[0],
-            Certificate {
-                cert: "a.pem".into(),
+            CertificateFiles {
+                certificate: "a.pem".into(),
                 key: "a.key".into()
             }
         );

@@ -11,7 +11,8 @@ use super::assemble;
 use super::failure::Failure;
 use super::settings::{Settings, is_own};
 use super::sockets::cannot_listen;
-use super::values::Listen;
+
+use crate::proxy::config::Listen;
 use crate::telemetry::log::LogTarget;
 
 /// What this machine lacks first; nothing where `serve` has all that it needs.

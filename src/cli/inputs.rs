@@ -75,16 +75,22 @@ fn read_text(what: &str, path: &Path) -> Result<String, Failure> {
 /// The failure for a file with or for secrets that cannot be read. Its name is repeated only where it looks like one: people
 /// paste the secret itself in place of the file that holds it.
 pub fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    if is_a_place(path) {
+        return cannot_read(what, path, error);
+    }
     let reason = reason(error);
-    Failure::usage(if is_a_place(path) {
-        let path = path.display();
-        format!("cannot read the {what} {path}: {reason}; check its name and who may read it")
-    } else {
-        format!(
-            "cannot read the {what}: {reason}; give the path of its file (what was given is not repeated, for it may be \
-             a secret)"
-        )
-    })
+    Failure::usage(format!(
+        "cannot read the {what}: {reason}; give the path of its file (what was given is not repeated, for it may be a \
+         secret)"
+    ))
+}
+
+/// The failure for a file that cannot be read and whose name is no secret.
+pub fn cannot_read(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let (path, reason) = (path.display(), reason(error));
+    Failure::usage(format!(
+        "cannot read the {what} {path}: {reason}; check its name and who may read it"
+    ))
 }
 
 #[cfg(test)]

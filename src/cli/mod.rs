@@ -68,7 +68,6 @@ use examples::Examples;
 
 use failure::Exit;
 pub use failure::Failure;
-pub use file::Certificate;
 
 /// A command: how it is called, and what it does.
 struct Verb {

@@ -11,10 +11,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::examples::Examples;
 use super::failure::{Exit, Failure};
+use super::inputs::cannot_read;
 use super::output::print;
 use super::paint::{Paint, harmless};
 use super::table::{Cell, Table};
-use super::text::reason;
 use super::values;
 use crate::pace::desk::{Desk, Rules};
 use crate::pace::play::{self, Arrival};
@@ -185,13 +185,7 @@ impl Past {
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
-        let unreadable = |error: std::io::Error| {
-            Failure::usage(format!(
-                "cannot read the access log {}: {}; check its name and who may read it",
-                path.display(),
-                reason(&error)
-            ))
-        };
+        let unreadable = |error: std::io::Error| cannot_read("access log", path, &error);
         let raw: Box<dyn Read> = if path == Path::new("-") {
             Box::new(std::io::stdin())
         } else {

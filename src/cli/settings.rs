@@ -12,16 +12,17 @@ use tracing::level_filters::LevelFilter;
 
 use super::evidence;
 use super::failure::Failure;
-use super::file::{Certificate, File};
+use super::file::File;
 use super::inputs::unreadable;
 use super::layers::Layers;
 use super::options::Change;
 use super::rate_store::StoreOptions;
-use super::values::{self, HostPort, Listen, ModeSetting, Upstream};
+use super::values::{self, HostPort, ModeSetting};
 use crate::ladder::Entry;
 use crate::pace::PortalRate;
 use crate::pace::desk::Rules;
 use crate::protocol::target::RestPath;
+use crate::proxy::config::{CertificateFiles, Listen, Portal, Timeouts};
 use crate::telemetry::log::{LogTarget, OnLogFailure};
 use crate::telemetry::logging::WatchedLog;
 use crate::telemetry::run::host_name;
@@ -64,54 +65,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// The limits of time, each phase its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimeLimits {
-    pub connect: Duration,
-    /// On either side.
-    pub tls_handshake: Duration,
-    /// A client's whole head, from its first byte.
-    pub header: Duration,
-    /// A client's body that stalls.
-    pub body: Duration,
-    /// From the last byte sent to the first byte of the portal's answer.
-    pub response: Duration,
-    /// A portal's answer that stalls.
-    pub upstream_body: Duration,
-    /// A client's idle connection.
-    pub keep_alive: Duration,
-    /// An idle connection to the portal.
-    pub pool_idle: Duration,
-    /// A tunnel without a byte in either direction.
-    pub tunnel_idle: Duration,
-    /// The wait for room to rewrite a body in.
-    pub rewrite_wait: Duration,
-    /// From SIGTERM to the closing of the listeners.
-    pub drain_delay: Duration,
-    /// From there to the cutting of what is still in flight.
-    pub drain: Duration,
-}
-
-impl TimeLimits {
-    fn read(layers: &Layers) -> Result<Self, Failure> {
-        let limit = |name: &str| layers.one(name, values::time_limit);
-        Ok(Self {
-            connect: limit("connect-timeout")?,
-            tls_handshake: limit("tls-handshake-timeout")?,
-            header: limit("header-timeout")?,
-            body: limit("body-timeout")?,
-            response: limit("response-timeout")?,
-            upstream_body: limit("upstream-body-timeout")?,
-            keep_alive: limit("keep-alive-timeout")?,
-            pool_idle: limit("pool-idle-timeout")?,
-            tunnel_idle: limit("tunnel-idle-timeout")?,
-            rewrite_wait: layers.one("rewrite-wait", values::duration)?,
-            drain_delay: layers.one("drain-delay", values::duration)?,
-            drain: layers.one("drain-timeout", values::duration)?,
-        })
-    }
-}
-
 /// The limits of size and number. None is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SizeLimits {
@@ -146,7 +99,7 @@ impl SizeLimits {
 /// Everything that `serve` is told, resolved.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub upstream: Upstream,
+    pub upstream: Portal,
     /// The `Host` for the portal; None is the upstream's own.
     pub upstream_host: Option<String>,
     pub preserve_host: bool,
@@ -170,7 +123,7 @@ pub struct Settings {
     /// At least one.
     pub listen: Vec<Listen>,
     /// For clients; not empty means that listeners speak TLS. The first serves names that no other has.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateFiles>,
     pub http2: bool,
     pub trusted_proxies: Vec<values::TrustedProxy>,
     pub accept_proxy_protocol: bool,
@@ -210,7 +163,7 @@ pub struct Settings {
     /// At least one.
     pub threads: usize,
 
-    pub time: TimeLimits,
+    pub time: Timeouts,
     pub limits: SizeLimits,
 
     layers: Layers,
@@ -289,7 +242,7 @@ impl Settings {
             threads: layers
                 .maybe("threads", values::count)?
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
-            time: TimeLimits::read(&layers)?,
+            time: timeouts(&layers)?,
             limits: SizeLimits::read(&layers)?,
             layers,
         };
@@ -331,7 +284,7 @@ impl Settings {
     /// The same for the portal's request limit and the addresses that calls leave from.
     fn check_pace(&self) -> Result<(), Failure> {
         let wrong = |name: &str, why: &str| self.wrong(name, why);
-        if !self.upstream_sources.is_empty() && matches!(self.upstream, Upstream::Unix(_)) {
+        if !self.upstream_sources.is_empty() && matches!(self.upstream, Portal::Unix(_)) {
             return wrong(
                 "upstream-source",
                 "a unix: upstream is reached from no address; leave one of them away",
@@ -362,7 +315,7 @@ impl Settings {
                 "it contradicts --upstream-host; leave one of them away",
             );
         }
-        if self.upstream_connect.is_some() && matches!(self.upstream, Upstream::Unix(_)) {
+        if self.upstream_connect.is_some() && matches!(self.upstream, Portal::Unix(_)) {
             return wrong(
                 "upstream-connect",
                 "a unix: upstream is dialled at its path; leave one of them away",
@@ -414,8 +367,28 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("trace", LevelFilter::TRACE),
 ];
 
-fn certificates(layers: &Layers, of_file: Vec<Certificate>) -> Result<Vec<Certificate>, Failure> {
-    let cert = layers.maybe("tls-cert", values::path)?;
+fn timeouts(layers: &Layers) -> Result<Timeouts, Failure> {
+    let limit = |name: &str| layers.one(name, values::time_limit);
+    Ok(Timeouts {
+        connect: limit("connect-timeout")?,
+        tls_handshake: limit("tls-handshake-timeout")?,
+        header: limit("header-timeout")?,
+        body: limit("body-timeout")?,
+        response: limit("response-timeout")?,
+        upstream_body: limit("upstream-body-timeout")?,
+        keep_alive: limit("keep-alive-timeout")?,
+        pool_idle: limit("pool-idle-timeout")?,
+        tunnel_idle: limit("tunnel-idle-timeout")?,
+        rewrite_wait: layers.one("rewrite-wait", values::duration)?,
+        drain_delay: layers.one("drain-delay", values::duration)?,
+        drain: layers.one("drain-timeout", values::duration)?,
+    })
+}
+fn certificates(
+    layers: &Layers,
+    of_file: Vec<CertificateFiles>,
+) -> Result<Vec<CertificateFiles>, Failure> {
+    let certificate = layers.maybe("tls-cert", values::path)?;
     let key = layers.maybe("tls-key", values::path)?;
     let lacks = |given: &str, missing: &str| {
         let origin = layers
@@ -425,15 +398,15 @@ fn certificates(layers: &Layers, of_file: Vec<Certificate>) -> Result<Vec<Certif
             "{origin}: it needs --{missing} beside it"
         )))
     };
-    let first = match (cert, key) {
-        (Some(cert), Some(key)) => Some(Certificate { cert, key }),
+    let first = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
         (None, None) => None,
         (Some(_), None) => return lacks("tls-cert", "tls-key"),
         (None, Some(_)) => return lacks("tls-key", "tls-cert"),
     };
     let all: Vec<_> = first.into_iter().chain(of_file).collect();
-    for Certificate { cert, key } in &all {
-        for (what, path) in [("certificate", cert), ("private key", key)] {
+    for CertificateFiles { certificate, key } in &all {
+        for (what, path) in [("certificate", certificate), ("private key", key)] {
             std::fs::File::open(path).map_err(|error| unreadable(what, path, &error))?;
         }
     }
@@ -455,16 +428,16 @@ pub fn is_own(settings: &Settings, is_here: impl Fn(IpAddr) -> bool) -> bool {
 /// Whether what is dialled is this listener. Names other than `localhost` are not looked up: a loop through them is
 /// seen at run time.
 fn is_dialled(
-    upstream: &Upstream,
+    upstream: &Portal,
     connect: Option<&HostPort>,
     listen: &Listen,
     is_here: &impl Fn(IpAddr) -> bool,
 ) -> bool {
     let (host, port) = match (upstream, connect, listen) {
-        (Upstream::Unix(there), _, Listen::Unix(here)) => return there == here,
+        (Portal::Unix(there), _, Listen::Unix(here)) => return there == here,
         (_, Some(dialled), _) => (dialled.host.as_str(), dialled.port),
-        (Upstream::Tcp { host, port, .. }, None, _) => (host.as_str(), *port),
-        (Upstream::Unix(_), ..) => return false,
+        (Portal::Tcp { host, port, .. }, None, _) => (host.as_str(), *port),
+        (Portal::Unix(_), ..) => return false,
     };
     let Listen::Tcp { address, .. } = listen else {
         return false;

@@ -1,13 +1,8 @@
 //! Helpers for messages: the nearest known name, the system's reason in words.
 
-/// Finds the known name nearest to `written`, if one is near enough to be meant.
+/// Finds the known name nearest to `written`, in which `_` and `-` are the same, if one is near enough to be meant.
 pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let written = written.to_ascii_lowercase().replace('_', "-");
-    known
-        .map(|name| (strsim::jaro_winkler(&written, name), name))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
+    crate::nearest::nearest(&written.replace('_', "-"), known)
 }
 
 /// Gives the system's reason in lower case, without its error number.

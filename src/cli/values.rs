@@ -12,46 +12,8 @@ use jiff::SignedDuration;
 
 use super::text::nearest;
 use crate::ladder::Step;
-use crate::proxy::config::StoreAddress;
+use crate::proxy::config::{Listen, Portal, StoreAddress};
 use crate::telemetry::log::LogTarget;
-
-/// Where clients are listened for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// An IP address and port. With a certificate it speaks TLS, unless `plain` (written `http://ADDR`).
-    Tcp { address: SocketAddr, plain: bool },
-    /// A socket in the file system, written `unix:/path`. Always without TLS.
-    Unix(PathBuf),
-}
-
-/// The portal: an origin, nothing more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Upstream {
-    /// A host name or IP address (an IPv6 address without its brackets), lower-cased.
-    Tcp { tls: bool, host: String, port: u16 },
-    /// A socket in the file system, written `unix:/path`. Always without TLS.
-    Unix(PathBuf),
-}
-
-impl Upstream {
-    /// The `Host` that names it: with its port only where that is not the scheme's own. None for a Unix socket.
-    pub fn host_field(&self) -> Option<String> {
-        let Self::Tcp { tls, host, port } = self else {
-            return None;
-        };
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.clone()
-        };
-        let usual = if *tls { 443 } else { 80 };
-        Some(if *port == usual {
-            host
-        } else {
-            format!("{host}:{port}")
-        })
-    }
-}
 
 /// A name or address with a port, to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,10 +247,10 @@ pub fn listen(text: &str) -> Result<Listen, String> {
 }
 
 /// `https://host[:port]`, `http://host[:port]` or `unix:/path`. No error repeats the text.
-pub fn upstream(text: &str) -> Result<Upstream, String> {
+pub fn upstream(text: &str) -> Result<Portal, String> {
     let text = text.trim();
     if let Some(path) = text.strip_prefix("unix:") {
-        return unix_path(path).map(Upstream::Unix);
+        return unix_path(path).map(Portal::Unix);
     }
     let origin_only = "give the portal's address alone, as https://example.bitrix24.com";
     let (scheme, rest) = text
@@ -321,7 +283,7 @@ pub fn upstream(text: &str) -> Result<Upstream, String> {
     }
     let (host, port) = host_and_port(authority).map_err(|why| format!("{why}; {origin_only}"))?;
     let usual = if tls { 443 } else { 80 };
-    Ok(Upstream::Tcp {
+    Ok(Portal::Tcp {
         tls,
         host,
         port: port.unwrap_or(usual),
@@ -480,7 +442,7 @@ mod tests {
 
     #[test]
     fn an_upstream_is_an_origin() {
-        let https = |host: &str, port| Upstream::Tcp {
+        let https = |host: &str, port| Portal::Tcp {
             tls: true,
             host: host.to_owned(),
             port,
@@ -496,7 +458,7 @@ mod tests {
         assert_eq!(upstream("https://[::1]:9"), Ok(https("::1", 9)));
         assert_eq!(
             upstream("unix:/run/portal.sock"),
-            Ok(Upstream::Unix("/run/portal.sock".into()))
+            Ok(Portal::Unix("/run/portal.sock".into()))
         );
     }
 

@@ -25,6 +25,7 @@ pub mod window;
 use jiff::Timestamp;
 
 use crate::catalogue::Mode;
+use crate::nearest::nearest;
 use crate::telemetry::caller::Caller;
 
 pub use entry::{Entry, Methods, Step};
@@ -90,18 +91,4 @@ pub fn mode(text: &str) -> Result<Mode, String> {
             .map_or(String::new(), |name| format!("; did you mean {name}?"));
         format!("`{wanted}` is not a mode: observe, compare, rewrite, brownout or block{hint}")
     })
-}
-
-/// The known name that is near enough to what was written to be meant.
-fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .map(|name| {
-            (
-                strsim::jaro_winkler(written, &name.to_ascii_lowercase()),
-                name,
-            )
-        })
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }

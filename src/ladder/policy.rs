@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::entry::{Entry, Methods, Miss, Step};
 use super::guard::{Guard, Harm};
-use super::{Because, CallerView, Decision, nearest};
+use super::{Because, CallerView, Decision};
 use crate::catalogue::{Catalogue, Mode, Rule, RuleKind};
+use crate::nearest::nearest;
 use crate::telemetry::caller::Caller;
 use crate::telemetry::logging::Logging;
 
@@ -640,7 +641,7 @@ fn unknown(catalogue: &Catalogue, method: &str) -> String {
         return format!("no method that there is a rule for is like {method}; `rules` lists all");
     }
     let known = catalogue.rules().iter().map(|rule| rule.method.as_str());
-    match nearest(&method.to_ascii_lowercase(), known) {
+    match nearest(method, known) {
         Some(name) => format!("there is no rule for {method}; did you mean {name}?"),
         None => format!("there is no rule for {method}; `rules` lists all"),
     }

@@ -7,20 +7,42 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where clients connect to.
+/// Where clients are listened for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// TCP; `plain`: no TLS even when there is a certificate.
+    /// An IP address and port. With a certificate it speaks TLS, unless `plain` (written `http://ADDR`).
     Tcp { address: SocketAddr, plain: bool },
-    /// A Unix socket.
+    /// A socket in the file system, written `unix:/path`. Always without TLS.
     Unix(PathBuf),
 }
 
-/// The portal.
+/// The portal: an origin, nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Portal {
+    /// A host name or IP address (an IPv6 address without its brackets), lower-cased.
     Tcp { tls: bool, host: String, port: u16 },
+    /// A socket in the file system, written `unix:/path`. Always without TLS.
     Unix(PathBuf),
+}
+
+impl Portal {
+    /// The `Host` that names it: with its port only where that is not the scheme's own. None for a Unix socket.
+    pub fn host_field(&self) -> Option<String> {
+        let Self::Tcp { tls, host, port } = self else {
+            return None;
+        };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
+        let usual = if *tls { 443 } else { 80 };
+        Some(if *port == usual {
+            host
+        } else {
+            format!("{host}:{port}")
+        })
+    }
 }
 
 /// A certificate chain and its key, both PEM files.
@@ -31,7 +53,7 @@ pub struct CertificateFiles {
 }
 
 /// Time limits, one for each phase.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     pub connect: Duration,
     pub tls_handshake: Duration,
@@ -53,26 +75,6 @@ pub struct Timeouts {
     pub rewrite_wait: Duration,
     pub drain_delay: Duration,
     pub drain: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let s = Duration::from_secs;
-        Timeouts {
-            connect: s(5),
-            tls_handshake: s(10),
-            header: s(30),
-            keep_alive: s(75),
-            pool_idle: s(4),
-            body: s(60),
-            response: s(75),
-            upstream_body: s(75),
-            tunnel_idle: s(3600),
-            rewrite_wait: s(10),
-            drain_delay: s(0),
-            drain: s(75),
-        }
-    }
 }
 
 /// A network of peers, for `--trusted-proxy`.

@@ -11,6 +11,7 @@ use about::Value;
 pub use about::{About, Day, State};
 
 use super::caller::Caller;
+use crate::nearest::nearest;
 
 /// The name in metrics of all callers that the callers file does not name.
 pub const UNNAMED: &str = "unnamed";
@@ -268,13 +269,8 @@ fn read_about(text: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Val
 }
 
 fn unknown(key: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(key, name), name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((_, name)) => format!("unknown key `{key}`; did you mean `{name}`?"),
+    match nearest(key, known.iter().copied()) {
+        Some(name) => format!("unknown key `{key}`; did you mean `{name}`?"),
         None => format!("unknown key `{key}`; known are {}", known.join(", ")),
     }
 }

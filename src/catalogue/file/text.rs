@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::catalogue::read::ReadError;
+use crate::nearest::nearest;
 use crate::places::Places;
 
 /// What is wrong, and the name in the file that it is about, where it is about one.
@@ -97,12 +98,8 @@ fn in_words(said: &str) -> String {
     };
     if let Some((unknown, expected)) = quoted("unknown field `") {
         let known = expected.split('`').skip(1).step_by(2);
-        let nearest = known
-            .map(|name| (strsim::jaro_winkler(unknown, name), name))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        return match nearest {
-            Some((_, name)) => format!("there is no \"{unknown}\" here; did you mean \"{name}\"?"),
+        return match nearest(unknown, known) {
+            Some(name) => format!("there is no \"{unknown}\" here; did you mean \"{name}\"?"),
             None => format!("there is no \"{unknown}\" here; docs/RULES.md lists what there is"),
         };
     }

@@ -17,6 +17,9 @@ pub enum Coding {
 impl Coding {
     /// Of an answer, by its `Content-Encoding`.
     pub fn of(head: &ResponseHead) -> Self {
+        if !head.fields.has(Name::ContentEncoding) {
+            return Coding::None;
+        }
         let is_plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
         let mut codings = head
             .fields

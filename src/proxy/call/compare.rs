@@ -10,10 +10,10 @@ use crate::proxy::body::RequestBody;
 use crate::proxy::call::address;
 use crate::proxy::call::client::Client;
 use crate::proxy::call::context::Context;
+use crate::proxy::call::send::Outgoing;
 use crate::proxy::http::forward;
-use crate::proxy::http::forward::{BodyPlan, RequestPlan};
+use crate::proxy::http::forward::BodyPlan;
 use crate::proxy::http::head::RequestHead;
-use crate::proxy::portal::Sending;
 use crate::proxy::portal::body::peek;
 use crate::telemetry::metrics::Comparison;
 use crate::translate::{self, Call, Outcome};
@@ -135,33 +135,21 @@ impl Successor {
         let Some(plain) = legacy.plain() else {
             return self.skip(&context);
         };
-        let plan = RequestPlan {
-            target: self.target.as_deref(),
-            host: context.host.as_deref(),
-            client: client.address,
-            scheme: client.scheme,
-            trusted: client.trusted,
-            body: self.plan,
-            upgrade: false,
-            plain_answer: true,
-            add: b"",
-        };
-        let sending = Sending {
-            source,
-            since: Instant::now(),
-            head: &|out| forward::request(&head, &plan, out),
-            to_head: false,
-            upgrade: false,
-            framing: self.plan.framing(head.framing),
-            trailer: None,
-            keep: false,
-        };
         let body = if self.body.is_empty() {
             RequestBody::Empty
         } else {
             RequestBody::Whole(Some(self.body))
         };
-        let result = match context.upstream.send(&sending, body).await {
+        let outgoing = Outgoing {
+            plain_answer: true,
+            source,
+            ..Outgoing::new(self.target.as_deref(), body, self.plan)
+        };
+        // Without the request's id: that is the call's own.
+        let plan = outgoing.plan(&context, &client, b"");
+        let write = |out: &mut Vec<u8>| forward::request(&head, &plan, out);
+        let sending = outgoing.sending(&head, &write, Instant::now());
+        let result = match context.upstream.send(&sending, outgoing.body).await {
             Err(_) => Comparison::Failed,
             Ok(answer) if is_busy(answer.head.status) => Comparison::Failed,
             Ok(mut answer) => match peek(&mut answer.body, LIMIT).await {

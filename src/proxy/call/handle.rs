@@ -98,7 +98,7 @@ async fn answered(
     let at = address::of(context, &head, came, made.as_ref());
     let format = format_of(&at.place);
     let kind = match &at.place {
-        Place::Call { method, .. } if method == "batch" => Kind::Batch,
+        place if place.is_batch() => Kind::Batch,
         Place::Call { .. } | Place::Unnamed => Kind::Call,
         _ => Kind::Other,
     };

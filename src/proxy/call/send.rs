@@ -41,6 +41,43 @@ impl<'a> Outgoing<'a> {
             keep: false,
         }
     }
+
+    /// How the head for the portal is written; `add` are lines of ours.
+    pub fn plan<'p>(&self, context: &'p Context, client: &Client, add: &'p [u8]) -> RequestPlan<'p>
+    where
+        'a: 'p,
+    {
+        RequestPlan {
+            target: self.target,
+            host: context.host.as_deref(),
+            client: client.address,
+            scheme: client.scheme,
+            trusted: client.trusted,
+            body: self.plan,
+            upgrade: self.upgrade,
+            plain_answer: self.plain_answer,
+            add,
+        }
+    }
+
+    /// How the request goes out, of which `write` writes the head.
+    pub fn sending<'s>(
+        &self,
+        head: &'s RequestHead,
+        write: &'s dyn Fn(&mut Vec<u8>),
+        since: Instant,
+    ) -> Sending<'s> {
+        Sending {
+            source: self.source,
+            since,
+            head: write,
+            to_head: head.method() == b"HEAD",
+            upgrade: self.upgrade,
+            framing: self.plan.framing(head.framing),
+            trailer: head.fields.first(Name::Trailer),
+            keep: self.keep,
+        }
+    }
 }
 
 /// Sends a request to the portal and waits for the head of its answer.
@@ -52,29 +89,11 @@ pub async fn send(
     outgoing: Outgoing<'_>,
 ) -> Result<Answer, Failure> {
     let id_line = span.id_line_if_asked();
-    let plan = RequestPlan {
-        target: outgoing.target,
-        host: context.host.as_deref(),
-        client: client.address,
-        scheme: client.scheme,
-        trusted: client.trusted,
-        body: outgoing.plan,
-        upgrade: outgoing.upgrade,
-        plain_answer: outgoing.plain_answer,
-        add: id_line.as_bytes(),
-    };
     let since = Instant::now();
     span.begins_to_send();
-    let sending = Sending {
-        source: outgoing.source,
-        since,
-        head: &|out| forward::request(head, &plan, out),
-        to_head: head.method() == b"HEAD",
-        upgrade: outgoing.upgrade,
-        framing: outgoing.plan.framing(head.framing),
-        trailer: head.fields.first(Name::Trailer),
-        keep: outgoing.keep,
-    };
+    let plan = outgoing.plan(context, client, id_line.as_bytes());
+    let write = |out: &mut Vec<u8>| forward::request(head, &plan, out);
+    let sending = outgoing.sending(head, &write, since);
     let answer = context.upstream.send(&sending, outgoing.body).await;
     match &answer {
         Ok(answer) => {

@@ -4,7 +4,6 @@ use crate::protocol::target;
 use crate::protocol::usage::{CommandUsage, TAIL, of_batch, operating};
 use crate::proxy::call::coding::Coding;
 use crate::proxy::call::context::Context;
-use crate::proxy::http::fields::Name;
 use crate::proxy::http::head::{Framing, ResponseHead};
 use crate::telemetry::caller::Caller;
 use crate::telemetry::metrics::Usage;
@@ -88,8 +87,7 @@ pub fn name_of<'c>(
 
 /// Whether a 200 tells: what is packed or has no body does not.
 pub fn may_tell(head: &ResponseHead) -> bool {
-    let is_plain = || !head.fields.has(Name::ContentEncoding) || Coding::of(head) == Coding::None;
-    head.framing != Framing::None && is_plain()
+    head.framing != Framing::None && Coding::of(head) == Coding::None
 }
 
 /// Tells what a call's answer says that is at hand whole. Who called is asked only where it is worth to be told.

@@ -46,6 +46,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn config(portal: SocketAddr) -> Config {
         Config {
@@ -87,7 +88,26 @@ mod tests {
             parameter_names: false,
             request_id_header: false,
             threads: 1,
-            timeouts: Timeouts::default(),
+            timeouts: timeouts(),
+        }
+    }
+
+    /// None of them ends anything here.
+    fn timeouts() -> Timeouts {
+        let long = Duration::from_secs(60);
+        Timeouts {
+            connect: long,
+            tls_handshake: long,
+            header: long,
+            keep_alive: long,
+            pool_idle: long,
+            body: long,
+            response: long,
+            upstream_body: long,
+            tunnel_idle: long,
+            rewrite_wait: long,
+            drain_delay: Duration::ZERO,
+            drain: long,
         }
     }
 
