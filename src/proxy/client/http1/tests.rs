@@ -317,12 +317,17 @@ proptest! {
         let mut all: Vec<u8> = sent.iter().flat_map(|one| one.bytes.clone()).collect();
         let at = at.index(all.len());
         all[at] = byte;
-        let whole = |seen: Vec<Seen>| seen.into_iter().filter(|seen| matches!(seen, Seen::Whole(..)));
-        let (at_once, _) = served(&all, End::Half, Schedule::default());
-        let (slowly, got) = served(&all, End::Half, schedule);
-        prop_assert_eq!(at_once.len(), slowly.len());
-        prop_assert!(whole(at_once).eq(whole(slowly)));
-        answers(&got);
+        let (at_once, got_at_once) = served(&all, End::Half, Schedule::default());
+        let (slowly, got_slowly) = served(&all, End::Half, schedule);
+        prop_assert!(at_once.iter().zip(&slowly).all(|(a, b)| a == b), "{at_once:?}\n{slowly:?}");
+        // Fewer are seen only behind an answer that closes: what is left of a body that nobody reads may not be known.
+        let (fewer, more) = match at_once.len() < slowly.len() {
+            true => (got_at_once, got_slowly),
+            false => (got_slowly, got_at_once),
+        };
+        let closes = answers(&fewer).0.last().is_some_and(|(_, _, is_last)| *is_last);
+        prop_assert!(at_once.len() == slowly.len() || closes, "{at_once:?}\n{slowly:?}");
+        answers(&more);
     }
 }
 
