@@ -2,8 +2,11 @@
 # What the proxy costs beside nginx and HAProxy, on this machine.
 #   benches/compare.sh [--rounds 5] [--seconds 2] [--only small,batch,…] [--candidates ours,nginx,…] [--binary PATH]
 #       all workloads, and each goal with what was measured
+#   benches/compare.sh --document
+#       the same, with the peers' counts, and writes its tables into docs/BENCHMARKS.md, between their marks
 #   benches/compare.sh --count instructions [--only small,…]     user-mode instructions a call, which have next to no noise
 #   benches/compare.sh --count syscalls [--only small,…]         system calls a call, and which
+#   benches/compare.sh --count allocations [--only small,…]      blocks taken from the allocator, under valgrind's DHAT
 #   benches/compare.sh --growth [--rounds 3] [--only connections,batch,…]
 #       how cost grows: writes docs/benchmarks/growth.json, its pictures, and its tables into docs/BENCHMARKS.md
 # Needs a Debian or Ubuntu with two cores and a Rust toolchain; as root it installs the peers. It takes CPU time of all
@@ -12,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(nginx libnginx-mod-http-lua lua-cjson haproxy openssl strace util-linux valgrind)
+packages=(nginx libnginx-mod-http-lua lua-cjson haproxy openssl strace util-linux valgrind nghttp2-client)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
@@ -34,7 +37,11 @@ target=${CARGO_TARGET_DIR:-target}
 arguments=()
 growth=
 for argument; do
-    if [[ $argument == --growth ]]; then growth=docs/benchmarks/growth.json; else arguments+=("$argument"); fi
+    case $argument in
+        --growth) growth=docs/benchmarks/growth.json ;;
+        --document) arguments+=(--document docs/BENCHMARKS.md) ;;
+        *) arguments+=("$argument") ;;
+    esac
 done
 if [[ " $* " != *" --binary "* ]]; then
     cargo build --release --bin b24-migration-proxy
@@ -52,5 +59,5 @@ if [[ $growth ]]; then
     "$target/release/compare" "${arguments[@]}" --growth "$growth" --about "$about"
     "$target/release/plot" "$growth" docs/benchmarks docs/BENCHMARKS.md
 else
-    "$target/release/compare" "${arguments[@]}"
+    "$target/release/compare" "${arguments[@]}" --about "$about"
 fi

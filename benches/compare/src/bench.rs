@@ -1,6 +1,7 @@
 //! One candidate doing one work: started afresh, measured, checked.
-use crate::candidate::{self, Candidate, Place, Running, free_address};
-use crate::load::{self, Pace};
+use crate::candidate::{Candidate, Place, Running, Tool, free_address};
+use crate::h2load;
+use crate::load::{self, Load, Ran};
 use crate::portal::Seen;
 use crate::table::{Memory, Sample, Work};
 use crate::workload::{Job, Workload};
@@ -31,6 +32,31 @@ pub enum Count {
     Instructions,
     /// System calls, under strace.
     SystemCalls,
+    /// Blocks taken from the allocator, under valgrind.
+    Allocations,
+}
+
+impl Count {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Instructions, Self::SystemCalls, Self::Allocations];
+
+    /// As it is called in options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::SystemCalls => "syscalls",
+            Self::Allocations => "allocations",
+        }
+    }
+
+    /// What is counted, and how many digits of it say something.
+    pub fn title(self) -> (&'static str, usize) {
+        match self {
+            Self::Instructions => ("user instructions a call", 0),
+            Self::SystemCalls => ("system calls a call", 2),
+            Self::Allocations => ("allocations a call", 1),
+        }
+    }
 }
 
 /// What was counted for each call.
@@ -46,16 +72,20 @@ impl Bench<'_> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place<'p>(&'p self, folder: &'p Path, job: &Job<'_>, count: bool) -> Result<Place<'p>> {
+    fn place<'p>(
+        &'p self,
+        folder: &'p Path,
+        job: &Job<'_>,
+        under: Option<Tool>,
+    ) -> Result<Place<'p>> {
         Ok(Place {
             folder,
             certificate: self.folder,
             binary: self.binary,
             portal: self.portal,
             listen: free_address()?,
-            tls: job.pace.tls,
-            count,
-            own_rules: job.own_rules,
+            setup: job.setup,
+            under,
         })
     }
 
@@ -73,21 +103,20 @@ impl Bench<'_> {
     /// Does a job for a while.
     pub fn work(&self, job: &Job<'_>, candidate: Candidate) -> Result<Work> {
         let folder = tempfile::tempdir_in(self.folder)?;
-        let place = self.place(folder.path(), job, false)?;
+        let place = self.place(folder.path(), job, None)?;
         let running = Running::start(candidate, &place)?;
-        self.seen().expect(job.traffic);
-        let pace = |time| Pace { time, ..job.pace };
+        self.seen().expect(job.traffic, candidate.translates());
+        let mut clients = Clients::connect(&place, job)?;
         let warm = self.time.min(Duration::from_millis(300));
-        let warm = load::run(place.listen, job.traffic, pace(warm))?;
+        let warm = clients.run(warm, usize::MAX)?;
         let before = running.cpu();
-        let ran = load::run(place.listen, job.traffic, pace(self.time))?;
+        let ran = clients.run(self.time, usize::MAX)?;
         let cpu = running.cpu() - before;
         let sent = (warm.requests + ran.requests) as u64;
         self.check(sent)?;
-        if job.logged && candidate.translates() && running.logged() != sent {
-            let logged = running.logged();
-            let fault = format!("{sent} deprecated calls, but {logged} lines in the log");
-            return Err(Error::other(fault));
+        drop(clients);
+        if candidate.translates() {
+            check_log(running, job, sent)?;
         }
         Ok(Work {
             candidate,
@@ -103,23 +132,25 @@ impl Bench<'_> {
         let traffic = workload.traffic();
         let job = workload.job(&traffic);
         match what {
-            Count::Instructions => self.count_instructions(&job, candidate),
+            Count::Instructions => self.count_under(Tool::Callgrind, &job, candidate),
+            Count::Allocations => self.count_under(Tool::Dhat, &job, candidate),
             Count::SystemCalls => self.count_system_calls(&job, candidate),
         }
     }
 
-    /// The user-mode instructions of a call: those of a run with many calls less those of one with few.
-    fn count_instructions(&self, job: &Job<'_>, candidate: Candidate) -> Result<Counted> {
+    /// What valgrind counts for a call: what it counts in a run with many calls less that in one with few.
+    fn count_under(&self, tool: Tool, job: &Job<'_>, candidate: Candidate) -> Result<Counted> {
         let of = |limit: usize| {
             let folder = tempfile::tempdir_in(self.folder)?;
-            let place = self.place(folder.path(), job, true)?;
-            self.seen().expect(job.traffic);
+            let place = self.place(folder.path(), job, Some(tool))?;
+            self.seen().expect(job.traffic, candidate.translates());
             let running = Running::start(candidate, &place)?;
             let ran = self.some(&place, job, limit)?;
             drop(running);
-            Ok::<_, Error>((candidate::counted(folder.path())?, ran))
+            Ok::<_, Error>((tool.counted(folder.path())?, ran))
         };
-        let (few, many) = (of(500)?, of(2500)?);
+        let some = calls_to_count(job);
+        let (few, many) = (of(some)?, of(5 * some)?);
         Ok(Counted {
             each: many.0.saturating_sub(few.0) as f64 / (many.1 - few.1).max(1) as f64,
             parts: String::new(),
@@ -129,16 +160,19 @@ impl Bench<'_> {
     /// The system calls of a call, on connections that are open on both sides.
     fn count_system_calls(&self, job: &Job<'_>, candidate: Candidate) -> Result<Counted> {
         let folder = tempfile::tempdir_in(self.folder)?;
-        let place = self.place(folder.path(), job, false)?;
+        let place = self.place(folder.path(), job, None)?;
         let running = Running::start(candidate, &place)?;
-        self.seen().expect(job.traffic);
-        self.some(&place, job, 2000)?;
-        self.seen().expect(job.traffic);
+        self.seen().expect(job.traffic, candidate.translates());
+        let mut clients = Clients::connect(&place, job)?;
+        let long = Duration::from_secs(60);
+        let some = calls_to_count(job);
+        let warm = clients.run(long, 4 * some)?.requests;
         let mut ran = 0;
         let calls = running.system_calls(|| {
-            ran = self.some(&place, job, 10_000)?;
+            ran = clients.run(long, 20 * some)?.requests;
             Ok(())
         })?;
+        self.check((warm + ran) as u64)?;
         let each = |count: u64| count as f64 / ran.max(1) as f64;
         let parts: Vec<String> = calls
             .iter()
@@ -153,13 +187,7 @@ impl Bench<'_> {
 
     /// Makes about this many calls; gives how many.
     fn some(&self, place: &Place<'_>, job: &Job<'_>, limit: usize) -> Result<usize> {
-        let time = Duration::from_secs(60);
-        let pace = Pace {
-            time,
-            limit,
-            ..job.pace
-        };
-        let ran = load::run(place.listen, job.traffic, pace)?;
+        let ran = Clients::connect(place, job)?.run(Duration::from_secs(60), limit)?;
         self.check(ran.requests as u64)?;
         Ok(ran.requests)
     }
@@ -167,9 +195,9 @@ impl Bench<'_> {
     fn memory(&self, job: &Job<'_>, candidate: Candidate) -> Result<Memory> {
         const MANY: usize = 5000;
         let folder = tempfile::tempdir_in(self.folder)?;
-        let place = self.place(folder.path(), job, false)?;
+        let place = self.place(folder.path(), job, None)?;
         let running = Running::start(candidate, &place)?;
-        self.seen().expect(job.traffic);
+        self.seen().expect(job.traffic, candidate.translates());
         let rest = running.resident();
         let held = load::hold(place.listen, job.traffic, job.pace.tls, MANY)?;
         let full = running.resident();
@@ -200,5 +228,72 @@ impl Bench<'_> {
             )));
         }
         Ok(())
+    }
+}
+
+/// How many calls are counted at least: fewer where each takes long.
+fn calls_to_count(job: &Job<'_>) -> usize {
+    if job.traffic.body.len() + job.traffic.answer.len() > 1 << 20 {
+        20
+    } else if job.pace.reconnect && job.pace.tls {
+        100
+    } else {
+        500
+    }
+}
+
+/// A log must have a line for each deprecated call, or sums of all, and none of other calls.
+fn check_log(running: Running, job: &Job<'_>, sent: u64) -> Result<()> {
+    let logged = if job.setup.hourly {
+        if running.logged() != 0 {
+            return Err(Error::other("a call that is summed up has a line"));
+        }
+        let log = String::from_utf8_lossy(&running.end()).into_owned();
+        let sums = log.lines().filter_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            (line["event"] == "deprecated_calls").then(|| line["count"].as_u64())?
+        });
+        sums.sum()
+    } else {
+        running.logged()
+    };
+    let due = if job.logged { sent } else { 0 };
+    if logged == due {
+        return Ok(());
+    }
+    Err(Error::other(format!(
+        "{due} deprecated calls, but {logged} in the log"
+    )))
+}
+
+/// Clients that are connected, or a program that connects its own each time.
+enum Clients<'c> {
+    Own(Box<Load<'c>>),
+    Http2(&'c Place<'c>, &'c Job<'c>, Option<f64>),
+}
+
+impl<'c> Clients<'c> {
+    fn connect(place: &'c Place<'c>, job: &'c Job<'c>) -> Result<Self> {
+        Ok(if job.pace.streams.is_some() {
+            Self::Http2(place, job, None)
+        } else {
+            let load = Load::connect(place.listen, job.traffic, job.pace)?;
+            Self::Own(Box::new(load))
+        })
+    }
+
+    /// Calls for about this time, or until so many calls are made.
+    fn run(&mut self, time: Duration, limit: usize) -> Result<Ran> {
+        match self {
+            Self::Own(load) => load.run(time, limit),
+            Self::Http2(place, job, rate) => {
+                // As many calls as fit, by the rate of the run before.
+                let fit = (rate.unwrap_or(5000.0) * time.as_secs_f64()) as usize;
+                let calls = fit.max(job.pace.in_flight).min(limit);
+                let ran = h2load::run(place.folder, place.listen, job.traffic, job.pace, calls)?;
+                *rate = Some(ran.requests as f64 / ran.time.as_secs_f64());
+                Ok(ran)
+            }
+        }
     }
 }

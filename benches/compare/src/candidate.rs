@@ -67,10 +67,10 @@ impl Candidate {
         } else {
             let mut pinned = Command::new("taskset");
             pinned.args(["-c", "0"]);
-            if at.count {
-                let file = at.folder.join("callgrind.%p");
-                pinned.args(["valgrind", "--tool=callgrind", "--trace-children=yes"]);
-                pinned.arg(format!("--callgrind-out-file={}", file.display()));
+            if let Some(tool) = at.under {
+                pinned.env("GLIBC_TUNABLES", ROUTINES);
+                pinned.args(["valgrind", "--trace-children=yes"]);
+                pinned.args(tool.arguments(at.folder));
             }
             pinned.arg(program);
             pinned
@@ -78,6 +78,85 @@ impl Candidate {
         command.args(arguments);
         Ok(command)
     }
+}
+
+/// Under valgrind the C library takes its plain routines, not those that it chooses for this processor: so that counts are
+/// the same on another one.
+const ROUTINES: &str = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM:\
+                        glibc.cpu.x86_non_temporal_threshold=786432";
+
+/// What of valgrind counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// User-mode instructions.
+    Callgrind,
+    /// Blocks taken from the allocator; a `realloc` is one, too.
+    Dhat,
+}
+
+impl Tool {
+    fn arguments(self, folder: &Path) -> Vec<String> {
+        let file = |name: &str| folder.join(name).display().to_string();
+        match self {
+            Self::Callgrind => vec![
+                "--tool=callgrind".into(),
+                format!("--callgrind-out-file={}", file("callgrind.%p")),
+            ],
+            Self::Dhat => vec![
+                "--tool=dhat".into(),
+                "--num-callers=1".into(),
+                format!("--dhat-out-file={}", file("profile.%p")),
+                format!("--log-file={}", file("dhat.%p")),
+            ],
+        }
+    }
+
+    /// What it has counted in all that ran in this folder and has ended.
+    pub fn counted(self, folder: &Path) -> Result<u64> {
+        let (prefix, label, unit) = match self {
+            Self::Callgrind => ("callgrind.", "totals: ", ""),
+            Self::Dhat => ("dhat.", "Total: ", " in "),
+        };
+        let mut sum = 0;
+        for file in fs::read_dir(folder)? {
+            let file = file?;
+            if file.file_name().to_string_lossy().starts_with(prefix) {
+                let text = fs::read_to_string(file.path())?;
+                // `totals: 123`, and `==1== Total:     1,234 bytes in 56 blocks`.
+                sum += text
+                    .lines()
+                    .find_map(|line| line.split_once(label))
+                    .and_then(|(_, rest)| rest.split_once(unit).map(|(_, count)| count.trim()))
+                    .and_then(|rest| rest.split(' ').next())
+                    .and_then(|count| count.replace(',', "").parse::<u64>().ok())
+                    .unwrap_or(0);
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// How a proxy is set up.
+#[derive(Clone, Copy, Default)]
+pub struct Setup {
+    /// Whether clients speak TLS.
+    pub tls: bool,
+    /// Whether they speak HTTP/2 over it.
+    pub http2: bool,
+    /// Whether watched calls are summed up instead of logged each; of ours alone.
+    pub hourly: bool,
+    /// Rules of one's own beside those that ship; of ours alone.
+    pub own_rules: usize,
+}
+
+impl Setup {
+    /// HTTP/1.1, and all else as it ships.
+    pub const PLAIN: Self = Self {
+        tls: false,
+        http2: false,
+        hourly: false,
+        own_rules: 0,
+    };
 }
 
 /// Where a candidate runs.
@@ -92,12 +171,10 @@ pub struct Place<'p> {
     pub portal: SocketAddr,
     /// Where it is to listen.
     pub listen: SocketAddr,
-    /// Whether clients speak TLS.
-    pub tls: bool,
-    /// Whether to run it under valgrind, which counts its instructions.
-    pub count: bool,
-    /// Rules of one's own beside those that ship; ours alone has any.
-    pub own_rules: usize,
+    /// How it is set up.
+    pub setup: Setup,
+    /// What of valgrind it runs under, which counts.
+    pub under: Option<Tool>,
 }
 
 fn ours(candidate: Candidate, at: &Place<'_>) -> Result<Vec<String>> {
@@ -114,14 +191,20 @@ fn ours(candidate: Candidate, at: &Place<'_>) -> Result<Vec<String>> {
         format!("--deprecation-log={}", at.folder.join("log").display()),
         format!("--threads={threads}"),
     ];
-    if at.tls {
+    if at.setup.http2 {
+        arguments.push("--http2".into());
+    }
+    if at.setup.hourly {
+        arguments.push("--watched-log=hourly".into());
+    }
+    if at.setup.tls {
         for (option, file) in [("--tls-cert", "cert.pem"), ("--tls-key", "key.pem")] {
             arguments.push(format!("{option}={}", at.certificate.join(file).display()));
         }
     }
-    if at.own_rules > 0 {
+    if at.setup.own_rules > 0 {
         let file = at.folder.join("rules.json");
-        let rules: Vec<_> = (0..at.own_rules)
+        let rules: Vec<_> = (0..at.setup.own_rules)
             .map(|n| {
                 serde_json::json!({
                     "method": format!("vendor{}.module.entity{n}.list", n % 7),
@@ -137,7 +220,7 @@ fn ours(candidate: Candidate, at: &Place<'_>) -> Result<Vec<String>> {
 
 fn nginx(lua: bool, at: &Place<'_>) -> String {
     let (folder, portal, listen) = (at.folder.display(), at.portal, at.listen);
-    let tls = if at.tls {
+    let tls = if at.setup.tls {
         let certificate = at.certificate.display();
         format!(
             "ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem;"
@@ -145,7 +228,11 @@ fn nginx(lua: bool, at: &Place<'_>) -> String {
     } else {
         String::new()
     };
-    let ssl = if at.tls { "ssl" } else { "" };
+    let ssl = match (at.setup.tls, at.setup.http2) {
+        (true, true) => "ssl http2",
+        (true, false) => "ssl",
+        _ => "",
+    };
     let modules = if lua {
         "load_module /usr/lib/nginx/modules/ndk_http_module.so;\n\
          load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;"
@@ -182,7 +269,7 @@ fn nginx(lua: bool, at: &Place<'_>) -> String {
 }
 
 fn haproxy(at: &Place<'_>) -> String {
-    let ssl = if at.tls {
+    let ssl = if at.setup.tls {
         format!("ssl crt {}/both.pem", at.certificate.display())
     } else {
         String::new()
@@ -229,6 +316,13 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(running)
+    }
+
+    /// Ends it; gives its whole log.
+    pub fn end(self) -> Vec<u8> {
+        let log = self.log.clone();
+        drop(self);
+        fs::read(log).unwrap_or_default()
     }
 
     /// The lines of its log of deprecated calls, but for those that a run of ours writes of itself.
@@ -349,23 +443,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The user-mode instructions of all that ran in this folder under valgrind and has ended.
-pub fn counted(folder: &Path) -> Result<u64> {
-    let mut sum = 0;
-    for file in fs::read_dir(folder)? {
-        let file = file?;
-        if file.file_name().to_string_lossy().starts_with("callgrind.") {
-            let text = fs::read_to_string(file.path())?;
-            sum += text
-                .lines()
-                .find_map(|line| line.strip_prefix("totals: "))
-                .and_then(|total| total.trim().parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-    }
-    Ok(sum)
 }
 
 /// An address that nobody listens on.

@@ -2,6 +2,7 @@
 //! `plot` makes tables and pictures.
 use crate::bench::Bench;
 use crate::candidate::Candidate::{self, Haproxy, Nginx, NginxLua, Ours};
+use crate::candidate::Setup;
 use crate::load::Pace;
 use crate::traffic::Traffic;
 use crate::workload::Job;
@@ -145,11 +146,15 @@ pub fn measure(
                         rate: None,
                         reconnect: false,
                         tls: false,
+                        streams: None,
                         time: Duration::ZERO,
                         limit: usize::MAX,
                     },
                     logged: series.logged,
-                    own_rules: (series.own_rules)(point.size),
+                    setup: Setup {
+                        own_rules: (series.own_rules)(point.size),
+                        ..Setup::PLAIN
+                    },
                 };
                 let (name, size, who) = (series.name, point.size, point.candidate);
                 let work = bench.work(&job, who).map_err(|error| {

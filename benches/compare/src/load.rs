@@ -10,7 +10,7 @@ use rustix::time::{
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 const TIMER: Token = Token(usize::MAX);
@@ -28,6 +28,8 @@ pub struct Pace {
     pub reconnect: bool,
     /// Over TLS.
     pub tls: bool,
+    /// Streams of each connection at once, over HTTP/2.
+    pub streams: Option<usize>,
     /// For how long.
     pub time: Duration,
     /// After how many requests to stop before that.
@@ -62,29 +64,8 @@ struct Connection {
     body: Option<usize>,
 }
 
-/// Sends this at that pace.
-pub fn run(address: SocketAddr, traffic: &Traffic, pace: Pace) -> Result<Ran> {
-    let mut load = Load {
-        address,
-        traffic,
-        pace,
-        poll: Poll::new()?,
-        connections: Vec::new(),
-        latencies: Vec::new(),
-        buffer: vec![0; 256 << 10],
-    };
-    for at in 0..pace.connections {
-        let connection = load.open(at)?;
-        load.connections.push(connection);
-        if at % 512 == 511 {
-            // No more at once than stand in a listener's queue.
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-    load.run()
-}
-
-struct Load<'t> {
+/// Clients that are connected.
+pub struct Load<'t> {
     address: SocketAddr,
     traffic: &'t Traffic,
     pace: Pace,
@@ -94,7 +75,29 @@ struct Load<'t> {
     buffer: Vec<u8>,
 }
 
-impl Load<'_> {
+impl<'t> Load<'t> {
+    /// Opens the connections over which this is sent at that pace.
+    pub fn connect(address: SocketAddr, traffic: &'t Traffic, pace: Pace) -> Result<Self> {
+        let mut load = Load {
+            address,
+            traffic,
+            pace,
+            poll: Poll::new()?,
+            connections: Vec::new(),
+            latencies: Vec::new(),
+            buffer: vec![0; 256 << 10],
+        };
+        for at in 0..pace.connections {
+            let connection = load.open(at)?;
+            load.connections.push(connection);
+            if at % 512 == 511 {
+                // No more at once than stand in a listener's queue.
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        Ok(load)
+    }
+
     fn open(&self, at: usize) -> Result<Connection> {
         let mut stream = mio::net::TcpStream::connect(self.address)?;
         self.poll.registry().register(
@@ -111,28 +114,20 @@ impl Load<'_> {
         })
     }
 
-    fn run(mut self) -> Result<Ran> {
+    /// Calls for this time, or until so many calls are made; ends when each is answered.
+    pub fn run(&mut self, time: Duration, limit: usize) -> Result<Ran> {
+        (self.pace.time, self.pace.limit) = (time, limit);
         let begun = Instant::now();
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
         let mut idle: VecDeque<usize> = (0..self.pace.connections).collect();
         if let Some(rate) = self.pace.rate {
-            let period = Timespec {
-                tv_sec: 0,
-                tv_nsec: (1e9 / rate) as _,
-            };
-            let every = Itimerspec {
-                it_interval: period,
-                it_value: period,
-            };
-            timerfd_settime(&timer, TimerfdTimerFlags::empty(), &every)?;
-            self.poll.registry().register(
-                &mut SourceFd(&timer.as_raw_fd()),
-                TIMER,
-                Interest::READABLE,
-            )?;
+            self.tick(&timer, rate)?;
         } else {
             let first = self.pace.in_flight.min(idle.len());
             for at in idle.drain(..first).collect::<Vec<_>>() {
+                if self.pace.reconnect {
+                    self.connections[at] = self.open(at)?;
+                }
                 self.start(at, begun)?;
             }
         }
@@ -181,12 +176,32 @@ impl Load<'_> {
             }
         }
         let time = begun.elapsed();
-        self.latencies.sort_unstable();
+        let mut latencies = std::mem::take(&mut self.latencies);
+        latencies.sort_unstable();
         Ok(Ran {
-            requests: self.latencies.len(),
+            requests: latencies.len(),
             time,
-            latencies: self.latencies,
+            latencies,
         })
+    }
+
+    /// Lets the timer ring at this rate.
+    fn tick(&self, timer: &OwnedFd, rate: f64) -> Result<()> {
+        let period = Timespec {
+            tv_sec: 0,
+            tv_nsec: (1e9 / rate) as _,
+        };
+        let every = Itimerspec {
+            it_interval: period,
+            it_value: period,
+        };
+        timerfd_settime(timer, TimerfdTimerFlags::empty(), &every)?;
+        self.poll.registry().register(
+            &mut SourceFd(&timer.as_raw_fd()),
+            TIMER,
+            Interest::READABLE,
+        )?;
+        Ok(())
     }
 
     fn start(&mut self, at: usize, due: Instant) -> Result<()> {

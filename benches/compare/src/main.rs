@@ -1,10 +1,13 @@
 //! Compares what the proxy costs with nginx and HAProxy, in rounds that take turns. `benches/compare.sh` runs it.
 mod bench;
 mod candidate;
+mod document;
 mod goals;
 mod growth;
+mod h2load;
 mod load;
 mod portal;
+mod run;
 mod table;
 mod tls;
 mod traffic;
@@ -12,6 +15,7 @@ mod workload;
 
 use bench::{Bench, Count};
 use candidate::Candidate;
+use run::Run;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -21,7 +25,7 @@ use table::Sample;
 use workload::Workload;
 
 const USAGE: &str = "usage: compare --binary PATH [--rounds 5] [--seconds 2] [--only small,…] [--candidates nginx,…] \
-                     [--count instructions|syscalls | --growth FILE [--about TEXT]]";
+                     [--about TEXT] [--count instructions|syscalls|allocations | --growth FILE | --document FILE]";
 
 struct Options {
     binary: PathBuf,
@@ -32,7 +36,9 @@ struct Options {
     count: Option<Count>,
     /// Where the growth of cost is written to.
     growth: Option<PathBuf>,
-    /// What is said of the machine in that file.
+    /// The document whose tables are written anew.
+    document: Option<PathBuf>,
+    /// What is said of the machine in these files.
     about: String,
 }
 
@@ -45,6 +51,7 @@ fn options() -> Option<Options> {
         candidates: None,
         count: None,
         growth: None,
+        document: None,
         about: String::new(),
     };
     let mut arguments = std::env::args().skip(1);
@@ -58,8 +65,11 @@ fn options() -> Option<Options> {
             }
             "--only" => options.only = Some(value),
             "--candidates" => options.candidates = Some(value),
-            "--count" if value == "instructions" => options.count = Some(Count::Instructions),
-            "--count" if value == "syscalls" => options.count = Some(Count::SystemCalls),
+            "--count" => {
+                let named = |count: &Count| count.name() == value;
+                options.count = Some(Count::ALL.into_iter().find(named)?);
+            }
+            "--document" => options.document = Some(value.into()),
             "--growth" => options.growth = Some(value.into()),
             "--about" => options.about = value,
             _ => return None,
@@ -119,7 +129,11 @@ fn measure(options: &Options) -> Result<()> {
             |series| options.wants(series),
             |candidate| options.wants_candidate(candidate),
         ),
-        (None, Some(what)) => count(&bench, options, what).map(drop),
+        (None, Some(what)) => {
+            let mut run = Run::default();
+            count(&bench, options, what, |_, _| true, &mut run);
+            run.verdict()
+        }
         (None, None) => compare(&bench, options),
     }
 }
@@ -132,41 +146,42 @@ fn workloads(options: &Options) -> Vec<Workload> {
         .collect()
 }
 
-/// Counts what a call takes, and prints it.
-fn count(bench: &Bench<'_>, options: &Options, what: Count) -> Result<Vec<goals::Count>> {
-    let (title, places) = match what {
-        Count::Instructions => ("user instructions a call", 0),
-        Count::SystemCalls => ("system calls a call", 2),
-    };
+/// Counts what a call takes where it is wanted, and prints it.
+fn count(
+    bench: &Bench<'_>,
+    options: &Options,
+    what: Count,
+    wants: impl Fn(&Workload, Candidate) -> bool,
+    run: &mut Run,
+) {
+    let (title, places) = what.title();
     println!("\n| {title} | | |\n|---|--:|---|");
-    let mut counts = Vec::new();
-    for workload in workloads(options)
-        .iter()
-        .filter(|workload| !workload.idle && workload.rate().is_none())
-    {
+    for workload in workloads(options).iter().filter(|it| it.is_countable()) {
         for candidate in workload.candidates.iter().copied() {
-            if candidate != Candidate::OursTwo && options.wants_candidate(candidate) {
-                let counted = bench.count(workload, candidate, what)?;
-                let (name, each) = (candidate.name(), counted.each);
-                println!(
-                    "| {}, {name} | {each:.places$} | {} |",
-                    workload.name, counted.parts
-                );
-                counts.push(goals::Count {
-                    workload: workload.name,
-                    candidate,
-                    what,
-                    each,
-                });
+            if !options.wants_candidate(candidate) || !wants(workload, candidate) {
+                continue;
+            }
+            let (work, who) = (workload.name, candidate.name());
+            match bench.count(workload, candidate, what) {
+                Err(error) => run.failed(format!("{work}, {who}: {error}")),
+                Ok(counted) => {
+                    let each = counted.each;
+                    println!("| {work}, {who} | {each:.places$} | {} |", counted.parts);
+                    run.counts.push(run::Count {
+                        workload: work,
+                        candidate,
+                        what,
+                        each,
+                    });
+                }
             }
         }
     }
-    Ok(counts)
 }
 
 fn compare(bench: &Bench<'_>, options: &Options) -> Result<()> {
     let workloads = workloads(options);
-    let mut samples = Vec::new();
+    let mut run = Run::default();
     let rounds = options.rounds.unwrap_or(5);
     for round in 0..rounds {
         for workload in &workloads {
@@ -179,39 +194,40 @@ fn compare(bench: &Bench<'_>, options: &Options) -> Result<()> {
             let turn = round % candidates.len().max(1);
             candidates.rotate_left(turn);
             for candidate in candidates {
-                let sample = bench.sample(workload, candidate).map_err(|error| {
-                    let (work, who) = (workload.name, candidate.name());
-                    Error::other(format!("{work}, {who}: {error}"))
-                })?;
-                eprintln!("round {} {} {}", round + 1, workload.name, sample.brief());
-                samples.push((workload.name, sample));
+                let (number, work, who) = (round + 1, workload.name, candidate.name());
+                match bench.sample(workload, candidate) {
+                    Ok(sample) => {
+                        eprintln!("round {number} {work} {}", sample.brief());
+                        run.samples.push((work, sample));
+                    }
+                    Err(error) => {
+                        run.failed(format!("round {number} {work}, {who}: {error}"));
+                    }
+                }
             }
         }
     }
     for workload in &workloads {
-        let of_it: Vec<&Sample> = samples
-            .iter()
-            .filter(|(name, _)| *name == workload.name)
-            .map(|(_, sample)| sample)
-            .collect();
+        let of_it: Vec<&Sample> = run.of(workload.name).collect();
         println!("{}", table::of(workload, &of_it));
     }
-    let mut counts = Vec::new();
-    if options.only.is_none() {
-        let of_small = Options {
-            only: Some("small".into()),
-            binary: PathBuf::new(),
-            candidates: options.candidates.clone(),
-            about: String::new(),
-            growth: None,
-            ..*options
-        };
-        for what in [Count::Instructions, Count::SystemCalls] {
-            counts.extend(count(bench, &of_small, what)?);
+    if options.document.is_some() || options.only.is_none() {
+        for what in Count::ALL {
+            // A document shows the peers' counts, too; allocations are ours alone, for peers have pools of their own.
+            let wants = |workload: &Workload, candidate| match candidate {
+                Candidate::Ours => {
+                    options.document.is_some() || goals::ask_for(workload.name, what)
+                }
+                _ => options.document.is_some() && what != Count::Allocations,
+            };
+            count(bench, options, what, wants, &mut run);
         }
     }
-    println!("\n{}", goals::table(&samples, &counts));
-    Ok(())
+    println!("\n### Goals\n\n{}", goals::table(&run));
+    if let Some(file) = &options.document {
+        document::write(file, &options.about, rounds, &run)?;
+    }
+    run.verdict()
 }
 
 /// Keeps this thread on the second core; the candidates have the first to themselves.

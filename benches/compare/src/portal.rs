@@ -25,10 +25,10 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Counts anew, for requests that must arrive as this traffic's, and answers them.
-    pub fn expect(&mut self, traffic: &Traffic) {
+    /// Counts anew, for requests that must arrive as this traffic's, translated or as they were sent, and answers them.
+    pub fn expect(&mut self, traffic: &Traffic, translated: bool) {
         *self = Self {
-            expected: Some(traffic.arrives.clone()),
+            expected: Some(traffic.arrives(translated)),
             answer: answer(&traffic.answer).into(),
             ..Self::default()
         };

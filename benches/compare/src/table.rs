@@ -154,3 +154,16 @@ pub fn of(workload: &Workload, samples: &[&Sample]) -> String {
     }
     out
 }
+
+/// A whole number with commas between thousands.
+pub fn grouped(figure: f64) -> String {
+    let digits = format!("{figure:.0}");
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -4,6 +4,14 @@ const DOWNLOAD: &str = "/bitrix/download/large.bin";
 const UPLOAD: &str = "/bitrix/upload/large.bin";
 /// How much the ordinary large transfers carry.
 pub const LARGE: usize = 10 << 20;
+/// The fields that each request has beside those that it owes to HTTP.
+pub const FIELDS: [(&str, &str); 3] = [
+    ("User-Agent", "b24phpsdk/1.9.0 (PHP 8.3)"),
+    ("Accept", "application/json"),
+    ("X-Request-ID", "0199c1d2-7b7a-7c8e-9d52-3f0b5a1c2d3e"),
+];
+/// The media type of each body.
+pub const MEDIA: &str = "application/json";
 const LEGACY: &str = "crm.lead.details.configuration.reset";
 const SUCCESSOR: &str = "crm.item.details.configuration.reset";
 
@@ -12,6 +20,10 @@ const SUCCESSOR: &str = "crm.item.details.configuration.reset";
 pub struct Traffic {
     /// The request's bytes.
     pub request: Vec<u8>,
+    /// Its target.
+    pub target: String,
+    /// Its body.
+    pub body: Vec<u8>,
     /// The body that the portal answers, and that the client must get.
     pub answer: Vec<u8>,
     /// What the portal must get.
@@ -31,26 +43,40 @@ pub struct Arrives {
 
 impl Traffic {
     fn new(target: &str, body: Vec<u8>) -> Self {
-        let fields = "Host: portal.example\r\nUser-Agent: b24phpsdk/1.9.0 (PHP 8.3)\r\nAccept: application/json\r\n\
-                      X-Request-ID: 0199c1d2-7b7a-7c8e-9d52-3f0b5a1c2d3e\r\n";
+        let fields = FIELDS.map(|(name, value)| format!("{name}: {value}\r\n"));
+        let fields = format!("Host: portal.example\r\n{}", fields.concat());
         let mut request = if body.is_empty() {
             format!("GET {target} HTTP/1.1\r\n{fields}\r\n")
         } else {
             let length = body.len();
             format!(
-                "POST {target} HTTP/1.1\r\n{fields}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+                "POST {target} HTTP/1.1\r\n{fields}Content-Type: {MEDIA}\r\nContent-Length: {length}\r\n\r\n"
             )
         }
         .into_bytes();
         request.extend_from_slice(&body);
         Self {
             request,
+            target: target.into(),
+            body: body.clone(),
             answer: small_answer(),
             arrives: Arrives {
                 target: target.into(),
                 body,
                 as_json: false,
             },
+        }
+    }
+
+    /// What the portal must get of it from this candidate: as it was sent, where nobody translates.
+    pub fn arrives(&self, translated: bool) -> Arrives {
+        if translated {
+            return self.arrives.clone();
+        }
+        Arrives {
+            target: self.target.clone(),
+            body: self.body.clone(),
+            as_json: false,
         }
     }
 
@@ -119,6 +145,11 @@ impl Traffic {
         Self::download_of(LARGE)
     }
 
+    /// 16 KiB from the portal: a page of a list.
+    pub fn download_16k() -> Self {
+        Self::download_of(16 << 10)
+    }
+
     /// This many bytes from the portal.
     pub fn download_of(size: usize) -> Self {
         Self {
@@ -130,6 +161,11 @@ impl Traffic {
     /// A large file to the portal.
     pub fn upload() -> Self {
         Self::upload_of(LARGE)
+    }
+
+    /// 16 KiB to the portal.
+    pub fn upload_16k() -> Self {
+        Self::upload_of(16 << 10)
     }
 
     /// This many bytes to the portal.

@@ -1,5 +1,5 @@
 //! What is measured.
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, Setup};
 use crate::load::Pace;
 use crate::traffic::Traffic;
 use std::time::Duration;
@@ -12,8 +12,8 @@ pub struct Job<'t> {
     pub pace: Pace,
     /// Whether each call is logged by who translates.
     pub logged: bool,
-    /// Rules of one's own beside those that ship.
-    pub own_rules: usize,
+    /// How the proxies are set up.
+    pub setup: Setup,
 }
 
 /// A kind of work.
@@ -26,10 +26,12 @@ pub struct Workload {
     pub candidates: &'static [Candidate],
     traffic: fn() -> Traffic,
     connections: usize,
+    in_flight: usize,
     rate: Option<f64>,
     reconnect: bool,
-    /// Whether clients speak TLS.
-    pub tls: bool,
+    /// Streams of each connection at once, where clients speak HTTP/2.
+    streams: Option<usize>,
+    setup: Setup,
     /// Whether each call uses a deprecated method, so that its translator logs a line.
     pub logged: bool,
     /// Whether memory is measured instead of work.
@@ -38,7 +40,6 @@ pub struct Workload {
 
 use Candidate::{Haproxy, Nginx, NginxLua, Ours, OursTwo};
 const PEERS: &[Candidate] = &[Ours, Nginx, Haproxy];
-const SCRIPTED: &[Candidate] = &[Ours, NginxLua];
 
 const SMALL: Workload = Workload {
     name: "small",
@@ -46,16 +47,32 @@ const SMALL: Workload = Workload {
     candidates: PEERS,
     traffic: Traffic::small,
     connections: 64,
+    in_flight: 64,
     rate: None,
     reconnect: false,
-    tls: false,
+    streams: None,
+    setup: Setup::PLAIN,
     logged: false,
     idle: false,
 };
 
-/// All of it. The method of `small` and of all commands of `batch` but one is neither translated nor watched, so that they
+const TLS: Setup = Setup {
+    tls: true,
+    ..Setup::PLAIN
+};
+
+const WATCHED: Workload = Workload {
+    name: "watched",
+    what: "a call without an exact successor is forwarded and logged; nginx only forwards",
+    candidates: &[Ours, Nginx],
+    traffic: Traffic::watched,
+    logged: true,
+    ..SMALL
+};
+
+/// All of it. The methods of `small` and of all commands of `batch` but one are neither translated nor watched, so that they
 /// show what passing by costs; `watched` shows a line of the log without a translation.
-pub const ALL: [Workload; 13] = [
+pub const ALL: [Workload; 20] = [
     SMALL,
     Workload {
         name: "paced",
@@ -63,10 +80,26 @@ pub const ALL: [Workload; 13] = [
         rate: Some(2003.0),
         ..SMALL
     },
+    WATCHED,
+    Workload {
+        name: "watched-paced",
+        what: "the same at 2003 calls a second",
+        rate: Some(2003.0),
+        ..WATCHED
+    },
+    Workload {
+        name: "watched-hourly",
+        what: "a watched call is forwarded and summed up, a line each hour; nginx only forwards",
+        setup: Setup {
+            hourly: true,
+            ..Setup::PLAIN
+        },
+        ..WATCHED
+    },
     Workload {
         name: "deprecated",
-        what: "a deprecated call is translated and logged",
-        candidates: SCRIPTED,
+        what: "a deprecated call is translated and logged; nginx without Lua only forwards",
+        candidates: &[Ours, NginxLua, Nginx],
         traffic: Traffic::deprecated,
         logged: true,
         ..SMALL
@@ -74,31 +107,9 @@ pub const ALL: [Workload; 13] = [
     Workload {
         name: "batch",
         what: "a batch of 50 commands, one of them translated and logged",
-        candidates: SCRIPTED,
+        candidates: &[Ours, NginxLua],
         traffic: Traffic::batch,
         logged: true,
-        ..SMALL
-    },
-    Workload {
-        name: "watched",
-        what: "a call without an exact successor is forwarded and logged; nginx only forwards",
-        candidates: &[Ours, Nginx],
-        traffic: Traffic::watched,
-        logged: true,
-        ..SMALL
-    },
-    Workload {
-        name: "download",
-        what: "10 MiB from the portal, 4 connections",
-        traffic: Traffic::download,
-        connections: 4,
-        ..SMALL
-    },
-    Workload {
-        name: "upload",
-        what: "10 MiB to the portal, 4 connections",
-        traffic: Traffic::upload,
-        connections: 4,
         ..SMALL
     },
     Workload {
@@ -108,16 +119,67 @@ pub const ALL: [Workload; 13] = [
         ..SMALL
     },
     Workload {
+        name: "watched-connect",
+        what: "a connection for each watched call, as of a PHP page",
+        reconnect: true,
+        ..WATCHED
+    },
+    Workload {
+        name: "upload16",
+        what: "16 KiB to the portal",
+        traffic: Traffic::upload_16k,
+        ..SMALL
+    },
+    Workload {
+        name: "download16",
+        what: "16 KiB from the portal",
+        traffic: Traffic::download_16k,
+        ..SMALL
+    },
+    Workload {
+        name: "download",
+        what: "10 MiB from the portal, 4 connections",
+        traffic: Traffic::download,
+        connections: 4,
+        in_flight: 4,
+        ..SMALL
+    },
+    Workload {
+        name: "upload",
+        what: "10 MiB to the portal, 4 connections",
+        traffic: Traffic::upload,
+        connections: 4,
+        in_flight: 4,
+        ..SMALL
+    },
+    Workload {
         name: "tls",
         what: "a small call over TLS 1.3, 64 kept-alive connections",
-        tls: true,
+        setup: TLS,
         ..SMALL
     },
     Workload {
         name: "handshake",
         what: "a TLS connection for each call, not resumed",
-        tls: true,
+        setup: TLS,
         reconnect: true,
+        ..SMALL
+    },
+    Workload {
+        name: "h2",
+        what: "a small call over HTTP/2 and TLS, 16 connections × 8 streams",
+        candidates: &[Ours, Nginx],
+        setup: Setup { http2: true, ..TLS },
+        connections: 16,
+        in_flight: 16 * 8,
+        streams: Some(8),
+        ..SMALL
+    },
+    Workload {
+        name: "turns",
+        what: "10,000 open connections that take turns, 64 calls at once",
+        candidates: &[Ours, Nginx],
+        connections: 10_000,
         ..SMALL
     },
     Workload {
@@ -136,7 +198,7 @@ pub const ALL: [Workload; 13] = [
         name: "idle-tls",
         what: "the same over TLS",
         idle: true,
-        tls: true,
+        setup: TLS,
         ..SMALL
     },
 ];
@@ -147,9 +209,10 @@ impl Workload {
         (self.traffic)()
     }
 
-    /// Calls a second, where these are given.
-    pub fn rate(&self) -> Option<f64> {
-        self.rate
+    /// Whether instructions, system calls and allocations of a call can be counted: not at a given rate, where they hang
+    /// on the clock, nor with more connections than calls.
+    pub fn is_countable(&self) -> bool {
+        !self.idle && self.rate.is_none() && self.connections < 1000 && self.name != "threads"
     }
 
     /// How it is sent.
@@ -158,15 +221,16 @@ impl Workload {
             traffic,
             pace: Pace {
                 connections: self.connections,
-                in_flight: self.connections,
+                in_flight: self.in_flight,
                 rate: self.rate,
                 reconnect: self.reconnect,
-                tls: self.tls,
+                tls: self.setup.tls,
+                streams: self.streams,
                 time: Duration::ZERO,
                 limit: usize::MAX,
             },
             logged: self.logged,
-            own_rules: 0,
+            setup: self.setup,
         }
     }
 }
