@@ -1,5 +1,6 @@
 //! Which reader a body gets (PROTOCOL §2).
 use super::{form, json, multipart, name};
+use crate::protocol::flaw::Unreadable;
 use std::ops::Range;
 
 /// The reader that a Content-Type picks.
@@ -123,7 +124,7 @@ pub fn read_body<'a>(
     content_type: Option<&'a [u8]>,
     body: &[u8],
     mut keep: impl FnMut(&json::Member) -> bool,
-) -> Result<Body<'a>, json::Unreadable> {
+) -> Result<Body<'a>, Unreadable> {
     match Reader::of(content_type) {
         Reader::Json if form::trimmed(body).is_empty() => return Ok(Body::Empty { json: None }),
         Reader::Json => {
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!(Reader::of(None), Reader::Raw);
     }
 
-    fn read(content_type: &'static str, body: &str) -> Result<Body<'static>, json::Unreadable> {
+    fn read(content_type: &'static str, body: &str) -> Result<Body<'static>, Unreadable> {
         read_body(Some(content_type.as_bytes()), body.as_bytes(), |_| true)
     }
 

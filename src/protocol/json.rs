@@ -3,94 +3,17 @@
 //! A scanner of our own: serde_json's `RawValue` gives spans too, but reads what PHP refuses (512 levels, escaped lone
 //! surrogates), and a call whose body the portal would ignore must not be told apart by a second pass. It checks and
 //! finds in one pass, without recursion, and copies nothing; duplicate keys, order and the spelling of numbers stay.
-use super::Layer;
-use super::stops::{InString, OutsideStrings, Stops, Utf8};
-use std::borrow::Cow;
-use std::fmt;
+mod brackets;
+mod members;
+mod value;
+
+use super::flaw::{Flaw, Unreadable};
+use super::stops::{InString, Stops, Utf8};
+use brackets::Brackets;
 use std::ops::Range;
-use wide::u8x16;
 
-/// PHP refuses a document nested this deep.
-const TOO_DEEP: usize = 512;
-
-/// What kind of value stands somewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `{…}`
-    Object,
-    /// `[…]`
-    List,
-    /// `"…"`
-    String,
-    /// A number, `true` or `false`.
-    Other,
-    /// `null`: not set.
-    Null,
-}
-
-/// A value: what it is, and where it stands. A string's span includes its quotes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// What kind of value it is.
-    pub kind: Kind,
-    /// Its bytes.
-    pub span: Range<usize>,
-}
-
-/// A member of an object, or an entry of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The key with its quotes; empty in a list.
-    pub key: Range<usize>,
-    /// The value.
-    pub value: Value,
-    /// Where the value before it ends, or the opening bracket: from there on the bytes are this member's.
-    pub after: usize,
-}
-
-/// Why PHP would not read a document, or why that is not sure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The byte at which it shows.
-    pub at: usize,
-    /// What is wrong there.
-    pub fault: Flaw,
-}
-
-/// What can be wrong with a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// No JSON.
-    Syntax,
-    /// 512 levels or more.
-    Depth,
-    /// Bytes that are not UTF-8.
-    Utf8,
-    /// `\ud800` without its other half.
-    Surrogate,
-    /// A byte order mark.
-    ByteOrderMark,
-    /// A line of a multipart head that PHP may read in pieces ([`super::multipart::LONGEST_LINE`]).
-    LongLine,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.at;
-        match self.fault {
-            Flaw::Syntax => write!(out, "is not valid JSON (byte {at})"),
-            Flaw::Depth => write!(out, "is nested {TOO_DEEP} levels deep or more (byte {at})"),
-            Flaw::Utf8 => write!(out, "is not UTF-8 (byte {at})"),
-            Flaw::Surrogate => write!(out, "escapes half of a surrogate pair (byte {at})"),
-            Flaw::ByteOrderMark => write!(out, "begins with a byte order mark"),
-            Flaw::LongLine => write!(
-                out,
-                "has a line of over {} bytes beside the values of its fields (byte {at})",
-                super::multipart::LONGEST_LINE
-            ),
-        }
-    }
-}
+pub use members::{Members, members};
+pub use value::{Kind, Member, Value, inside, key_is, text};
 
 /// Checks a document, and gives what stands at its top; `member` gets each member or entry of that.
 ///
@@ -148,47 +71,6 @@ pub fn visit(bytes: &[u8], visitor: &mut impl Visit) -> Result<Value, Unreadable
             at: error.valid_up_to(),
             fault: Flaw::Utf8,
         }),
-    }
-}
-
-/// The members of an object or the entries of a list of a document that [`read`] has checked; none of another value.
-pub fn members<'a>(bytes: &'a [u8], value: &Value) -> Members<'a> {
-    let inside = match value.kind {
-        Kind::Object | Kind::List => value.span.start + 1..value.span.end - 1,
-        _ => value.span.end..value.span.end,
-    };
-    Members {
-        bytes,
-        keyed: value.kind == Kind::Object,
-        at: inside.start,
-        end: inside.end,
-        in_string: Stops::default(),
-        outside: Stops::default(),
-    }
-}
-
-/// Whether a key, given with its quotes, is `name`.
-pub fn key_is(bytes: &[u8], key: &Range<usize>, name: &[u8]) -> bool {
-    let inside = inside(key);
-    inside.len() >= name.len() && text(bytes, key).as_ref() == name
-}
-
-/// The text of a string, given with its quotes.
-#[inline]
-pub fn text<'a>(bytes: &'a [u8], string: &Range<usize>) -> Cow<'a, [u8]> {
-    let raw = &bytes[inside(string)];
-    if raw.len() < 16 && !raw.contains(&b'\\') {
-        return Cow::Borrowed(raw);
-    }
-    Layer::Json.decode(raw)
-}
-
-/// What stands between the quotes of a string's span.
-pub fn inside(string: &Range<usize>) -> Range<usize> {
-    if string.is_empty() {
-        string.clone()
-    } else {
-        string.start + 1..string.end - 1
     }
 }
 
@@ -565,159 +447,6 @@ impl Entries {
             closer: if kind == Kind::Object { b'}' } else { b']' },
             is_first: true,
             after: at,
-        }
-    }
-}
-
-/// The brackets that are open: for each whether it is an object's.
-struct Brackets {
-    objects: [u64; TOO_DEEP / 64],
-    depth: usize,
-    /// What closes the innermost.
-    closer: u8,
-}
-
-impl Brackets {
-    /// None yet, under this many others.
-    fn under(depth: usize) -> Self {
-        Self {
-            objects: [0; TOO_DEEP / 64],
-            depth,
-            closer: 0,
-        }
-    }
-
-    /// Opens one more; false where that is too deep.
-    #[inline(always)]
-    fn push(&mut self, is_object: bool) -> bool {
-        self.depth += 1;
-        if self.depth == TOO_DEEP {
-            return false;
-        }
-        let (word, bit) = (self.depth / 64, 1 << (self.depth % 64));
-        if is_object {
-            self.objects[word] |= bit;
-            self.closer = b'}';
-        } else {
-            self.objects[word] &= !bit;
-            self.closer = b']';
-        }
-        true
-    }
-
-    #[inline(always)]
-    fn pop(&mut self) {
-        self.depth -= 1;
-        let is_object = self.objects[self.depth / 64] & (1 << (self.depth % 64)) != 0;
-        self.closer = if is_object { b'}' } else { b']' };
-    }
-}
-
-/// The members of an object, or the entries of a list.
-#[derive(Clone, Debug)]
-pub struct Members<'a> {
-    bytes: &'a [u8],
-    keyed: bool,
-    at: usize,
-    end: usize,
-    in_string: Stops<InString>,
-    outside: Stops<OutsideStrings>,
-}
-
-impl Iterator for Members<'_> {
-    type Item = Member;
-
-    fn next(&mut self) -> Option<Member> {
-        let after = self.at;
-        self.pass(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b','));
-        if self.at >= self.end {
-            return None;
-        }
-        let mut key = self.at..self.at;
-        if self.keyed {
-            key.end = self.pass_string();
-            self.pass(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b':'));
-        }
-        let start = self.at;
-        let kind = match self.bytes[start] {
-            b'{' => Kind::Object,
-            b'[' => Kind::List,
-            b'"' => Kind::String,
-            b'n' => Kind::Null,
-            _ => Kind::Other,
-        };
-        match kind {
-            Kind::Object | Kind::List => self.pass_brackets(),
-            Kind::String => {
-                self.pass_string();
-            }
-            _ => self.pass(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b',')),
-        }
-        Some(Member {
-            key,
-            value: Value {
-                kind,
-                span: start..self.at,
-            },
-            after,
-        })
-    }
-}
-
-/// How long a string is that ends within these sixteen bytes, where nothing in it is escaped.
-fn plain_length(near: &[u8]) -> Option<usize> {
-    let near = u8x16::from(<[u8; 16]>::try_from(near).ok()?);
-    let quote = near.simd_eq(u8x16::splat(b'"')).to_bitmask();
-    let escape = near.simd_eq(u8x16::splat(b'\\')).to_bitmask();
-    let length = quote.trailing_zeros();
-    (quote != 0 && length < escape.trailing_zeros()).then_some(length as usize)
-}
-
-impl Members<'_> {
-    fn pass(&mut self, passes: impl Fn(u8) -> bool) {
-        self.at += self.bytes[self.at..self.end]
-            .iter()
-            .take_while(|b| passes(**b))
-            .count();
-    }
-
-    fn pass_string(&mut self) -> usize {
-        self.at += 1;
-        // Most keys end within sixteen bytes: for them no search begins.
-        let near = self.bytes.get(self.at..self.at + 16);
-        if let Some(length) = near.and_then(plain_length) {
-            self.at += length + 1;
-            return self.at;
-        }
-        loop {
-            self.at = self.in_string.next(self.bytes, self.at);
-            if self.bytes.get(self.at) != Some(&b'\\') {
-                break;
-            }
-            // Of `\uXXXX` no more need be passed: what follows means nothing.
-            self.at += 2;
-        }
-        self.at += 1;
-        self.at
-    }
-
-    fn pass_brackets(&mut self) {
-        let mut depth = 0usize;
-        loop {
-            self.at = self.outside.next(self.bytes, self.at);
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    self.pass_string();
-                    continue;
-                }
-                Some(b'{' | b'[') => depth += 1,
-                Some(_) => depth = depth.saturating_sub(1),
-                None => return,
-            }
-            self.at += 1;
-            if depth == 0 {
-                return;
-            }
         }
     }
 }

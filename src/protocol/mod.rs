@@ -8,6 +8,7 @@ pub mod batch;
 pub mod call;
 pub mod credentials;
 mod decoded;
+pub mod flaw;
 pub mod form;
 pub mod hash;
 pub mod head;

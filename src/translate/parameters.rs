@@ -5,23 +5,21 @@ use super::fields::Fields;
 use super::object::Object;
 use super::verdict::Call;
 use crate::protocol::call::{Body, Reader, read_body};
+use crate::protocol::flaw::{Flaw, Unreadable};
 use crate::protocol::name::Wanted;
 use crate::protocol::{json, multipart};
 
 /// The parameters of a call, as far as they are wanted.
-pub(super) fn read<'a>(
-    call: &Call<'a>,
-    wanted: &Wanted<'_>,
-) -> Result<Parameters<'a>, json::Unreadable> {
+pub(super) fn read<'a>(call: &Call<'a>, wanted: &Wanted<'_>) -> Result<Parameters<'a>, Unreadable> {
     let query = Fields::query(call.target, wanted);
     if call.verb != b"POST" {
         return Ok(Parameters::of_query(query));
     }
     let bytes = call.body;
     let is_sure = |long_line: Option<usize>| match long_line {
-        Some(at) => Err(json::Unreadable {
+        Some(at) => Err(Unreadable {
             at,
-            fault: json::Flaw::LongLine,
+            fault: Flaw::LongLine,
         }),
         None => Ok(()),
     };

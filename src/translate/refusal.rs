@@ -1,6 +1,6 @@
 //! Why a call goes no further, and what its sender can do.
 use crate::catalogue::{Mode, Rule};
-use crate::protocol::json::{Flaw, Unreadable};
+use crate::protocol::flaw::{Flaw, Unreadable};
 use jiff::Timestamp;
 
 /// Why a call cannot be changed with certainty.

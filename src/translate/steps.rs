@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::parameters;
 use super::verdict::Call;
 use crate::catalogue::{Rule, Set, Step, What, When, form_text};
-use crate::protocol::json;
+use crate::protocol::flaw::Unreadable;
 use serde_json::Value;
 
 /// What the steps make of a call, before it gets its successor's name.
@@ -18,12 +18,12 @@ pub(super) struct Stepped {
 
 /// Why steps cannot be made.
 pub(super) enum Trouble {
-    Unreadable(json::Unreadable),
+    Unreadable(Unreadable),
     NoRoom,
 }
 
-impl From<json::Unreadable> for Trouble {
-    fn from(why: json::Unreadable) -> Self {
+impl From<Unreadable> for Trouble {
+    fn from(why: Unreadable) -> Self {
         Self::Unreadable(why)
     }
 }
