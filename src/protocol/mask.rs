@@ -67,23 +67,23 @@ pub fn mask_user(user: &str, code: &str) -> String {
 /// Whether a segment of an address that stands beside `rest` is a secret by its shape: one long word, or a long word with
 /// digits in it. (Methods have long words: `crm.documentgenerator.template.list`.)
 pub fn is_secret(segment: &[u8]) -> bool {
-    // Each segment of each logged call is looked at: words are counted as they pass.
-    let (mut count, mut longest) = (0, 0);
-    let (mut length, mut digits) = (0, 0);
-    for b in segment.iter().chain(b".") {
-        if b.is_ascii_alphanumeric() {
-            length += 1;
-            digits += usize::from(b.is_ascii_digit());
-            continue;
-        }
-        if length >= SHORTEST_SECRET && digits > 0 && digits < length {
-            return true;
-        }
-        count += usize::from(length > 0);
-        longest = length.max(longest);
-        (length, digits) = (0, 0);
+    if segment.len() < SHORTEST_SECRET {
+        return false;
     }
-    count == 1 && longest >= SHORTEST_SECRET
+    let mut words = segment
+        .split(|b| !b.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    // A method has several words and no digit, which its first two words and a look without an early end tell.
+    let has_digit = segment
+        .iter()
+        .fold(false, |any, b| any | b.is_ascii_digit());
+    let Some(first) = words.next() else {
+        return false;
+    };
+    match words.next() {
+        None => first.len() >= SHORTEST_SECRET,
+        Some(second) => has_digit && (is_mixed(first) || is_mixed(second) || words.any(is_mixed)),
+    }
 }
 
 /// Whether a word is long and has letters and digits, as codes and tokens have.
