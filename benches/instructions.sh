@@ -60,7 +60,7 @@ awk -F'\t' '
 # The whole program: its release build as it ships, with the clients and the portal of benches/compare.
 cargo build --quiet --release --bin b24-migration-proxy
 cargo build --quiet --profile bench -p b24-migration-proxy-compare --bin compare
-"${CARGO_TARGET_DIR:-target}/release/compare" --binary "${CARGO_TARGET_DIR:-target}/release/b24-migration-proxy" \
+GLIBC_TUNABLES="$tunables" "${CARGO_TARGET_DIR:-target}/release/compare" --binary "${CARGO_TARGET_DIR:-target}/release/b24-migration-proxy" \
     --candidates ours --only "$workloads" --count instructions >"$work/table" 2>"$work/said" ||
     { cat "$work/table" "$work/said" >&2; exit 1; }
 sed -nE 's/^\| ([a-z0-9-]+), ours \| ([0-9]+) \|.*/\2\t\1/p' "$work/table" >"$work/whole"

@@ -68,7 +68,6 @@ impl Candidate {
             let mut pinned = Command::new("taskset");
             pinned.args(["-c", "0"]);
             if let Some(tool) = at.under {
-                pinned.env("GLIBC_TUNABLES", ROUTINES);
                 pinned.args(["valgrind", "--trace-children=yes"]);
                 pinned.args(tool.arguments(at.folder));
             }
@@ -79,11 +78,6 @@ impl Candidate {
         Ok(command)
     }
 }
-
-/// Under valgrind the C library takes its plain routines, not those that it chooses for this processor: so that counts are
-/// the same on another one.
-const ROUTINES: &str = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM:\
-                        glibc.cpu.x86_non_temporal_threshold=786432";
 
 /// What of valgrind counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
