@@ -12,6 +12,7 @@ use super::{MethodUse, Overview};
 use crate::advice::language::Language;
 use crate::advice::{Advice, Behind, Seen};
 use crate::catalogue::Mode;
+use crate::ladder::Policy;
 use crate::telemetry::health::Stage;
 use crate::telemetry::log::LogStatus;
 use crate::telemetry::shown::{ModeChange, Row, Whose};
@@ -105,11 +106,7 @@ pub(super) fn answer(admin: &Admin, path: &str, query: &str) -> Response<Body> {
             let snapshot = admin.telemetry.live.snapshot();
             json(&Methods {
                 now: snapshot.now,
-                methods: MethodUse::of(
-                    &snapshot,
-                    &admin.catalogue.load(),
-                    admin.policy().as_deref(),
-                ),
+                methods: MethodUse::of(&snapshot, &admin.policy()),
             })
         }
         "/api/instructions" => instructions(admin, query),
@@ -125,7 +122,7 @@ fn overview(admin: &Admin) -> Response<Body> {
     let snapshot = admin.telemetry.live.snapshot();
     json(&Whole {
         version: env!("CARGO_PKG_VERSION"),
-        overview: Overview::of(&snapshot, &admin.catalogue.load()),
+        overview: Overview::of(&snapshot, admin.policy().catalogue()),
         path: Path {
             stage: match admin.telemetry.health.stage() {
                 Stage::Starting => "starting",
@@ -171,8 +168,8 @@ pub(super) fn row_of(admin: &Admin, query: &str) -> Option<Row> {
 
 /// What the owner of a row's caller is to change.
 pub(super) fn instructions_for(admin: &Admin, row: &Row) -> Advice {
-    let catalogue = admin.catalogue.load();
-    let rule = catalogue.find_in_any_case(row.method.as_bytes());
+    let policy = admin.policy();
+    let rule = policy.catalogue().find_in_any_case(row.method.as_bytes());
     let portal = admin.portal.as_deref();
     Advice::of(
         &seen(row, None),
@@ -184,14 +181,10 @@ pub(super) fn instructions_for(admin: &Admin, row: &Row) -> Advice {
 
 /// All that is known of the deprecated calls of the caller that a query names by its name or key, with the day from which
 /// each method is refused.
-pub(super) fn letter_facts(admin: &Admin, query: &str) -> Vec<Seen> {
+pub(super) fn letter_facts(admin: &Admin, policy: &Policy, query: &str) -> Vec<Seen> {
     let (name, key) = (value(query, "name"), value(query, "key"));
     let snapshot = admin.telemetry.live.snapshot();
-    let methods = MethodUse::of(
-        &snapshot,
-        &admin.catalogue.load(),
-        admin.policy().as_deref(),
-    );
+    let methods = MethodUse::of(&snapshot, policy);
     let rows = snapshot.rows.iter().filter(|row| match (&name, &key) {
         (Some(_), _) => row.name == name,
         (None, Some(key)) => row.key == *key && row.name.is_none(),

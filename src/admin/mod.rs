@@ -27,7 +27,6 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use access::Gate;
@@ -35,12 +34,11 @@ use feed::Feed;
 use large::Large;
 use shared::Admin;
 
-use crate::catalogue::Catalogue;
 use crate::protocol::Secret;
 use crate::telemetry::Telemetry;
 
 /// How the admin address behaves.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct AdminConfig {
     /// The token of `--admin-token-file`. Without one nothing but health and metrics is answered on other addresses than
     /// loopback, and nothing can be changed anywhere.
@@ -49,9 +47,8 @@ pub struct AdminConfig {
     pub protect_metrics: bool,
     /// The portal's origin (`https://example.bitrix24.com`), which the instructions for owners name.
     pub portal: Option<String>,
-    /// Gives the modes that hold now, for the page to show and for a brownout to be stopped. Without it the page knows no
-    /// modes but those of past calls.
-    pub policy: Option<PolicySource>,
+    /// Gives the rules and modes that hold now, for the page to show and for a brownout to be stopped.
+    pub policy: PolicySource,
     /// Takes what `POST /-/reload` asks for.
     pub reload: Option<mpsc::Sender<ReloadRequest>>,
 }
@@ -66,7 +63,6 @@ pub fn spawn(
     listener: TcpListener,
     config: AdminConfig,
     telemetry: Arc<Telemetry>,
-    catalogue: Arc<Catalogue>,
 ) -> io::Result<Handle> {
     let address = listener.local_addr()?;
     let admin = Arc::new(Admin {
@@ -81,7 +77,6 @@ pub fn spawn(
         feed: Feed::new(),
         large: Large::new(),
         telemetry,
-        catalogue: ArcSwap::new(catalogue),
     });
     server::spawn(listener, address, admin)
 }

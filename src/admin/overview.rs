@@ -149,8 +149,8 @@ impl MethodUse {
         self.rewritten + self.observed + self.refused
     }
 
-    /// The methods of a snapshot, those called most first, with their modes at its moment. `policy` is of the same catalogue.
-    pub fn of(snapshot: &Snapshot, catalogue: &Catalogue, policy: Option<&Policy>) -> Vec<Self> {
+    /// The methods of a snapshot, those called most first, with their modes at its moment.
+    pub fn of(snapshot: &Snapshot, policy: &Policy) -> Vec<Self> {
         let mut rows: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in &snapshot.rows {
             rows.entry(&row.method).or_default().push(row);
@@ -158,25 +158,19 @@ impl MethodUse {
         let now = i64::try_from(snapshot.now)
             .ok()
             .and_then(|now| Timestamp::from_millisecond(now).ok());
-        let modes = policy.zip(now);
         let mut methods: Vec<Self> = rows
             .into_iter()
-            .map(|(method, rows)| Self::of_rows(method, &rows, catalogue, modes))
+            .map(|(method, rows)| Self::of_rows(method, &rows, policy, now))
             .collect();
         methods.sort_by_key(|method| std::cmp::Reverse(method.calls()));
         methods
     }
 
-    fn of_rows(
-        method: &str,
-        rows: &[&Row],
-        catalogue: &Catalogue,
-        modes: Option<(&Policy, Timestamp)>,
-    ) -> Self {
-        let rule = catalogue.find(method.to_ascii_lowercase().as_bytes());
-        let standing = rule
-            .zip(modes)
-            .map(|(rule, (policy, now))| policy.standing(rule, now));
+    fn of_rows(method: &str, rows: &[&Row], policy: &Policy, now: Option<Timestamp>) -> Self {
+        let rule = policy
+            .catalogue()
+            .find(method.to_ascii_lowercase().as_bytes());
+        let standing = rule.zip(now).map(|(rule, now)| policy.standing(rule, now));
         let last = rows.iter().max_by_key(|row| row.last_seen);
         Self {
             method: method.to_owned(),
@@ -417,7 +411,7 @@ mod tests {
 
     #[test]
     fn methods_are_summed_over_their_callers() {
-        let methods = MethodUse::of(&snapshot(), &Catalogue::builtin(), None);
+        let methods = MethodUse::of(&snapshot(), &Policy::usual(&Catalogue::builtin()));
         let said: Vec<_> = methods
             .iter()
             .map(|m| (m.method.as_str(), m.calls(), m.callers))

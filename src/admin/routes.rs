@@ -166,7 +166,8 @@ fn stop_brownout(admin: &Admin, form: &str) -> Response<Body> {
     let entry = selection::value(form, "entry").and_then(|entry| entry.parse().ok());
     let origin = selection::value(form, "origin");
     let now = jiff::Timestamp::now();
-    let stopped = admin.policy().is_some_and(|policy| {
+    let policy = admin.policy();
+    let stopped = {
         policy
             .brownouts(now)
             .iter()
@@ -180,7 +181,7 @@ fn stop_brownout(admin: &Admin, form: &str) -> Response<Body> {
                 );
                 policy.stop(going_on.entry, now, StoppedBy::Admin)
             })
-    });
+    };
     if stopped {
         to_the_page()
     } else {

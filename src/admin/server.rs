@@ -17,7 +17,6 @@ use tokio::task::AbortHandle;
 
 use super::shared::Admin;
 use super::{events, routes};
-use crate::catalogue::Catalogue;
 
 /// The most connections at a time; with one more, the oldest is closed.
 const MOST_CONNECTIONS: usize = 128;
@@ -43,27 +42,12 @@ pub struct Handle {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
-    admin: AdminRef,
-}
-
-/// Keeps `Admin` out of the public face, and of `Debug`.
-struct AdminRef(Arc<Admin>);
-
-impl std::fmt::Debug for AdminRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Admin")
-    }
 }
 
 impl Handle {
     /// The address that is served, with its real port.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Other rules, after a reload.
-    pub fn set_catalogue(&self, catalogue: Arc<Catalogue>) {
-        self.admin.0.catalogue.store(catalogue);
     }
 
     /// Closes the address and all its connections, and waits for its thread.
@@ -85,7 +69,6 @@ pub(super) fn spawn(
         .enable_all()
         .build()?;
     let (stop, stopped) = watch::channel(false);
-    let served = Arc::clone(&admin);
     let listener = {
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
@@ -93,7 +76,7 @@ pub(super) fn spawn(
     let thread = std::thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            runtime.block_on(serve(listener, served, stopped));
+            runtime.block_on(serve(listener, admin, stopped));
             // Whoever is connected is not waited for: nothing here is worth a client's wait at the end.
             runtime.shutdown_background();
         })?;
@@ -101,7 +84,6 @@ pub(super) fn spawn(
         address,
         stop,
         thread: Some(thread),
-        admin: AdminRef(admin),
     })
 }
 

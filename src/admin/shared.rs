@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::access::Gate;
 use super::feed::Feed;
 use super::large::Large;
-use crate::catalogue::Catalogue;
 use crate::ladder::Policy;
 use crate::telemetry::Telemetry;
 
@@ -16,24 +14,23 @@ use crate::telemetry::Telemetry;
 /// that `check` prints why nothing was applied.
 pub type ReloadRequest = oneshot::Sender<Result<Vec<&'static str>, String>>;
 
-/// Where the modes that hold now are to be had: another [`Policy`] after each reload.
+/// Where the rules and modes that hold now are to be had: another [`Policy`] after each reload.
 pub type PolicySource = Arc<dyn Fn() -> Arc<Policy> + Send + Sync>;
 
 /// What all connections share.
 pub(super) struct Admin {
     pub(super) access: Gate,
     pub(super) portal: Option<String>,
-    pub(super) policy: Option<PolicySource>,
+    pub(super) policy: PolicySource,
     pub(super) reload: Option<mpsc::Sender<ReloadRequest>>,
     pub(super) telemetry: Arc<Telemetry>,
-    pub(super) catalogue: ArcSwap<Catalogue>,
     pub(super) feed: Feed,
     pub(super) large: Large,
 }
 
 impl Admin {
-    /// The modes that hold now, where they are known.
-    pub(super) fn policy(&self) -> Option<Arc<Policy>> {
-        self.policy.as_ref().map(|policy| policy())
+    /// The rules and modes that hold now. An answer asks once, so that all of it is of one policy.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        (self.policy)()
     }
 }

@@ -46,20 +46,13 @@ pub fn serve(
         token,
         protect_metrics: settings.protect_metrics,
         portal: portal(settings),
-        policy: Some({
+        policy: {
             let shared = Arc::clone(shared);
             Arc::new(move || shared.policy.load_full())
-        }),
+        },
         reload: Some(reload),
     };
-    let (telemetry, policy) = (&shared.telemetry, shared.policy.load_full());
-    admin::spawn(
-        listener,
-        config,
-        Arc::clone(telemetry),
-        Arc::clone(policy.catalogue()),
-    )
-    .map_err(|error| {
+    admin::spawn(listener, config, Arc::clone(&shared.telemetry)).map_err(|error| {
         Failure::found(format!(
             "cannot serve the admin address: {}",
             reason(&error)

@@ -11,7 +11,6 @@ use super::failure::Failure;
 use super::mode_watch::ModeWatch;
 use super::settings::{Settings, SettingsSource};
 use super::{assemble, rule_files};
-use crate::admin::Handle;
 use crate::proxy::Shared;
 
 /// What a reload starts from, and what it changes.
@@ -20,7 +19,6 @@ pub struct Reload {
     /// What the running process was started with.
     started: Settings,
     shared: Arc<Shared>,
-    admin: Option<Handle>,
     modes: Arc<ModeWatch>,
     /// The files that the configuration was last made of.
     files: Vec<PathBuf>,
@@ -28,12 +26,7 @@ pub struct Reload {
 }
 
 impl Reload {
-    pub fn new(
-        source: SettingsSource,
-        started: Settings,
-        shared: Arc<Shared>,
-        admin: Option<Handle>,
-    ) -> Self {
+    pub fn new(source: SettingsSource, started: Settings, shared: Arc<Shared>) -> Self {
         let modes = ModeWatch::begin(Arc::clone(&shared), Timestamp::now());
         let files = files(&source, &started);
         Self {
@@ -42,7 +35,6 @@ impl Reload {
             source,
             started,
             shared,
-            admin,
             modes: Arc::new(modes),
         }
     }
@@ -114,9 +106,6 @@ impl Reload {
         shared
             .telemetry
             .prepare(&logging, policy.catalogue().rules());
-        if let Some(admin) = &self.admin {
-            admin.set_catalogue(Arc::clone(policy.catalogue()));
-        }
         // Rules, modes, names of callers and how watched calls are logged change with this one value.
         self.modes.replace(Arc::new(policy), Timestamp::now());
         shared.telemetry.apply(logging);

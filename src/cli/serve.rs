@@ -87,7 +87,7 @@ pub fn run(matches: &ArgMatches) -> Exit {
             drain_delay: settings.time.drain_delay,
             drain_timeout: settings.time.drain,
             reloads: running.reloads,
-            reload: Reload::new(source, settings, running.shared, running.admin),
+            reload: Reload::new(source, settings, running.shared),
         };
         supervisor.stay(signals).await
     })

@@ -24,12 +24,13 @@ use super::shared::Admin;
 use super::{MethodUse, Overview};
 use crate::advice::language::TAGS;
 use crate::advice::{Language, Letter};
+use crate::ladder::Policy;
 use html::Text;
 
 /// `/`: the whole page; with `?part` only what changes, for the script of a page that is open.
 pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
     let snapshot = admin.telemetry.live.snapshot();
-    let catalogue = admin.catalogue.load();
+    let policy = admin.policy();
     let is_part = value(query, "part").is_some();
     let mut selection = Selection::of(query);
     if is_part && (selection.all || snapshot.rows.len() <= rows::MOST_ROWS) {
@@ -40,12 +41,12 @@ pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
         };
     }
     let rows = selection.select(&snapshot.rows, snapshot.now);
-    let overview = overview_of(admin, &Overview::of(&snapshot, &catalogue));
+    let overview = overview_of(admin, &policy, &Overview::of(&snapshot, policy.catalogue()));
     let table = rows::table(&rows, &selection, &snapshot);
     if is_part {
         return answer::whole(StatusCode::OK, answer::HTML, format!("{overview}{table}"));
     }
-    let methods = MethodUse::of(&snapshot, &catalogue, admin.policy().as_deref());
+    let methods = MethodUse::of(&snapshot, &policy);
     let content = format!(
         "{overview}{table}{methods}{modes}",
         methods = rows::methods(&methods, snapshot.now),
@@ -65,10 +66,11 @@ pub(super) fn whole(admin: &Admin, query: &str) -> Response<Body> {
 /// What the live view shows anew with each change.
 pub(super) fn overview(admin: &Admin) -> String {
     let snapshot = admin.telemetry.live.snapshot();
-    overview_of(admin, &Overview::of(&snapshot, &admin.catalogue.load()))
+    let policy = admin.policy();
+    overview_of(admin, &policy, &Overview::of(&snapshot, policy.catalogue()))
 }
 
-fn overview_of(admin: &Admin, sums: &Overview) -> String {
+fn overview_of(admin: &Admin, policy: &Policy, sums: &Overview) -> String {
     let health = &admin.telemetry.health;
     let metrics = &admin.telemetry.metrics;
     let path = overview::Path {
@@ -87,10 +89,7 @@ fn overview_of(admin: &Admin, sums: &Overview) -> String {
             )
         }),
     };
-    let brownouts = admin
-        .policy()
-        .map(|policy| policy.brownouts(jiff::Timestamp::now()))
-        .unwrap_or_default();
+    let brownouts = policy.brownouts(jiff::Timestamp::now());
     overview::section(
         sums,
         &path,
@@ -136,17 +135,17 @@ pub(super) fn letter(admin: &Admin, query: &str) -> Response<Body> {
             ),
         );
     };
-    let seen = letter_facts(admin, query);
+    let policy = admin.policy();
+    let seen = letter_facts(admin, &policy, query);
     if seen.is_empty() {
         return text(
             StatusCode::NOT_FOUND,
             "No such caller. Ask with the name, or else the key, of a row of /api/callers, as ?name=… or ?key=….",
         );
     }
-    let catalogue = admin.catalogue.load();
     let portal = admin.portal.as_deref();
     let today = jiff::Timestamp::now();
-    let letter = Letter::of(&seen, &catalogue, portal, today, language);
+    let letter = Letter::of(&seen, policy.catalogue(), portal, today, language);
     match value(query, "format").as_deref() {
         Some("markdown") => answer::whole(StatusCode::OK, answer::MARKDOWN, letter.markdown()),
         None | Some("html") => {
